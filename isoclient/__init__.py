@@ -1,0 +1,79 @@
+"""A test client for ASGI apps, based on :mod:`requests`, that can run the app in a process of its own.
+
+Example:
+    >>> from isoclient import TestClient
+    >>> async def app(scope, receive, send):
+    ...     await send({"type": "http.response.start", "status": 200})
+    ...     await send({"type": "http.response.body", "body": b"Hello"})
+    >>> TestClient(app, isolated=True).get("/").text
+    'Hello'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isoclient.front.client import TestClient
+    from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconnect
+    from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
+    from isoclient.front.response import Response
+    from isoclient.front.websocket import WebSocketSession
+    from isoclient.link.errors import AppNotFound, AppProtocolError, ClientDisconnected, NotAnApp
+    from isoclient.link.transit import ExceptionStandIn, ObjectNotLoadable, ObjectNotSendable, StandIn
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AppCrashed",
+    "AppNotFound",
+    "AppProtocolError",
+    "AppStartupError",
+    "AppTimeout",
+    "ClientDisconnected",
+    "ExceptionStandIn",
+    "NotAnApp",
+    "ObjectNotLoadable",
+    "ObjectNotSendable",
+    "Response",
+    "StandIn",
+    "TestClient",
+    "WebSocketDenialResponse",
+    "WebSocketDisconnect",
+    "WebSocketSession",
+]
+
+_HOMES = {
+    "TestClient": "front.client",
+    "WebSocketDenialResponse": "front.disconnect",
+    "WebSocketDisconnect": "front.disconnect",
+    "AppCrashed": "front.errors",
+    "AppStartupError": "front.errors",
+    "AppTimeout": "front.errors",
+    "Response": "front.response",
+    "WebSocketSession": "front.websocket",
+    "AppNotFound": "link.errors",
+    "AppProtocolError": "link.errors",
+    "ClientDisconnected": "link.errors",
+    "NotAnApp": "link.errors",
+    "ExceptionStandIn": "link.transit",
+    "ObjectNotLoadable": "link.transit",
+    "ObjectNotSendable": "link.transit",
+    "StandIn": "link.transit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used: the app's process, which imports the host, must not import requests."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,40 @@
+"""The errors that both processes know.
+
+They live in the link because the app's process may not import :mod:`requests`, on which the front's errors are based.
+"""
+
+from __future__ import annotations
+
+__all__ = ["AppNotFound", "AppProtocolError", "ClientDisconnected", "LinkError", "NotAnApp"]
+
+
+class AppProtocolError(RuntimeError):
+    """The app broke the ASGI protocol.
+
+    It is raised in the app, at the ``send`` (or ``receive``) that broke it, with a text that names the message and the
+    state of the stream; and in the test, when the app returned without having finished its response.
+
+    It is a :class:`RuntimeError`, as it is under uvicorn and hypercorn.
+
+    Example:
+        >>> raise AppProtocolError("the app returned without sending a response")
+        Traceback (most recent call last):
+            ...
+        isoclient.link.errors.AppProtocolError: the app returned without sending a response
+    """
+
+
+class LinkError(Exception):
+    """What came over the pipe is not what the other side of it sends: a frame is damaged, or not a frame at all."""
+
+
+class NotAnApp(TypeError):
+    """What was given as the app is none: not an ASGI callable, and not an import string."""
+
+
+class AppNotFound(ImportError):
+    """An import string names a module or an attribute that is not there."""
+
+
+class ClientDisconnected(OSError):
+    """The client is gone: what ``send`` raises then (ASGI HTTP 2.4, "Disconnected Client")."""

@@ -1,0 +1,183 @@
+"""Frames: the unit of what crosses the pipe.
+
+A frame is a header of 24 bytes, a *meta* part (a small encoded value) and a *payload* (bulk bytes, as they are)::
+
+    magic u16 | kind u8 | 0 | stream u32 | len(meta) u32 | len(payload) u32 | crc(meta) u32 | crc(header so far) u32
+
+The two checksums are not there against the kernel, which loses nothing. They are there against the app: one that closes
+all its descriptors and opens files of its own, or that forks in a handler, can put bytes on our pipe. Such bytes must
+end in one clear error, and must never reach :mod:`marshal`, which trusts what it reads.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from isoclient.link.errors import LinkError
+
+__all__ = ["CALL", "CANCEL", "CREDIT", "END", "EVENT", "FAILED", "OPEN", "READY", "STOP", "Frame", "FrameReader", "pack"]
+
+OPEN: Final = 1
+"""front to host: a stream begins; the value is ``(kind, argument, messages)``."""
+EVENT: Final = 2
+"""either way: one ASGI message of a stream."""
+CREDIT: Final = 3
+"""either way: so many more units may be sent on a stream."""
+CANCEL: Final = 4
+"""front to host: nobody waits for this stream any more."""
+END: Final = 5
+"""host to front: the last frame of a stream; the value is an outcome."""
+READY: Final = 6
+"""host to front, stream 0: the app is loaded and the loop runs."""
+FAILED: Final = 7
+"""host to front, stream 0: the app could not be loaded; the value is an outcome."""
+STOP: Final = 8
+"""front to host, stream 0: end in order."""
+CALL: Final = 9
+"""host to front, stream 0: reserved for what the app reports of itself (logs, warnings)."""
+
+_KINDS: Final = {
+    OPEN: "OPEN",
+    EVENT: "EVENT",
+    CREDIT: "CREDIT",
+    CANCEL: "CANCEL",
+    END: "END",
+    READY: "READY",
+    FAILED: "FAILED",
+    STOP: "STOP",
+    CALL: "CALL",
+}
+
+_MAGIC: Final = 0x15C1
+_HEADER: Final = struct.Struct("<HBxIIIII")
+_CHECKED: Final = _HEADER.size - 4
+_pack_header = struct.Struct("<HBxIIII").pack
+_pack_checksum = struct.Struct("<I").pack
+_unpack_header = _HEADER.unpack_from
+
+SMALL: Final = 64 * 1024
+"""The size of the buffer in which frames are looked for, in bytes; a longer one gets a buffer of its own."""
+
+
+class Frame(NamedTuple):
+    """One frame, whole: its kind, its stream's number, and its two parts still encoded."""
+
+    kind: int
+    stream: int
+    meta: bytes
+    payload: bytes
+
+    def __repr__(self) -> str:
+        kind = _KINDS.get(self.kind, self.kind)
+        return f"<Frame {kind} stream={self.stream} meta={len(self.meta)}B payload={len(self.payload)}B>"
+
+
+def pack(kind: int, stream: int, meta: bytes = b"", payload: bytes = b"") -> bytes:
+    """Encode the header and the meta part of a frame; the payload follows as it is.
+
+    Example:
+        >>> len(pack(EVENT, 1, b"meta", b"payload"))
+        28
+    """
+    head = _pack_header(_MAGIC, kind, stream, len(meta), len(payload), crc32(meta))
+    return head + _pack_checksum(crc32(head)) + meta
+
+
+class FrameReader:
+    """Finds the frames in a stream of bytes that arrives in pieces of any size.
+
+    It is filled in place, as :class:`asyncio.BufferedProtocol` is: :meth:`get_buffer`, read into it, then
+    :meth:`buffer_updated`. So a large payload is copied once between the kernel and the ``bytes`` that the app gets.
+
+    Example:
+        >>> reader = FrameReader()
+        >>> data = pack(END, 7, b"meta")
+        >>> reader.get_buffer()[: len(data)] = data
+        >>> reader.buffer_updated(len(data))
+        [<Frame END stream=7 meta=4B payload=0B>]
+    """
+
+    __slots__ = ("_end", "_filled", "_header", "_large", "_small")
+
+    def __init__(self) -> None:
+        self._small = memoryview(bytearray(SMALL))
+        self._end = 0  # how much of _small is filled
+        self._header = (0, 0, 0, 0, 0)  # of the frame in _large: kind, stream, meta, payload, crc
+        self._large: memoryview | None = None  # meta and payload of a frame too long for _small
+        self._filled = 0
+
+    def get_buffer(self) -> memoryview:
+        """Where the next bytes belong: a writable view, never empty."""
+        if self._large is not None:
+            return self._large[self._filled :]
+        return self._small[self._end :]
+
+    def buffer_updated(self, count: int) -> list[Frame]:
+        """Take note of ``count`` bytes written into the buffer; return the frames that they complete.
+
+        Raises:
+            LinkError: the bytes are no frames.
+        """
+        if self._large is not None:
+            self._filled += count
+            return [self._finish_large()] if self._filled == len(self._large) else []
+        self._end += count
+        return self._take_small()
+
+    def at_boundary(self) -> bool:
+        """Whether all that has come so far made whole frames: False at the end of file means that one was cut off."""
+        return self._large is None and self._end == 0
+
+    def _take_small(self) -> list[Frame]:
+        frames = []
+        small, end, at = self._small, self._end, 0
+        while end - at >= _HEADER.size:
+            header = _checked_header(small, at)
+            kind, stream, meta_size, payload_size, crc = header
+            start = at + _HEADER.size
+            stop = start + meta_size + payload_size
+            if stop > end:
+                if stop - at > SMALL:
+                    self._begin_large(header, start)
+                    return frames
+                break
+            meta = bytes(small[start : start + meta_size])
+            _check_meta(meta, crc, kind, stream)
+            payload = bytes(small[start + meta_size : stop]) if payload_size else b""
+            frames.append(Frame(kind, stream, meta, payload))
+            at = stop
+        if at:
+            rest = bytes(small[at:end])
+            self._end = len(rest)
+            small[: self._end] = rest
+        return frames
+
+    def _begin_large(self, header: tuple[int, int, int, int, int], start: int) -> None:
+        self._header = header
+        self._large = memoryview(bytearray(header[2] + header[3]))
+        self._filled = self._end - start
+        self._large[: self._filled] = self._small[start : self._end]
+        self._end = 0
+
+    def _finish_large(self) -> Frame:
+        assert self._large is not None
+        kind, stream, meta_size, _, crc = self._header
+        meta, payload = bytes(self._large[:meta_size]), bytes(self._large[meta_size:])
+        self._large = None
+        _check_meta(meta, crc, kind, stream)
+        return Frame(kind, stream, meta, payload)
+
+
+def _checked_header(view: memoryview, at: int) -> tuple[int, int, int, int, int]:
+    magic, kind, stream, meta_size, payload_size, meta_crc, head_crc = _unpack_header(view, at)
+    if magic != _MAGIC or head_crc != crc32(view[at : at + _CHECKED]) or kind not in _KINDS:
+        found = bytes(view[at : at + _HEADER.size])
+        raise LinkError(f"expected the header of a frame on the pipe, found {found!r}")
+    return kind, stream, meta_size, payload_size, meta_crc
+
+
+def _check_meta(meta: bytes, crc: int, kind: int, stream: int) -> None:
+    if crc32(meta) != crc:
+        raise LinkError(f"the {_KINDS[kind]} frame of stream {stream} on the pipe is damaged (checksum)")
