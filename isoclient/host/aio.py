@@ -1,0 +1,148 @@
+"""The host on asyncio, with the loop of its policy, uvloop's, or any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from isoclient.host.inspection import describe_task, walk_await_chain
+from isoclient.host.pipe import Pipe
+from isoclient.host.streams import Stream
+from isoclient.link.frames import Frame
+
+if TYPE_CHECKING:
+    from isoclient.host.server import Host
+
+__all__ = ["AsyncioRuntime", "run"]
+
+
+class AsyncioRuntime:
+    """See :class:`isoclient.host.runtime.Runtime`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:
+        self._loop = loop
+        self._pipe = pipe
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = False
+        self._stopped = loop.create_future()
+        self._written = loop.create_future()
+        self.call_soon = loop.call_soon
+        self.call_later = loop.call_later
+
+    def signal(self) -> AsyncioSignal:
+        return AsyncioSignal(self._loop)
+
+    def spawn(self, stream: Stream) -> None:
+        task = self._loop.create_task(_run_stream(stream), name=f"isoclient-{stream.kind}-{stream.number}")
+        stream.abort = task.cancel
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def write(self) -> None:
+        if not self._writing and not self._pipe.write():
+            self._writing = True
+            self._loop.add_writer(self._pipe.sock, self._write_more)
+
+    def _write_more(self) -> None:
+        if self._pipe.write():
+            self._writing = False
+            self._loop.remove_writer(self._pipe.sock)
+            if self._stopped.done() and not self._written.done():
+                self._written.set_result(None)
+
+    def stop(self) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def describe_tasks(self) -> str:
+        described = [
+            describe_task(task.get_name(), walk_await_chain(task.get_coro())) for task in asyncio.all_tasks(self._loop)
+        ]
+        return "\n".join(chain.from_iterable(described))
+
+    async def serve(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
+        """Hand the frames of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``."""
+        self._loop.add_reader(self._pipe.sock, self._read, take, stop)
+        await self._stopped
+        if self._writing:
+            await self._written
+        self._loop.remove_reader(self._pipe.sock)
+
+    def _read(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
+        frames = self._pipe.read()
+        if frames is None:
+            self._loop.remove_reader(self._pipe.sock)
+            stop()
+            return
+        for frame in frames:
+            take(frame)
+
+
+async def _run_stream(stream: Stream) -> None:
+    try:
+        value = await stream.call()
+    except asyncio.CancelledError as error:
+        if stream.gone:
+            stream.cancelled()
+        else:
+            stream.raised(error)
+    except BaseException as error:
+        # SystemExit and KeyboardInterrupt too: let out of a task, they would end the loop under all other streams.
+        stream.raised(error)
+    else:
+        stream.returned(value)
+
+
+class AsyncioSignal:
+    """An event that is never set for longer than a moment."""
+
+    __slots__ = ("_loop", "_waiters")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def set(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def wait(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+
+def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options: Mapping[str, Any]) -> None:
+    """Make a loop, let the host be made on it (which loads the app), and serve until the host stops.
+
+    Args:
+        pipe: the pipe to the test.
+        make_host: makes the host, or returns None if the app can't be loaded.
+        options: ``use_uvloop`` (bool), ``loop_factory`` (a callable that returns a new event loop), ``debug`` (bool).
+    """
+    with asyncio.Runner(debug=options.get("debug"), loop_factory=_loop_factory(**options)) as runner:
+        loop = runner.get_loop()
+        # A module that asks for the loop while it is imported gets the one that it will run in.
+        asyncio.set_event_loop(loop)
+        runtime = AsyncioRuntime(loop, pipe)
+        host = make_host(runtime)
+        if host is not None:
+            runner.run(runtime.serve(host.take, host.stop))
+
+
+def _loop_factory(
+    *,
+    use_uvloop: bool = False,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    debug: bool | None = None,
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    if not use_uvloop:
+        return loop_factory or asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop

@@ -1,0 +1,137 @@
+"""From a socket and a way to get the app to a host that serves; the same for a process and for a thread."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from isoclient.host.app import check_app, import_app, single_callable
+from isoclient.host.pipe import Pipe
+from isoclient.host.server import Host
+from isoclient.link import frames
+from isoclient.link.codec import Codec
+
+if TYPE_CHECKING:
+    from isoclient.host.runtime import Runtime
+
+__all__ = ["BACKENDS", "Setup", "serve"]
+
+BACKENDS: Final = ("asyncio", "trio")
+
+_MISSING: Final = "this backend needs {0}, which is not installed here: python -m pip install 'isoclient[{0}]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the host is to run.
+
+    Args:
+        app: the app itself, or an import string.
+        factory: whether the app is what calling that returns.
+        backend: one of :data:`BACKENDS`.
+        options: what the backend is given.
+    """
+
+    app: object
+    factory: bool
+    backend: str
+    options: Mapping[str, Any]
+
+    def load(self) -> Any:
+        """The app, imported and made where that is called for."""
+        if isinstance(self.app, str):
+            return import_app(self.app, factory=self.factory)
+        if not self.factory:
+            return self.app
+        app = self.app()  # type: ignore[operator]  # the front has seen that it can be called
+        check_app(app)
+        return app
+
+
+class _Boot:
+    """One host on its way up, and how it came down."""
+
+    def __init__(self, pipe: Pipe, codec: Codec, *, own_process: bool) -> None:
+        self.exit_code = 0
+        self.host_made = False
+        self._pipe = pipe
+        self._codec = codec
+        self._own_process = own_process
+
+    def run(self, setup: Setup) -> None:
+        """Run the backend, until the host stops."""
+        if setup.backend == "trio":
+            from isoclient.host import trio_ as backend
+        else:
+            from isoclient.host import aio as backend  # type: ignore[no-redef]
+        backend.run(self._pipe, partial(self._make_host, setup), setup.options)
+
+    def _make_host(self, setup: Setup, runtime: Runtime) -> Host | None:
+        try:
+            app = setup.load()
+            called = single_callable(app)
+        except BaseException as error:
+            self.report(error)
+            return None
+        host = Host(
+            called,
+            self._codec,
+            runtime,
+            self._pipe.outbox,
+            live={"app": app},
+            leave=self._leaver(runtime) if self._own_process else None,
+        )
+        self.host_made = True
+        self._put(frames.READY, os.getpid())
+        runtime.write()
+        return host
+
+    def _leaver(self, runtime: Runtime) -> Callable[[int], None]:
+        def leave(code: int) -> None:
+            self.exit_code = code
+            runtime.stop()
+
+        return leave
+
+    def report(self, error: BaseException) -> None:
+        """Tell the front why there will be no host."""
+        self._put(frames.FAILED, self._codec.pack_exception(error))
+        self._pipe.sock.setblocking(True)
+        self._pipe.write()
+        self._pipe.sock.setblocking(False)
+
+    def _put(self, kind: int, value: object) -> None:
+        meta, payload = self._codec.encode(value)
+        self._pipe.outbox.put(frames.pack(kind, 0, meta, payload), payload)
+
+
+def serve(sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, own_process: bool) -> int:
+    """Load the app and serve it until the other side of the socket is done with it.
+
+    Returns:
+        The exit code that the process should have: 0, or what the app's ``sys.exit`` asked for.
+
+    Raises:
+        BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
+    """
+    boot = _Boot(Pipe(sock), codec, own_process=own_process)
+    try:
+        boot.run(get_setup())
+    except BaseException as error:
+        if boot.host_made:
+            raise
+        boot.report(_explained(error))
+    return boot.exit_code if boot.host_made else 1
+
+
+def _explained(error: BaseException) -> BaseException:
+    """What is missing for a backend, said in terms of this package."""
+    if not isinstance(error, ModuleNotFoundError) or error.name not in ("trio", "uvloop"):
+        return error
+    explained = ImportError(_MISSING.format(error.name))
+    explained.__cause__ = error
+    return explained

@@ -1,0 +1,152 @@
+"""The app's process: what it does before the host runs, and how it ends.
+
+It may be a fork of the test's process, with all that pytest and the test had set up, or a fresh interpreter. Either way the
+app should find what it would find under a server: signals, standard streams and exit handlers of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import contextvars
+import faulthandler
+import gc
+import io
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from isoclient.host import lifeline
+from isoclient.host.boot import Setup, serve
+from isoclient.link.codec import PipeCodec
+
+__all__ = ["DUMP_SIGNAL", "Descriptors", "run"]
+
+DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
+"""The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """The descriptors that the process is given: its end of the pipe, and the files for its output and its last words."""
+
+    pipe: int
+    stdout: int
+    stderr: int
+    crash: int
+
+    def all(self) -> list[int]:
+        """All of them, in the order of the fields."""
+        return [self.pipe, self.stdout, self.stderr, self.crash]
+
+
+def run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool) -> None:
+    """Be the app's process; never returns.
+
+    Args:
+        descriptors: see there.
+        get_setup: returns what to run; it may raise, which is then told to the test.
+        sentinel: a descriptor that becomes readable when the test's process has died.
+        forked: whether this is a fork of the test's process, with its memory.
+    """
+    code = 70  # EX_SOFTWARE: our own failure, were there one
+    try:
+        code = _run(descriptors, get_setup, sentinel, forked=forked)
+    except SystemExit as error:
+        code = _code_of(error)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        _leave(code)
+
+
+def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool) -> int:
+    if forked:
+        _forget_the_test()
+    lifeline.arm(sentinel)
+    _own_group()
+    _own_signals()
+    _own_output(descriptors)
+    sock = socket.socket(fileno=descriptors.pipe)
+    _forks_end_with(sock)
+    # An empty context: which event loop the test runs in is no business of the app's.
+    return contextvars.Context().run(serve, sock, get_setup, PipeCodec(), own_process=True)
+
+
+def _forget_the_test() -> None:
+    """Leave alone what the test's process had, for some of it is still shared with it.
+
+    An event loop that the garbage collector closes here would take its registrations out of the epoll instance, which
+    both processes share, under the test's feet: so nothing from before the fork is ever collected. Exit handlers from
+    before the fork belong to the test's process too: they remove its temporary directories.
+    """
+    gc.freeze()
+    atexit._clear()
+
+
+def _own_group() -> None:
+    # So that Ctrl-C in the terminal reaches the test run alone, and that what the app starts can be ended with it.
+    with contextlib.suppress(OSError):
+        os.setpgid(0, 0)
+
+
+def _own_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _own_output(descriptors: Descriptors) -> None:
+    os.dup2(descriptors.stdout, 1)
+    os.dup2(descriptors.stderr, 2)
+    os.close(descriptors.stdout)
+    os.close(descriptors.stderr)
+    sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
+    sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
+    faulthandler.enable(descriptors.crash)
+    if DUMP_SIGNAL:
+        faulthandler.register(DUMP_SIGNAL, descriptors.crash, all_threads=True)
+
+
+def _text(descriptor: int) -> io.TextIOWrapper:
+    raw = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115  # it lives as long as the process
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+def _forks_end_with(sock: socket.socket) -> None:
+    """A fork that the app makes shares the pipe with us: it must neither read frames that are ours nor write any."""
+    os.register_at_fork(after_in_child=sock.close)
+
+
+def _code_of(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def _leave(code: int) -> None:
+    """End as an interpreter does, with threads joined and exit handlers run, but without unwinding into the test's code.
+
+    ``os._exit`` because a fork still has the frames of the test below it, with ``finally`` blocks that belong there.
+    """
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

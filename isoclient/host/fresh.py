@@ -1,0 +1,70 @@
+"""The app's process when it begins as a fresh interpreter, by spawn or from the fork server."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass, replace
+
+from multiprocess import forkserver, spawn
+
+from isoclient.host import child
+from isoclient.host.boot import Setup
+from isoclient.host.child import Descriptors
+from isoclient.link.transit import pack_object, unpack_object
+
+__all__ = ["FreshStart", "main"]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshStart:
+    """What a fresh interpreter is sent: plain values, and the setup packed, so that failing to unpack it can be told."""
+
+    descriptors: Descriptors
+    inherited: bool
+    environment: dict[str, str]
+    setup: bytes
+
+    @classmethod
+    def of(cls, descriptors: Descriptors, setup: Setup) -> FreshStart:
+        """Pack it, with the environment as it is now.
+
+        Raises:
+            ObjectNotSendable: something in the setup can't cross.
+        """
+        parts = {"app": setup.app, "factory": setup.factory, "backend": setup.backend, "options": dict(setup.options)}
+        return cls(descriptors, False, dict(os.environ), pack_object(parts, {}))
+
+    def by_index(self) -> FreshStart:
+        """The same for the fork server, which passes descriptors by their place in a list."""
+        return replace(self, inherited=True)
+
+    def _bootstrap(self, parent_sentinel: int) -> int:
+        """Where multiprocess starts the process. Never returns."""
+        os.environ.clear()
+        os.environ.update(self.environment)
+        child.run(self._own_descriptors(), self._unpack, parent_sentinel, forked=False)
+        return 1  # pragma: no cover  # run() never returns
+
+    def _unpack(self) -> Setup:
+        return Setup(**unpack_object(self.setup, {}))
+
+    def _own_descriptors(self) -> Descriptors:
+        if self.inherited:
+            return Descriptors(*forkserver.get_inherited_fds())
+        for descriptor in self.descriptors.all():
+            os.set_inheritable(descriptor, False)
+        return self.descriptors
+
+
+def main(data: int) -> None:
+    """Where an interpreter started by spawn begins: read what to do, and do it.
+
+    Args:
+        data: the descriptor to read from. Its other end stays open for as long as the test's process lives.
+    """
+    with open(data, "rb", closefd=False) as file:
+        spawn.prepare(pickle.load(file))
+        start: FreshStart = pickle.load(file)
+    os.set_inheritable(data, False)
+    start._bootstrap(data)

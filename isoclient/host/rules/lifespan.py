@@ -1,0 +1,81 @@
+"""The app's own life: startup, then shutdown (ASGI Lifespan 2.0)."""
+
+from __future__ import annotations
+
+from isoclient.host.rules.lifecycle import Rules
+from isoclient.host.rules.schemas import SHUTDOWN_COMPLETE, SHUTDOWN_FAILED, STARTUP_COMPLETE, STARTUP_FAILED
+from isoclient.host.rules.tables import Protocol, table
+
+__all__ = ["LifespanRules"]
+
+NEW = "startup not begun"
+STARTING = "startup under way"
+STARTED = "startup complete"
+NOT_STARTED = "startup failed"
+STOPPING = "shutdown under way"
+STOPPED = "shutdown complete"
+NOT_STOPPED = "shutdown failed"
+
+_TABLE = table({
+    NEW: [],
+    STARTING: [(STARTUP_COMPLETE, STARTED), (STARTUP_FAILED, NOT_STARTED)],
+    STARTED: [],
+    NOT_STARTED: [],
+    STOPPING: [(SHUTDOWN_COMPLETE, STOPPED), (SHUTDOWN_FAILED, NOT_STOPPED)],
+    STOPPED: [],
+    NOT_STOPPED: [],
+})  # fmt: skip
+
+_WAITS = {NEW: ("lifespan.startup", STARTING), STARTED: ("lifespan.shutdown", STOPPING)}
+
+_ORDER = {
+    STARTUP_COMPLETE.kind: "a startup ends once",
+    STARTUP_FAILED.kind: "a startup ends once",
+    SHUTDOWN_COMPLETE.kind: "a shutdown ends once",
+    SHUTDOWN_FAILED.kind: "a shutdown ends once",
+}
+
+_UNFINISHED = {
+    NEW: "the app returned without receiving lifespan.startup",
+    STARTING: "the app returned without lifespan.startup.complete or lifespan.startup.failed",
+    STARTED: "the app returned after lifespan.startup.complete without waiting for lifespan.shutdown",
+    STOPPING: "the app returned without lifespan.shutdown.complete or lifespan.shutdown.failed",
+}
+
+
+class LifespanRules(Rules):
+    """The rules of the lifespan stream (ASGI Lifespan 2.0).
+
+    The spec lets an app do without lifespan, so what :meth:`unfinished` says is an error only if lifespan is asked for.
+
+    Example:
+        >>> rules = LifespanRules()
+        >>> rules.delivered("lifespan.startup")
+        >>> rules.check({"type": "lifespan.startup.failed", "message": "no database"})
+        {'type': 'lifespan.startup.failed', 'message': 'no database'}
+        >>> rules.state, rules.started, rules.complete
+        ('startup failed', False, True)
+    """
+
+    __slots__ = ()
+
+    _protocol = Protocol("lifespan", NEW, _TABLE, _ORDER, _UNFINISHED, _WAITS)
+
+    def delivered(self, event_type: str) -> None:
+        """Note that the app received an event.
+
+        Args:
+            event_type: ``lifespan.startup``, or ``lifespan.shutdown`` once the startup is complete.
+
+        Raises:
+            ValueError: the event may not be delivered in this state, which is the host's mistake and not the app's.
+        """
+        event, after = _WAITS.get(self._state, (None, self._state))
+        if event_type != event:
+            raise ValueError(f"{event_type} may not be delivered (state: {self._state})")
+        self._state = after
+
+    @property
+    def started(self) -> bool:
+        """Whether ``lifespan.startup.complete`` was accepted; it stays so in the shutdown."""
+        return self._state in (STARTED, STOPPING, STOPPED, NOT_STOPPED)

@@ -1,0 +1,173 @@
+"""The host itself: frames in, calls of the app, frames out. It knows no socket and no event loop by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from isoclient.host.streams import STREAMS, LifespanStream, Stream
+from isoclient.link import frames
+from isoclient.link.codec import Codec
+from isoclient.link.errors import LinkError
+from isoclient.link.frames import Frame
+from isoclient.link.outbox import Outbox
+
+if TYPE_CHECKING:
+    from isoclient.host.app import ASGIApp
+    from isoclient.host.runtime import Runtime
+
+__all__ = ["Host"]
+
+_FLUSH_AT: Final = 64 * 1024  # bytes: more than this does not wait for the loop to become idle
+
+
+class Host:
+    """The stream table of the app's side.
+
+    Args:
+        app: the app, in the style of ASGI 3.
+        codec: how values cross.
+        runtime: the event loop.
+        write: called when the outbox has something to be written.
+        leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
+            there is no process of its own to end.
+    """
+
+    grace: float = 0.5
+    """How long, in seconds, a call of the app may go on after its client has gone, before it is cancelled."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        codec: Codec,
+        runtime: Runtime,
+        outbox: Outbox,
+        *,
+        live: Mapping[str, object],
+        leave: Callable[[int], object] | None,
+    ) -> None:
+        self.app = app
+        self.codec = codec
+        self.runtime = runtime
+        self.live = live
+        self.state: dict[str, Any] = {}
+        self._leave = leave
+        self._outbox = outbox
+        self._streams: dict[int, Stream] = {}
+        self._flush_planned = False
+        self._stopping = False
+
+    # -- what comes in
+
+    def take(self, frame: Frame) -> None:
+        """Act on one frame of the front.
+
+        Raises:
+            LinkError: the frame makes no sense.
+        """
+        if frame.kind == frames.OPEN:
+            self._open(frame)
+        elif frame.kind == frames.STOP:
+            self.stop()
+        else:
+            stream = self._streams.get(frame.stream)
+            if stream is not None:  # else it has ended, and the frame crossed its end on the way
+                self._pass_on(stream, frame)
+
+    def _open(self, frame: Frame) -> None:
+        kind, argument, messages = self.codec.decode(frame.meta, frame.payload)
+        stream = STREAMS[kind](self, frame.stream, argument)
+        for message in messages:
+            stream.deliver(message)
+        self._streams[frame.stream] = stream
+        self.runtime.spawn(stream)
+
+    def _pass_on(self, stream: Stream, frame: Frame) -> None:
+        if frame.kind == frames.EVENT:
+            stream.deliver(self.codec.decode(frame.meta, frame.payload))
+        elif frame.kind == frames.CREDIT:
+            stream.grant(self.codec.decode(frame.meta, frame.payload))
+        elif frame.kind == frames.CANCEL:
+            stream.cancel()
+        else:
+            raise LinkError(f"a host gets no {frame!r}")
+
+    def stop(self) -> None:
+        """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
+        self._stopping = True
+        for stream in self._serving() or list(self._streams.values()):
+            stream.cancel()
+        self._stop_when_idle()
+
+    def _serving(self) -> list[Stream]:
+        return [stream for stream in self._streams.values() if not isinstance(stream, LifespanStream)]
+
+    def _stop_when_idle(self) -> None:
+        if not self._stopping:
+            return
+        if not self._streams:
+            self.runtime.stop()
+        elif not self._serving():
+            for stream in list(self._streams.values()):
+                stream.cancel()
+
+    # -- what goes out
+
+    def emit(self, number: int, message: object) -> None:
+        """Send a message on a stream, with the next flush."""
+        self._put(frames.EVENT, number, message)
+
+    def grant(self, number: int, amount: int) -> None:
+        """Let the front send more on a stream."""
+        self._put(frames.CREDIT, number, amount)
+
+    def end(self, stream: Stream, outcome: tuple[str, object]) -> None:
+        """The last word on a stream. It goes out at once, and with it all that waited."""
+        if self._streams.pop(stream.number, None) is not None:
+            self._put(frames.END, stream.number, outcome)
+            self.flush()
+            self._stop_when_idle()
+
+    def end_raised(self, stream: Stream, error: BaseException) -> None:
+        """The same, for a call that raised. ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too."""
+        packed = self.codec.pack_exception(error)
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            code = _exit_code(error)
+            self.end(stream, ("exited", (code, packed)))
+            if self._leave is not None:
+                self._leave(code)
+        else:
+            self.end(stream, ("raised", packed))
+
+    def is_open(self, stream: Stream) -> bool:
+        """Whether a stream has not ended yet."""
+        return self._streams.get(stream.number) is stream
+
+    def flush(self) -> None:
+        """Write what waits, as far as the pipe takes it now."""
+        if self._outbox.size:
+            self.runtime.write()
+
+    def _put(self, kind: int, number: int, value: object) -> None:
+        meta, payload = self.codec.encode(value)
+        self._outbox.put(frames.pack(kind, number, meta, payload), payload)
+        if self._outbox.size >= _FLUSH_AT:
+            self.flush()
+        elif not self._flush_planned:
+            # A response is usually whole before the loop is idle again: then this finds nothing left to do, and the
+            # response was one write, and one wake-up on the other side.
+            self._flush_planned = True
+            self.runtime.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_planned = False
+        self.flush()
+
+
+def _exit_code(error: SystemExit | KeyboardInterrupt) -> int:
+    """The exit status that Python itself would give."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1

@@ -1,0 +1,341 @@
+"""The streams: one call of the app each, with its ``receive`` and its ``send``.
+
+A stream is driven from two sides. Frames come in (:meth:`Stream.deliver`, :meth:`Stream.cancel`); the app awaits
+:meth:`Stream.receive` and :meth:`Stream.send`. Both happen on the event loop, so nothing here needs a lock. What the two
+event loops have not in common is behind :class:`~isoclient.host.runtime.Runtime`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from isoclient.host.rules import HTTPRules, LifespanRules, Message, WebSocketRules
+from isoclient.link.credit import ReceiveWindow, SendWindow, weight
+from isoclient.link.errors import AppProtocolError, ClientDisconnected
+
+if TYPE_CHECKING:
+    from isoclient.host.server import Host
+
+__all__ = [
+    "STREAMS",
+    "CallStream",
+    "HTTPStream",
+    "InspectStream",
+    "LifespanStream",
+    "Stream",
+    "WebSocketStream",
+]
+
+ASGI: Final = {"http": "2.5", "websocket": "2.5", "lifespan": "2.0"}
+
+_FILE_PIECE: Final = 256 * 1024
+
+
+class Stream:
+    """What all streams have in common: an inbox, two windows, and an end."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, host: Host, number: int, argument: Any) -> None:
+        self.host = host
+        self.number = number
+        self.argument = argument
+        self.abort: Callable[[], object] = _nothing
+        self.gone = False  # the client waits no more
+        self._inbox: deque[Message] = deque()
+        self._signal = host.runtime.signal()
+        self._incoming = ReceiveWindow()
+        self._outgoing = SendWindow()
+
+    async def call(self) -> object:
+        """Call the app. What it returns or raises is the end of the stream."""
+        raise NotImplementedError
+
+    def deliver(self, message: Message) -> None:
+        """A message for the app has come."""
+        self._inbox.append(message)
+        self._signal.set()
+
+    def grant(self, amount: int) -> None:
+        """The front has consumed, so that more may be sent."""
+        self._outgoing.grant(amount)
+        self._signal.set()
+
+    def cancel(self) -> None:
+        """The client is gone: the app sees a disconnect; if it has not ended after a grace, its task is cancelled."""
+        if not self.gone:
+            self.gone = True
+            self._signal.set()
+            self.host.runtime.call_later(self.host.grace, self._abort_if_open)
+
+    def _abort_if_open(self) -> None:
+        if self.host.is_open(self):
+            self.abort()
+
+    def returned(self, value: object) -> None:
+        """The app's call has returned."""
+        unfinished = None if self.gone else self.unfinished()
+        if unfinished is None:
+            self.host.end(self, ("returned", None))
+        else:
+            self.host.end(self, ("unfinished", unfinished))
+
+    def raised(self, error: BaseException) -> None:
+        """The app's call has raised."""
+        if isinstance(error, ClientDisconnected) and self.gone:
+            # Raised by our own send, and let through by the app: that is no error of the app.
+            self.host.end(self, ("returned", None))
+        else:
+            self.host.end_raised(self, error)
+
+    def cancelled(self) -> None:
+        """The app's call was cancelled, by us."""
+        self.host.end(self, ("cancelled", None))
+
+    def unfinished(self) -> str | None:
+        """What the app still owed when it returned, in words; None if nothing."""
+        return None
+
+    def _emit(self, message: Message) -> None:
+        self._outgoing.spend(weight(message))
+        self.host.emit(self.number, message)
+
+    async def _wait_for_window(self) -> None:
+        while not self._outgoing.is_open and not self.gone:
+            self.host.flush()
+            await self._signal.wait()
+
+    def _take(self) -> Message:
+        message = self._inbox.popleft()
+        amount = self._incoming.consume(weight(message))
+        if amount:
+            self.host.grant(self.number, amount)
+        return message
+
+    def _scope(self) -> dict[str, Any]:
+        scope: dict[str, Any] = self.argument
+        scope["asgi"] = {"version": "3.0", "spec_version": ASGI[self.kind]}
+        return scope
+
+
+class HTTPStream(Stream):
+    """One request and its response (ASGI HTTP 2.5)."""
+
+    kind = "http"
+    extensions: ClassVar[tuple[str, ...]] = (
+        "http.response.debug",
+        "http.response.trailers",
+        "http.response.pathsend",
+        "http.response.early_hint",
+    )
+
+    def __init__(self, host: Host, number: int, argument: Any) -> None:
+        super().__init__(host, number, argument)
+        self._rules = HTTPRules()
+        self._bodyless = argument["method"] == "HEAD"
+
+    async def call(self) -> object:
+        return await self.host.app(self._scope(), self.receive, self.send)
+
+    async def receive(self) -> Message:
+        """The next event, as ASGI has it: the request's body, then, when there is one, the disconnect."""
+        while True:
+            if self.gone or self._rules.complete:
+                return {"type": "http.disconnect"}
+            if self._inbox:
+                return self._take()
+            # The front waits for what was sent so far: with the app waiting too, nothing else would get it out.
+            self.host.flush()
+            await self._signal.wait()
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the response; wait while the client does not read."""
+        if self.gone:
+            raise ClientDisconnected("the client is gone: it closed the response before its end")
+        message = self._rules.check(message)
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self._bodyless:
+                message["body"] = b""
+            self._emit(message)
+        elif kind == "http.response.pathsend":
+            await self._send_file(message["path"])
+        elif kind == "http.response.debug":
+            self._emit({"type": kind, "info": self.host.codec.pack_debug(message["info"])})
+        else:
+            self._emit(message)
+        if self._rules.complete:
+            self._signal.set()  # somebody may be waiting in receive() for the disconnect
+        if not self._outgoing.is_open:
+            await self._wait_for_window()
+
+    async def _send_file(self, path: str) -> None:
+        """The file crosses as body events while the app is in its ``send``, for it may remove the file afterwards."""
+        with open(path, "rb") as file:
+            left = 0 if self._bodyless else os.fstat(file.fileno()).st_size
+            while left > 0 and (piece := file.read(min(left, _FILE_PIECE))):
+                left -= len(piece)
+                self._emit({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._wait_for_window()
+                if self.gone:
+                    raise ClientDisconnected("the client is gone: it closed the response before its end")
+        self._emit({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def unfinished(self) -> str | None:
+        return self._rules.unfinished()
+
+    def _scope(self) -> dict[str, Any]:
+        scope = super()._scope()
+        scope["extensions"] = {name: {} for name in self.extensions}
+        scope["state"] = self.host.state.copy()
+        return scope
+
+
+class WebSocketStream(Stream):
+    """One WebSocket, from its handshake to its close (ASGI WebSocket 2.5)."""
+
+    kind = "websocket"
+    extensions: ClassVar[tuple[str, ...]] = ("websocket.http.response",)
+
+    def __init__(self, host: Host, number: int, argument: Any) -> None:
+        super().__init__(host, number, argument)
+        self._rules = WebSocketRules()
+        self._closing: Message = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        self._client_closed = False
+        self._inbox.append({"type": "websocket.connect"})
+
+    async def call(self) -> object:
+        return await self.host.app(self._scope(), self.receive, self.send)
+
+    def deliver(self, message: Message) -> None:
+        if message["type"] == "websocket.disconnect":
+            self._client_closed = True
+            self._closing = message
+        super().deliver(message)
+
+    async def receive(self) -> Message:
+        """The next event: connect, the client's messages in order, then disconnect, as often as it is asked for."""
+        while True:
+            if self._rules.closed:
+                return self._closing
+            if self._inbox:
+                return self._take()
+            if self.gone or self._client_closed:
+                return self._closing
+            self.host.flush()
+            await self._signal.wait()
+
+    async def send(self, message: Message) -> None:
+        """Take one message for the client; wait while the client does not read."""
+        if self.gone or self._client_closed:
+            raise ClientDisconnected("the client is gone: it closed the WebSocket")
+        message = self._rules.check(message)
+        self._emit(message)
+        if self._rules.closed:
+            self._closing = {
+                "type": "websocket.disconnect",
+                "code": message.get("code", 1006),
+                "reason": message.get("reason", ""),
+            }
+            self._signal.set()
+        if not self._outgoing.is_open:
+            await self._wait_for_window()
+
+    def unfinished(self) -> str | None:
+        return None if self._client_closed else self._rules.unfinished()
+
+    def _scope(self) -> dict[str, Any]:
+        scope = super()._scope()
+        scope["extensions"] = {name: {} for name in self.extensions}
+        scope["state"] = self.host.state.copy()
+        return scope
+
+
+class LifespanStream(Stream):
+    """The app's lifespan (ASGI Lifespan 2.0)."""
+
+    kind = "lifespan"
+
+    def __init__(self, host: Host, number: int, argument: Any) -> None:
+        super().__init__(host, number, {"type": "lifespan"})
+        self._rules = LifespanRules()
+        self._heard = False  # the app has asked for the startup event, so it knows of lifespan
+        self._inbox.append({"type": "lifespan.startup"})
+
+    async def call(self) -> object:
+        self.host.state = {}
+        scope = self._scope()
+        scope["state"] = self.host.state
+        return await self.host.app(scope, self.receive, self.send)
+
+    async def receive(self) -> Message:
+        """First the startup event, then, when the client is left, the shutdown event."""
+        while not self._inbox:
+            if self.gone:
+                return {"type": "lifespan.shutdown"}
+            self.host.flush()
+            await self._signal.wait()
+        message = self._take()
+        self._heard = True
+        self._rules.delivered(message["type"])
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Take what the app says of its startup and shutdown."""
+        self._emit(self._rules.check(message))
+
+    def raised(self, error: BaseException) -> None:
+        """Tell an app without lifespan from one whose startup failed.
+
+        The specification lets a server go on after any exception here. But a test client that goes on after a failed
+        startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked for an
+        event, or answered with messages of another protocol.
+        """
+        ignorant = not self._heard or isinstance(error, AppProtocolError)
+        if ignorant and not self._rules.started and isinstance(error, Exception):
+            self.host.end(self, ("unsupported", None))
+        else:
+            super().raised(error)
+
+
+class CallStream(Stream):
+    """``client.call``: a function called on the app's loop."""
+
+    kind = "call"
+
+    async def call(self) -> object:
+        func, args, kwargs = self.host.codec.unpack_object(self.argument, self.host.live)
+        result = func(*args, **kwargs)
+        return await result if hasattr(result, "__await__") else result
+
+    def returned(self, value: object) -> None:
+        try:
+            packed = self.host.codec.pack_object(value, self.host.live)
+        except Exception as error:
+            self.raised(error)
+        else:
+            self.host.end(self, ("returned", packed))
+
+
+class InspectStream(Stream):
+    """What the tasks on the loop are doing, as text; also the proof that the loop is not stuck."""
+
+    kind = "inspect"
+
+    async def call(self) -> object:
+        return self.host.runtime.describe_tasks()
+
+    def returned(self, value: object) -> None:
+        self.host.end(self, ("returned", value))
+
+
+STREAMS: Final[Mapping[str, type[Stream]]] = {
+    kind.kind: kind for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, InspectStream)
+}
+
+
+def _nothing() -> None:
+    pass
