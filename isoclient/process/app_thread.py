@@ -1,0 +1,87 @@
+"""An app in a thread of this process: the same host, over the same link."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from typing import Final
+
+from isoclient.host.boot import Setup, serve
+from isoclient.link import frames
+from isoclient.link.codec import LocalCodec
+from isoclient.process import forks
+from isoclient.process.connection import Connection
+from isoclient.process.handle import Death
+
+__all__ = ["AppThread"]
+
+
+class AppThread:
+    """A thread with a host in it, started by the constructor.
+
+    A thread can't be ended by force. An app that blocks its loop for ever keeps its thread, which is a daemon, so that the
+    interpreter can end all the same.
+
+    Args:
+        setup: what to run.
+    """
+
+    grace: Final = 3.0
+
+    def __init__(self, setup: Setup) -> None:
+        self.pid = os.getpid()
+        self.abandoned = False
+        self._stopped = False
+        self._error: BaseException | None = None
+        codec = LocalCodec()
+        ours, self._theirs = socket.socketpair()
+        self.connection = Connection(ours, codec)
+        forks.register(self)
+        self._thread = threading.Thread(target=self._run, args=(setup, codec), name="isoclient-app", daemon=True)
+        self._thread.start()
+
+    def _run(self, setup: Setup, codec: LocalCodec) -> None:
+        try:
+            serve(self._theirs, lambda: setup, codec, own_process=False)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._theirs.close()
+
+    def sync_output(self) -> None:
+        """There is nothing to pass on: the app prints where the test does."""
+
+    def death(self) -> Death:
+        """See :meth:`isoclient.process.handle.AppHandle.death`."""
+        self._thread.join(1.0)
+        return Death(self.pid, None, "", "", self._error)
+
+    def stop(self) -> None:
+        """See :meth:`isoclient.process.handle.AppHandle.stop`."""
+        if self.abandoned or self._stopped:
+            return
+        self._stopped = True
+        self.connection.try_write(frames.STOP, 0, None)
+        if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
+            self._thread.join(self.grace)
+        self.connection.close()
+
+    def stack(self) -> str:
+        """See :meth:`isoclient.process.handle.AppHandle.stack`."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+    def kill(self) -> None:
+        """See :meth:`isoclient.process.handle.AppHandle.kill`. The thread ends when the app lets it."""
+        if not self.abandoned and not self._stopped:
+            self._stopped = True
+            self.connection.close()
+
+    def abandon(self) -> None:
+        """In a fork of this process, where the thread is not: see :mod:`isoclient.process.forks`."""
+        self.abandoned = True
+        self.connection.close()
+        self._theirs.close()

@@ -1,0 +1,322 @@
+"""The test's end of the link, for threads that block: the stream table, and the reading and writing of the socket.
+
+There is no thread behind it. A thread that waits for something reads the socket itself. Where several wait, one of them
+leads: it reads, hands the others their frames, and when it has what it waited for, wakes one of them to lead on.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from itertools import count
+from math import ceil
+from threading import get_ident
+from typing import Any, Final
+
+from isoclient.link import frames
+from isoclient.link.codec import Codec
+from isoclient.link.errors import LinkError
+from isoclient.link.frames import Frame, FrameReader
+from isoclient.link.outbox import Outbox
+from isoclient.process.deadline import Deadline
+from isoclient.process.errors import ConnectionLost, NotReady, Reentered
+from isoclient.process.stream import Stream
+
+__all__ = ["Connection"]
+
+_IN: Final = select.POLLIN
+_OUT: Final = select.POLLOUT
+
+
+class Connection:
+    """One end of the link, over a socket.
+
+    Args:
+        sock: our end; it is made non-blocking, and is closed by :meth:`close`.
+        codec: how values cross.
+
+    It may be used by several threads at once.
+    """
+
+    def __init__(self, sock: socket.socket, codec: Codec) -> None:
+        sock.setblocking(False)
+        self.codec = codec
+        self.ready = False
+        self.lost: ConnectionLost | None = None
+        self.failure: BaseException | None = None
+        self._sock = sock
+        self._watched = -1
+        self._reader = FrameReader()
+        self._outbox = Outbox()
+        self._streams: dict[int, Stream] = {}
+        self._numbers = count(1)
+        self._lead = threading.Lock()
+        self._leader = 0
+        self._waiters = _Waiters()
+        self._write_lock = threading.Lock()
+        self._incoming = select.poll()
+        self._incoming.register(sock, _IN)
+
+    def watch(self, descriptor: int) -> None:
+        """Take the readiness of this descriptor, a pidfd, for the end of the other side.
+
+        The end of file alone is not enough: whatever the app has started may still hold the socket.
+        """
+        self._watched = descriptor
+        self._incoming.register(descriptor, _IN)
+
+    # -- streams
+
+    def open(self, kind: str, argument: Any, messages: tuple[Any, ...], deadline: Deadline) -> Stream:
+        """Begin a stream: a call of the app.
+
+        Raises:
+            NotReady: the app could not be loaded.
+            DeadlineExceeded: the other side took nothing in time.
+        """
+        stream = Stream(self, next(self._numbers))
+        stream.spend(messages)
+        self._streams[stream.number] = stream
+        try:
+            self.write(frames.OPEN, stream.number, (kind, argument, messages), deadline)
+        except BaseException:
+            self.forget(stream)
+            raise
+        return stream
+
+    def forget(self, stream: Stream) -> None:
+        """Frames that still come for this stream are dropped."""
+        self._streams.pop(stream.number, None)
+
+    def streams(self) -> list[Stream]:
+        """Those that are open now."""
+        return list(self._streams.values())
+
+    # -- waiting and reading
+
+    def wait(self, ready: Callable[[], object], deadline: Deadline) -> None:
+        """Read until ``ready()`` is true.
+
+        Raises:
+            ConnectionLost: the other side has ended before that.
+            NotReady: the app could not be loaded.
+            DeadlineExceeded: it was not in time.
+        """
+        while not ready():
+            self._check()
+            if self._lead.acquire(blocking=False):
+                self._leader = get_ident()
+                try:
+                    if not ready() and self.lost is None:
+                        self._read(deadline)
+                finally:
+                    self._leader = 0
+                    self._lead.release()
+                    self._waiters.wake_one()
+            else:
+                self._follow(ready, deadline)
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise NotReady("the app could not be loaded") from self.failure
+        if self.lost is not None:
+            raise self.lost
+
+    def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
+        if self._leader == get_ident():
+            raise Reentered("this thread is already waiting for the app, further down its stack")
+        waiter = self._waiters.add(ready)
+        try:
+            # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake us.
+            if self._lead.acquire(blocking=False):
+                self._lead.release()
+            elif not waiter.acquire(timeout=deadline.lock_timeout()):
+                raise deadline.exceeded()
+        finally:
+            self._waiters.remove(waiter)
+
+    def _read(self, deadline: Deadline) -> None:
+        ready = self._incoming.poll(deadline.milliseconds())
+        if not ready:
+            raise deadline.exceeded()
+        if any(descriptor == self._watched for descriptor, _ in ready):
+            self._drain()
+        else:
+            self._read_some()
+        self._waiters.wake_ready()
+
+    def _drain(self) -> None:
+        """The other side is dead, but what it had written counts."""
+        while self._read_some():
+            pass
+        self._lose(None)
+
+    def _read_some(self) -> bool:
+        """Read once, and act upon the frames that came; False if there was nothing to read."""
+        try:
+            received = self._sock.recv_into(self._reader.get_buffer())
+        except BlockingIOError:
+            return False
+        except OSError:
+            received = 0  # ECONNRESET: dead, with frames of ours unread
+        if received == 0:
+            self._lose(None)
+            return False
+        try:
+            for frame in self._reader.buffer_updated(received):
+                self._take(frame)
+        except LinkError as error:
+            self._lose(error)
+            return False
+        return True
+
+    def _lose(self, cause: Exception | None) -> None:
+        if self.lost is None:
+            lost = ConnectionLost(str(cause) if cause else "the app's side of the pipe was closed")
+            lost.__cause__ = cause
+            self.lost = lost
+
+
+    def _take(self, frame: Frame) -> None:
+        stream = self._streams.get(frame.stream)
+        if stream is not None:
+            stream.take(frame)
+            if frame.kind == frames.END:
+                self.forget(stream)
+        elif frame.kind == frames.READY:
+            self.ready = True
+        elif frame.kind == frames.FAILED:
+            self.failure = self.codec.unpack_exception(self.codec.decode(frame.meta, frame.payload))
+        elif self.codec.by_reference:
+            self.codec.decode(frame.meta, frame.payload)  # so that the table does not keep it
+
+    # -- writing
+
+    def write(self, kind: int, number: int, value: object, deadline: Deadline) -> None:
+        """Send a frame, whole. While the pipe is full, what comes in is read, for the other side may wait for that.
+
+        A failure of the other side is no error here: it shows at the next :meth:`wait`, after what it still had to say.
+
+        Raises:
+            DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
+        """
+        meta, payload = self.codec.encode(value)
+        if not self._write_lock.acquire(timeout=deadline.lock_timeout()):
+            raise deadline.exceeded()
+        try:
+            self._outbox.put(frames.pack(kind, number, meta, payload), payload)
+            while not self._write_some():
+                self._wait_writable(deadline)
+        finally:
+            self._write_lock.release()
+
+    def try_write(self, kind: int, number: int, value: object) -> None:
+        """Send a frame if that takes no waiting at all; for signal handlers and finalizers."""
+        if self._write_lock.acquire(blocking=False):
+            try:
+                meta, payload = self.codec.encode(value)
+                self._outbox.put(frames.pack(kind, number, meta, payload), payload)
+                self._write_some()
+            finally:
+                self._write_lock.release()
+
+    def _write_some(self) -> bool:
+        if self.lost is not None:
+            self._outbox.clear()
+        try:
+            return self._outbox.write(self._sock)
+        except OSError:
+            self._outbox.clear()  # EPIPE: the reader will find the end of file, after the frames before it
+            return True
+
+    def _wait_writable(self, deadline: Deadline) -> None:
+        leads = self._leader != get_ident() and self._lead.acquire(blocking=False)
+        try:
+            poll = select.poll()
+            poll.register(self._sock, _OUT | _IN if leads else _OUT)
+            if self._watched >= 0:
+                poll.register(self._watched, _IN)
+            found = dict(poll.poll(deadline.milliseconds()))
+            if not found:
+                raise deadline.exceeded()
+            if self._watched in found:
+                self._outbox.clear()
+            if leads and found.get(self._sock.fileno(), 0) & ~_OUT:
+                self._read_some()
+                self._waiters.wake_ready()
+        finally:
+            if leads:
+                self._lead.release()
+                self._waiters.wake_one()
+
+    def discard_until(self, descriptor: int, seconds: float) -> bool:
+        """Wait for this descriptor, and read meanwhile, so that the other side is not held up by a full pipe.
+
+        Returns:
+            Whether it is ready; False after the time, and now and then before.
+        """
+        poll = select.poll()
+        poll.register(descriptor, _IN)
+        milliseconds = ceil(seconds * 1000)
+        if self.lost is not None or not self._lead.acquire(blocking=False):
+            return bool(poll.poll(milliseconds))
+        self._leader = get_ident()
+        try:
+            poll.register(self._sock, _IN)
+            ready = dict(poll.poll(milliseconds))
+            if self._sock.fileno() in ready:
+                self._read_some()
+            return descriptor in ready
+        finally:
+            self._leader = 0
+            self._lead.release()
+            self._waiters.wake_one()
+
+    def close(self) -> None:
+        """Close the socket. Whoever still waits gets :class:`ConnectionLost`."""
+        if self.lost is None:
+            self.lost = ConnectionLost("the client was closed")
+        self._sock.close()
+
+
+class _Waiters:
+    """The threads that wait while another one leads: what each waits for, and the lock that it is parked at."""
+
+    __slots__ = ("_list", "_mutex")
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._list: list[tuple[Callable[[], object], threading.Lock]] = []
+
+    def add(self, ready: Callable[[], object]) -> threading.Lock:
+        lock = threading.Lock()
+        lock.acquire()
+        with self._mutex:
+            self._list.append((ready, lock))
+        return lock
+
+    def remove(self, lock: threading.Lock) -> None:
+        with self._mutex:
+            self._list = [waiter for waiter in self._list if waiter[1] is not lock]
+
+    def wake_one(self) -> None:
+        """So that somebody leads."""
+        if self._list:
+            with self._mutex:
+                for _, lock in self._list[:1]:
+                    self._list = self._list[1:]
+                    lock.release()
+
+    def wake_ready(self) -> None:
+        """Those that have what they wait for."""
+        if self._list:
+            with self._mutex:
+                parked = []
+                for waiter in self._list:
+                    if waiter[0]():
+                        waiter[1].release()
+                    else:
+                        parked.append(waiter)
+                self._list = parked

@@ -1,0 +1,25 @@
+"""What can go wrong with the app's process, as this room sees it. The front tells the user, in the terms of requests."""
+
+from __future__ import annotations
+
+__all__ = ["ConnectionLost", "DeadlineExceeded", "NotReady", "Reentered"]
+
+
+class ConnectionLost(Exception):
+    """The other side has ended, or what it sends is damaged (then with a cause)."""
+
+
+class DeadlineExceeded(Exception):
+    """Nothing came in time."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(f"nothing came within {seconds:g} s" if seconds is not None else "nothing came")
+        self.seconds = seconds
+
+
+class NotReady(Exception):
+    """The host could not load the app; ``__cause__`` is what it raised."""
+
+
+class Reentered(RuntimeError):
+    """A signal handler or a finalizer would wait for the pipe that the very same thread is just reading."""

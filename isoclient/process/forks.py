@@ -1,0 +1,47 @@
+"""What a fork of the test's process must not keep: the descriptors of apps that belong to the process it came from.
+
+A sibling that holds our end of an app's pipe hides the end of file from it, and the end of our process from its lifeline.
+So whoever owns such descriptors registers here, and every fork closes them, our own forks and those of others alike.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+__all__ = ["register", "start_lock"]
+
+
+class Owner(Protocol):
+    """Somebody with descriptors that a fork must not keep."""
+
+    def abandon(self) -> None:
+        """Called in a fork: close the descriptors, and be of no use from now on. Must not raise or wait."""
+
+
+_owners: weakref.WeakSet[Owner] = weakref.WeakSet()
+_start_lock = threading.Lock()
+
+
+def register(owner: Owner) -> None:
+    """From now on, forks call ``owner.abandon()``."""
+    _owners.add(owner)
+
+
+def start_lock() -> threading.Lock:
+    """Held while a process is started: descriptors that exist but are not registered yet would leak into a sibling."""
+    return _start_lock
+
+
+def _after_in_child() -> None:
+    global _start_lock
+    _start_lock = threading.Lock()  # another thread, which is not here, may have held it
+    for owner in list(_owners):
+        owner.abandon()
+    _owners.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

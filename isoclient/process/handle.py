@@ -1,0 +1,56 @@
+"""What the front needs of a running app, whether it has a process of its own or a thread of ours."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from isoclient.process.connection import Connection
+
+__all__ = ["AppHandle", "Death"]
+
+
+class Death:
+    """How an app ended, and what it left to say.
+
+    Args:
+        pid: its process.
+        exitcode: its exit status, negative for a signal, as in :mod:`subprocess`; None where nobody knows.
+        stderr: the tail of what it wrote to its standard error.
+        stack: what faulthandler wrote: the stacks of its threads in Python, if it died of a signal.
+        cause: what ended the event loop, where it is known.
+    """
+
+    def __init__(
+        self, pid: int, exitcode: int | None, stderr: str, stack: str, cause: BaseException | None = None
+    ) -> None:
+        self.pid = pid
+        self.exitcode = exitcode
+        self.stderr = stderr
+        self.stack = stack
+        self.cause = cause
+
+
+class AppHandle(Protocol):
+    """A running app."""
+
+    pid: int
+    connection: Connection
+
+    def sync_output(self) -> None:
+        """Pass on what the app has printed."""
+
+    def death(self) -> Death:
+        """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
+
+    def stop(self) -> None:
+        """End it: in order if it can, by force if it must, within bounds. Idempotent; never raises."""
+
+    def stack(self) -> str:
+        """The stacks of its threads now, or an empty string where they can't be had."""
+
+    def kill(self) -> None:
+        """End it by force, at once; it does not answer. Idempotent; never raises."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether this process is a fork of the one that it belongs to, and has nothing to do with it."""

@@ -1,0 +1,169 @@
+"""Starting a process by one of the three start methods, on top of :mod:`multiprocess`.
+
+multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours differ in what an app's process needs:
+
+- Each has a *lifeline*: a pipe whose other end only this process holds (see :mod:`isoclient.host.lifeline`).
+- *fork* does not trip over the warning that Python 3.12+ gives when a process with threads forks, as an xdist worker does.
+  The child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
+- *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (the
+  console script of pytest, and with it all of pytest). Ours do not, and the fork server is not shared with anybody.
+- None of them is entered among the children of multiprocess, which it joins at exit without a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from multiprocess import forkserver, popen_fork, popen_forkserver, process, spawn, util
+
+from isoclient.host import child
+from isoclient.host.boot import Setup
+from isoclient.host.child import Descriptors
+from isoclient.host.fresh import FreshStart
+
+__all__ = ["launch"]
+
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
+
+
+def launch(method: str, descriptors: Descriptors, setup: Setup) -> AppPopen:
+    """Start the app's process. The caller holds the start lock.
+
+    Args:
+        method: ``"fork"``, ``"forkserver"`` or ``"spawn"``.
+        descriptors: of this process; the child gets duplicates of its own.
+        setup: what it is to run.
+
+    Raises:
+        ObjectNotSendable: the setup can't be sent to a fresh interpreter.
+        OSError: the system refuses a new process.
+    """
+    if method == "fork":
+        return _ForkPopen(_ForkProcess(descriptors, setup))
+    start = FreshStart.of(descriptors, setup)
+    return _SpawnPopen(start) if method == "spawn" else _ServerPopen(start)
+
+
+class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
+    """A running process: what multiprocess has, and the descriptors that keep it alive."""
+
+    pid: int
+    returncode: int | None
+    lifeline: int = -1
+
+    def descriptors(self) -> list[int]:
+        """What of ours a fork must not keep."""
+        return [self.lifeline]
+
+    def close(self) -> None:
+        """Close the descriptors; a process that still runs ends by that."""
+        descriptors = [descriptor for descriptor in self.descriptors() if descriptor >= 0]
+        self.lifeline = -1
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
+    _start_method: ClassVar = "fork"
+    warnings_guard: warnings.catch_warnings[Any]
+
+    def __init__(self, descriptors: Descriptors, setup: Setup) -> None:
+        super().__init__(name="isoclient-app")
+        self._descriptors = descriptors
+        self._setup = setup
+
+    def run(self) -> None:
+        self.warnings_guard.__exit__(None, None, None)
+        child.run(self._descriptors, lambda: self._setup, process.parent_process().sentinel, forked=True)
+
+
+class _ForkPopen(AppPopen):
+    method = "fork"
+
+    def _launch(self, process_obj: _ForkProcess) -> None:
+        child_end, self.lifeline = os.pipe()
+        guard = warnings.catch_warnings()
+        process_obj.warnings_guard = guard
+        with guard:
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork.*", DeprecationWarning)
+            self.pid = os.fork()
+            if self.pid == 0:
+                self._be_the_child(process_obj, child_end)
+        os.close(child_end)
+
+    def _be_the_child(self, process_obj: _ForkProcess, child_end: int) -> None:
+        code = 1
+        try:
+            os.close(self.lifeline)
+            code = process_obj._bootstrap(parent_sentinel=child_end)
+        finally:
+            os._exit(code)
+
+
+class _SpawnPopen(AppPopen):
+    method = "spawn"
+
+    def _launch(self, process_obj: FreshStart) -> None:
+        child_end, self.lifeline = os.pipe()
+        code = f"import sys; sys.path.insert(0, {_ROOT!r}); from isoclient.host.fresh import main; main({child_end})"
+        command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-c", code]
+        try:
+            self.pid = util.spawnv_passfds(command[0], command, [child_end, *process_obj.descriptors.all()])
+        finally:
+            os.close(child_end)
+        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(process_obj))
+
+
+class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
+    method = "forkserver"
+    sentinel: int = -1
+
+    def _launch(self, process_obj: FreshStart) -> None:
+        self.sentinel, self.lifeline = _server().connect_to_new_process(process_obj.descriptors.all())
+        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(process_obj.by_index()))
+        self.pid = forkserver.read_signed(self.sentinel)
+
+    def descriptors(self) -> list[int]:
+        return [self.lifeline, self.sentinel]
+
+    def close(self) -> None:
+        AppPopen.close(self)
+        self.sentinel = -1
+
+
+def _preparation() -> dict[str, Any]:
+    """What multiprocess prepares a fresh interpreter with, without the main module of this one."""
+    return {
+        "name": "isoclient-app",
+        "sys_path": [path or os.getcwd() for path in sys.path],
+        "sys_argv": list(sys.argv),
+        "dir": os.getcwd(),
+    }
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except BrokenPipeError:
+        pass  # it has died already; that will show
+
+
+_server_of: dict[int, Any] = {}
+
+
+def _server() -> Any:
+    """The fork server of this process, warm: it has imported the host. It ends when this process does."""
+    pid = os.getpid()
+    if pid not in _server_of:
+        _server_of.clear()
+        server = forkserver.ForkServer()
+        server.set_forkserver_preload(["isoclient.host.fresh", "isoclient.host.aio"])
+        _server_of[pid] = server
+    return _server_of[pid]

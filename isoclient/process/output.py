@@ -1,0 +1,74 @@
+"""What the app prints: into files that the test's process owns, not into pipes.
+
+A pipe that nobody reads would block the app. A file does not, survives the crash of the one who wrote it, and needs no
+thread: the test's process reads on from where it was, whenever it has waited for the app.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from typing import Final, TextIO
+
+__all__ = ["OutputFile", "make_file"]
+
+_PIECE: Final = 256 * 1024
+
+
+def make_file(name: str) -> int:
+    """A new file without a name in any directory; return its descriptor."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    descriptor, path = tempfile.mkstemp(prefix=name)  # pragma: no cover  # not Linux
+    os.unlink(path)  # pragma: no cover  # not Linux
+    return descriptor  # pragma: no cover  # not Linux
+
+
+class OutputFile:
+    """One stream of the app's output, and how far it has been passed on.
+
+    Args:
+        name: for those who look into ``/proc``.
+        target: the name of the stream in :mod:`sys` that it is passed on to, as it is then: pytest replaces it for each
+            test; None for a file that is only read.
+    """
+
+    def __init__(self, name: str, target: str | None) -> None:
+        self.descriptor = make_file(name)
+        self._target = target
+        self._passed = 0
+
+    def sync(self) -> None:
+        """Pass on what is new."""
+        while piece := self._new():
+            self._passed += len(piece)
+            self._pass_on(piece)
+
+    def _new(self) -> bytes:
+        try:
+            return os.pread(self.descriptor, _PIECE, self._passed)
+        except OSError:  # closed
+            return b""
+
+    def _pass_on(self, piece: bytes) -> None:
+        stream: TextIO | None = getattr(sys, self._target) if self._target else None
+        if stream is not None:
+            with contextlib.suppress(ValueError, OSError):  # at interpreter exit it may be closed
+                stream.write(piece.decode("utf-8", "backslashreplace"))
+                stream.flush()
+
+    def tail(self, size: int) -> str:
+        """The last so many bytes of it, as text."""
+        try:
+            end = os.fstat(self.descriptor).st_size
+            return os.pread(self.descriptor, size, max(0, end - size)).decode("utf-8", "backslashreplace")
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        """Close the descriptor; idempotent."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

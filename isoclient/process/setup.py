@@ -1,0 +1,67 @@
+"""From what the user says to something that can be started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from isoclient.host.app import check_app, check_import_string
+from isoclient.host.boot import BACKENDS, Setup
+from isoclient.link.errors import NotAnApp
+from isoclient.process.app_thread import AppThread
+from isoclient.process.handle import AppHandle
+
+__all__ = ["METHODS", "make_setup", "starter"]
+
+METHODS: Final = ("fork", "forkserver", "spawn")
+
+
+def make_setup(app: object, *, factory: bool, backend: str, options: Mapping[str, Any] | None) -> Setup:
+    """See that all is well as far as that can be seen here, where nothing is imported.
+
+    Raises:
+        NotAnApp: the app is none.
+        ValueError: there is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}; it is one of {', '.join(map(repr, BACKENDS))}")
+    if isinstance(app, str):
+        check_import_string(app)
+    elif not factory:
+        check_app(app)
+    elif not callable(app):
+        raise NotAnApp(f"{app!r} is not a factory: it can't be called")
+    return Setup(app, factory, backend, dict(options or {}))
+
+
+def starter(setup: Setup, *, isolated: bool, method: str | None) -> Callable[[Setup], AppHandle]:
+    """What starts it.
+
+    Raises:
+        ValueError: there is no such start method, here or anywhere; or one is given, but the app is not isolated.
+    """
+    if not isolated:
+        if method is not None:
+            raise ValueError(f"start_method={method!r} needs isolated=True: without, the app runs in a thread")
+        return AppThread
+    chosen = method or _default_method(setup)
+    if chosen not in METHODS:
+        raise ValueError(f"start_method is {chosen!r}; it is one of {', '.join(map(repr, METHODS))}")
+    if chosen != "spawn" and not hasattr(os, "fork"):
+        raise ValueError(f"start_method {chosen!r} needs os.fork, which this platform has not; use 'spawn'")
+
+    def start(setup: Setup) -> AppHandle:
+        # multiprocess is imported when the first process starts: not at import, and never for apps in threads.
+        from isoclient.process.app_process import AppProcess
+
+        return AppProcess(chosen, setup)
+
+    return start
+
+
+def _default_method(setup: Setup) -> str:
+    """A snapshot of this process for an app object, a clean room for an import string."""
+    if not hasattr(os, "fork"):
+        return "spawn"
+    return "forkserver" if isinstance(setup.app, str) else "fork"

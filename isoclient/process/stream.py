@@ -1,0 +1,113 @@
+"""One stream as the test's side sees it: one call of the app, under way or ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from isoclient.link import frames
+from isoclient.link.credit import ReceiveWindow, SendWindow, weight
+from isoclient.link.errors import LinkError
+from isoclient.link.frames import Frame
+from isoclient.process.deadline import Deadline
+
+if TYPE_CHECKING:
+    from isoclient.process.connection import Connection
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """A queue of messages from the app, which ends with an outcome."""
+
+    __slots__ = ("_connection", "_inbox", "_incoming", "_outgoing", "number", "outcome")
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.number = number
+        self.outcome: tuple[str, Any] | None = None
+        self._connection = connection
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._incoming = ReceiveWindow()
+        self._outgoing = SendWindow()
+
+    def take(self, frame: Frame) -> None:
+        """A frame has come for this stream. Called by whichever thread reads."""
+        try:
+            value = self._connection.codec.decode(frame.meta, frame.payload)
+        except LinkError as error:
+            self.outcome = ("damaged", error)
+            return
+        if frame.kind == frames.EVENT:
+            self._inbox.append(value)
+        elif frame.kind == frames.END:
+            self.outcome = value
+        elif frame.kind == frames.CREDIT:
+            self._outgoing.grant(value)
+
+    def receive(self, deadline: Deadline) -> dict[str, Any] | None:
+        """The next message of the app, or None when there is none any more and :attr:`outcome` is set.
+
+        Raises:
+            ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
+        """
+        inbox = self._inbox
+        if not inbox:
+            self._connection.wait(self._has_news, deadline)
+        if not inbox:
+            return None
+        message = inbox.popleft()
+        amount = self._incoming.consume(weight(message))
+        if amount and self.outcome is None:
+            self._connection.write(frames.CREDIT, self.number, amount, deadline)
+        return message
+
+    def _has_news(self) -> bool:
+        return bool(self._inbox) or self.outcome is not None
+
+    @property
+    def has_message(self) -> bool:
+        """Whether :meth:`receive` has a message without waiting."""
+        return bool(self._inbox)
+
+    def spend(self, messages: Iterable[dict[str, Any]]) -> None:
+        """These go out with the frame that opens the stream."""
+        for message in messages:
+            self._outgoing.spend(weight(message))
+
+    def may_send(self, deadline: Deadline) -> bool:
+        """Wait until a message may be sent, or would be dropped; False if a message of the app comes first.
+
+        Raises:
+            ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
+        """
+        if not self._is_writable():
+            self._connection.wait(lambda: self._is_writable() or self._inbox, deadline)
+        return self._is_writable()
+
+    def _is_writable(self) -> bool:
+        return self._outgoing.is_open or self.outcome is not None
+
+    def send(self, message: dict[str, Any], deadline: Deadline) -> bool:
+        """Send a message to the app; False if the app's call has ended, so that nobody reads it.
+
+        Raises:
+            DeadlineExceeded: the pipe stayed full.
+        """
+        if self.outcome is not None:
+            return False
+        self._outgoing.spend(weight(message))
+        self._connection.write(frames.EVENT, self.number, message, deadline)
+        return True
+
+    def wait_end(self, deadline: Deadline) -> tuple[str, Any]:
+        """Drop what the app still sends, until its call has ended."""
+        while self.receive(deadline) is not None:
+            pass
+        assert self.outcome is not None
+        return self.outcome
+
+    def cancel(self, deadline: Deadline) -> None:
+        """Nobody waits for this stream any more: the app sees a disconnect, and is cancelled if it does not end then."""
+        if self.outcome is None and self._connection.lost is None:
+            self._connection.write(frames.CANCEL, self.number, None, deadline)
