@@ -1,0 +1,207 @@
+"""One call of the app from the front's side: a stream whose failures are told in the user's terms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Any, Final, NoReturn
+
+from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
+from isoclient.link.errors import AppProtocolError
+from isoclient.process.deadline import Deadline
+from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
+from isoclient.process.handle import AppHandle
+
+__all__ = ["Call"]
+
+_ANSWER: Final = 0.25  # seconds that an event loop which is not stuck may take to say so
+
+Message = dict[str, Any]
+
+
+class Call:
+    """A call of the app, under way.
+
+    Args:
+        handle: the running app.
+        kind: what is called: ``"http"``, ``"websocket"``, ``"lifespan"`` or ``"call"``.
+        argument: what with; for the first two, the scope.
+        messages: the first messages for the app.
+        doing: what the app is doing meanwhile, for the texts of errors: "handling GET /".
+        timeout: how long each wait may take, in seconds; None for no limit.
+        startup: how long the app may take to be ready, in seconds, which is not counted against ``timeout``.
+        request: what in requests' terms is in flight.
+    """
+
+    def __init__(
+        self,
+        handle: AppHandle,
+        kind: str,
+        argument: Any,
+        messages: tuple[Message, ...],
+        *,
+        doing: str,
+        timeout: float | None,
+        startup: float | None,
+        request: Any = None,
+    ) -> None:
+        self.doing = doing
+        self._handle = handle
+        self._startup = startup
+        self._timeout = timeout
+        self._request = request
+        self._early: deque[Message] = deque()
+        try:
+            self._stream = handle.connection.open(kind, argument, messages, Deadline(timeout))
+        except DeadlineExceeded as error:
+            self._fail(error)
+
+    @property
+    def codec(self) -> Any:
+        """How values cross."""
+        return self._handle.connection.codec
+
+    @property
+    def ended(self) -> bool:
+        """Whether the app's call has ended."""
+        return self._stream.outcome is not None
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """The next message of the app; None when its call has ended.
+
+        Raises:
+            AppCrashed, AppStartupError, AppTimeout: see there.
+        """
+        if self._early:
+            return self._early.popleft()
+        try:
+            self._await_ready()
+            return self._stream.receive(Deadline(self._timeout if timeout is None else timeout))
+        except (ConnectionLost, NotReady, DeadlineExceeded) as error:
+            self._fail(error)
+
+    def send(self, message: Message) -> bool:
+        """Send a message to the app; False if its call has ended and nobody reads it.
+
+        While the app has no room for it, what it sends is taken in: it may be waiting for that.
+        """
+        try:
+            self._await_ready()
+            while not self._stream.may_send(Deadline(self._timeout)):
+                early = self._stream.receive(Deadline(self._timeout))
+                if early is not None:
+                    self._early.append(early)
+            return self._stream.send(message, Deadline(self._timeout))
+        except (ConnectionLost, NotReady, DeadlineExceeded) as error:
+            self._fail(error)
+
+    def cancel(self) -> None:
+        """Let the app know that nobody waits any more, and wait until its call has ended."""
+        try:
+            self._stream.cancel(Deadline(self._timeout))
+            self._stream.wait_end(Deadline(self._timeout))
+        except (ConnectionLost, NotReady, DeadlineExceeded) as error:
+            self._fail(error)
+
+    def abandon(self) -> None:
+        """Let the app know that nobody waits any more, and do not wait for it either."""
+        with contextlib.suppress(DeadlineExceeded):
+            self._stream.cancel(Deadline(_ANSWER))
+
+    def finish(self) -> Any:
+        """Wait for the end of the app's call, and return what it returned.
+
+        Raises:
+            BaseException: the app's own, or what became of its process.
+        """
+        error = self.end()
+        if error is not None:
+            raise error
+        assert self._stream.outcome is not None
+        return self._stream.outcome[1]
+
+    @property
+    def outcome(self) -> str:
+        """How the app's call ended, in a word."""
+        return self._stream.outcome[0] if self._stream.outcome else "open"
+
+    def end(self) -> BaseException | None:
+        """Wait for the end of the app's call; return the app's exception, or its breach of the protocol, or None.
+
+        Raises:
+            AppCrashed, AppStartupError, AppTimeout: see there.
+        """
+        try:
+            self._await_ready()
+            kind, value = self._stream.wait_end(Deadline(self._timeout))
+        except (ConnectionLost, NotReady, DeadlineExceeded) as error:
+            self._fail(error)
+        self._handle.sync_output()
+        if kind == "raised":
+            return self.codec.unpack_exception(value)  # type: ignore[no-any-return]
+        if kind == "unfinished":
+            return AppProtocolError(f"{value} ({self.doing})")
+        if kind == "exited":
+            self._exited(*value)
+        return value if kind == "damaged" else None
+
+    def _await_ready(self) -> None:
+        connection = self._handle.connection
+        if not connection.ready:
+            connection.wait(lambda: connection.ready or connection.failure, Deadline(self._startup))
+
+    # -- failures
+
+    def _fail(self, error: Exception) -> NoReturn:
+        if isinstance(error, NotReady):
+            raise AppStartupError(f"the app could not be loaded: {_told(error.__cause__)}") from error.__cause__
+        if isinstance(error, DeadlineExceeded):
+            self._timed_out(error)
+        raise self._crashed() from error.__cause__
+
+    def _crashed(self) -> AppCrashed:
+        death = self._handle.death()
+        error = AppCrashed(
+            doing=self.doing,
+            pid=death.pid,
+            exitcode=death.exitcode,
+            stderr=death.stderr,
+            stack=death.stack,
+            request=self._request,
+        )
+        error.__cause__ = death.cause
+        return error
+
+    def _exited(self, code: int, packed: Any) -> NoReturn:
+        cause = self.codec.unpack_exception(packed)
+        pid = self._handle.pid
+        raise AppCrashed(doing=self.doing, pid=pid, exitcode=code, request=self._request) from cause
+
+    def _timed_out(self, error: DeadlineExceeded) -> NoReturn:
+        text = f"the app sent nothing for {error.seconds:g} s while {self.doing}"
+        if not self._handle.connection.ready:
+            self._handle.kill()
+            raise AppStartupError(f"the app was not ready within {error.seconds:g} s") from None
+        try:
+            tasks = self._ask_for_tasks()
+        except (ConnectionLost, DeadlineExceeded):
+            stack = self._handle.stack()
+            self._handle.kill()
+            text += "; its event loop is stuck, so it was ended"
+            raise AppTimeout(text, seconds=error.seconds, stack=stack, request=self._request) from None
+        raise AppTimeout(text, seconds=error.seconds, tasks=tasks, request=self._request) from None
+
+    def _ask_for_tasks(self) -> str:
+        """What the tasks are doing; an answer also shows that the loop is not stuck. Then this call is cancelled."""
+        deadline = Deadline(_ANSWER)
+        connection = self._handle.connection
+        _, text = connection.open("inspect", None, (), deadline).wait_end(deadline)
+        self._stream.cancel(deadline)
+        connection.forget(self._stream)
+        return str(text)
+
+
+def _told(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error is not None else "no reason given"
+
+

@@ -1,0 +1,258 @@
+"""The test client."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from isoclient.front.adapter import ASGIAdapter
+from isoclient.front.runner import AppRunner
+from isoclient.front.scope import websocket_scope
+from isoclient.front.timeout import read_timeout
+from isoclient.front.websocket import WebSocketSession
+from isoclient.process.setup import make_setup, starter
+
+__all__ = ["TestClient"]
+
+_Result = TypeVar("_Result")
+
+
+class TestClient(requests.Session):
+    """A :class:`requests.Session` whose requests go to an ASGI app.
+
+    Args:
+        app: an ASGI 3 or ASGI 2 app; or an import string, ``"package.module:attribute"``.
+        base_url: what relative URLs are joined to.
+        raise_server_exceptions: whether an exception of the app is raised by the request; if not, the request gets the
+            response 500 that a server would give.
+        root_path: of the scope: where the app is mounted.
+        backend: ``"asyncio"`` or ``"trio"``.
+        backend_options: for asyncio ``use_uvloop``, ``loop_factory``, ``debug``; for trio what :func:`trio.run` takes.
+        cookies: for all requests of the session: a dict or a cookie jar.
+        headers: for all requests of the session.
+        follow_redirects: whether requests follow redirects, where the request does not say.
+        client: of the scope: the client's host and port.
+        isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one.
+        start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"`` (a
+            fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
+        timeout: how long each wait for the app may take, in seconds; None for no limit.
+        factory: whether the app is what calling ``app`` returns.
+
+    The app starts at the first use, or with ``with``, which also runs its lifespan.
+
+    Raises:
+        TypeError: the app is no ASGI app.
+        ValueError: an option has a value that it does not take.
+
+    Example:
+        >>> async def app(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 200})
+        ...     await send({"type": "http.response.body", "body": b"Hello"})
+        >>> with TestClient(app, isolated=True) as client:
+        ...     client.get("/").text
+        'Hello'
+    """
+
+    __test__ = False  # pytest: this is no test class, whatever its name
+
+    def __init__(
+        self,
+        app: Any,
+        base_url: str = "http://testserver",
+        raise_server_exceptions: bool = True,
+        root_path: str = "",
+        backend: str = "asyncio",
+        backend_options: Mapping[str, Any] | None = None,
+        cookies: Any = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = True,
+        client: tuple[str, int] = ("testclient", 50000),
+        *,
+        isolated: bool = False,
+        start_method: str | None = None,
+        timeout: float | None = 60.0,
+        factory: bool = False,
+    ) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.app = app
+        self.base_url = base_url
+        self.follow_redirects = follow_redirects
+        self.raise_server_exceptions = raise_server_exceptions
+        self.root_path = root_path
+        self.timeout = timeout
+        self.headers.update({"user-agent": "testclient", **(headers or {})})
+        if cookies is not None:
+            self.cookies.update(cookies)
+        self._client_address = client
+        setup = make_setup(app, factory=factory, backend=backend, options=backend_options)
+        self._runner = AppRunner(starter(setup, isolated=isolated, method=start_method), setup, timeout)
+        adapter = ASGIAdapter(self._runner, raises=raise_server_exceptions, root_path=root_path, client=client)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self._finalizer = weakref.finalize(self, _finalize, self._runner, os.getpid())
+
+    # -- requests
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Send a request, as :meth:`requests.Session.request` does. The URL may be relative to ``base_url``.
+
+        Returns:
+            Response: see there.
+
+        Raises:
+            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            BaseException: the app's own, with ``raise_server_exceptions``.
+        """
+        if kwargs.get("allow_redirects") is None:
+            kwargs["allow_redirects"] = self.follow_redirects
+        return super().request(method, urljoin(self.base_url, url), *args, **kwargs)
+
+    def get(self, url: str, **kwargs: Any) -> Any:
+        """Send a GET request."""
+        return self.request("GET", url, **kwargs)
+
+    def options(self, url: str, **kwargs: Any) -> Any:
+        """Send an OPTIONS request."""
+        return self.request("OPTIONS", url, **kwargs)
+
+    # -- WebSockets
+
+    def websocket_connect(
+        self, url: str, subprotocols: Sequence[str] | None = None, **options: Any
+    ) -> WebSocketSession:
+        """Open a WebSocket.
+
+        Args:
+            url: its URL, absolute (``ws://``, ``wss://``) or relative to ``base_url``.
+            subprotocols: those that the client offers.
+            **options: what :func:`requests.get` takes: ``params``, ``headers``, ``cookies``, ``auth``, ``timeout``...
+
+        Returns:
+            The session, to be used in a ``with`` block.
+
+        Raises:
+            WebSocketDisconnect: the app refused the handshake.
+            WebSocketDenialResponse: it refused it with an HTTP response.
+            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            BaseException: the app's own, with ``raise_server_exceptions``.
+        """
+        url, scheme = _handshake_url(urljoin(self.base_url, url))
+        timeout = read_timeout(options.pop("timeout", None), self.timeout)
+        offered = list(subprotocols or ())
+        request = self._handshake_request(url, offered, options)
+        scope = websocket_scope(request, scheme, self.root_path, self._client_address, offered)
+        call = self._runner.open(
+            "websocket", scope, (), doing=f"handling WebSocket {scope['path']}", timeout=timeout, request=request
+        )
+        return WebSocketSession(call, scope, request, raises=self.raise_server_exceptions)
+
+    def _handshake_request(self, url: str, subprotocols: list[str], options: dict[str, Any]) -> requests.PreparedRequest:
+        """What requests would send for the handshake (RFC 6455, 4.1), so that its auth, cookies and params work here."""
+        headers = {
+            "connection": "upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "sec-websocket-version": "13",
+        }
+        if subprotocols:
+            headers["sec-websocket-protocol"] = ", ".join(subprotocols)
+        known = ("params", "data", "json", "files", "auth", "cookies", "hooks")
+        parts = {name: options.pop(name, None) for name in known}
+        headers.update(options.pop("headers", None) or {})
+        for ignored in ("allow_redirects", "follow_redirects", "proxies", "stream", "verify", "cert"):
+            options.pop(ignored, None)
+        if options:
+            raise TypeError(f"websocket_connect() got an unexpected option: {', '.join(options)}")
+        return self.prepare_request(requests.Request("GET", url, headers=headers, **parts))
+
+    # -- reaching into the app
+
+    def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function in the app's process, on its event loop.
+
+        Args:
+            func: a function, sync or async; a lambda will do. It sees the modules of the app's process. A reference to the
+                app, in a closure or among the arguments, means the app over there.
+            *args: for the function.
+            **kwargs: for the function.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            ObjectNotSendable: something can't cross from one process to the other.
+            BaseException: what the function raises.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send): ...
+            >>> with TestClient(app, isolated=True) as client:
+            ...     client.call(os.getpid) == client.pid
+            True
+        """
+        live = self._runner.live
+        codec = self._runner.handle().connection.codec
+        packed = codec.pack_object((func, args, kwargs), live)
+        name = getattr(func, "__qualname__", repr(func))
+        call = self._runner.open("call", packed, (), doing=f"calling {name}", timeout=self.timeout)
+        return codec.unpack_object(call.finish(), live)
+
+    @property
+    def pid(self) -> int:
+        """The process that the app runs in; it is started if it does not run."""
+        return self._runner.handle().pid
+
+    # -- its life
+
+    def __enter__(self) -> Self:
+        """Start the app and run its lifespan startup.
+
+        Raises:
+            AppStartupError: the app says that its startup failed, or can't be loaded.
+            BaseException: the app's own, from its startup.
+        """
+        self._runner.enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Run the app's lifespan shutdown and end the app."""
+        self.close()
+
+    def restart(self) -> None:
+        """End the app and start a fresh copy of it."""
+        self._runner.restart()
+
+    def close(self) -> None:
+        """End the app, in order where it can be. The next use would start it again."""
+        super().close()
+        self._runner.close()
+
+
+def _handshake_url(url: str) -> tuple[str, str]:
+    """The URL with the scheme that requests knows, and the scheme of the scope."""
+    scheme = urlsplit(url).scheme.lower()
+    secure = scheme in ("https", "wss")
+    if scheme in ("ws", "wss"):
+        url = ("https" if secure else "http") + url[len(scheme) :]
+    return url, "wss" if secure else "ws"
+
+
+def _finalize(runner: AppRunner, owner: int) -> None:
+    """When the client is collected, or the interpreter exits."""
+    if os.getpid() == owner:
+        try:
+            runner.close()
+        except Exception:  # noqa: S110  # nobody is left to be told
+            pass

@@ -1,0 +1,99 @@
+"""The errors that a test sees, as somebody who knows :mod:`requests` expects them."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import Any
+
+import requests
+
+__all__ = ["AppCrashed", "AppStartupError", "AppTimeout"]
+
+
+class AppCrashed(requests.ConnectionError):
+    """The app's process died, or the app asked for its end (``sys.exit`` in a handler).
+
+    Attributes:
+        pid: the process (int).
+        exitcode: its exit status, negative for a signal, as in :mod:`subprocess`; None where it is not known.
+        signal: the :class:`signal.Signals` that ended it, or None.
+        stderr: the tail of what it wrote to its standard error (str).
+        stack: the stacks of its threads, from :mod:`faulthandler`, where it died of a signal (str).
+        request: what was in flight: a :class:`requests.PreparedRequest`, or None.
+
+    Example:
+        >>> try:
+        ...     raise AppCrashed(doing="handling GET /render", pid=4711, exitcode=-11)
+        ... except requests.ConnectionError as error:
+        ...     print(error)
+        the app died of SIGSEGV while handling GET /render (pid 4711)
+    """
+
+    def __init__(
+        self,
+        *,
+        doing: str,
+        pid: int,
+        exitcode: int | None,
+        stderr: str = "",
+        stack: str = "",
+        request: Any = None,
+    ) -> None:
+        self.pid = pid
+        self.exitcode = exitcode
+        self.signal = _signal_of(exitcode)
+        self.stderr = stderr
+        self.stack = stack
+        super().__init__(self._text(doing), request=request)
+
+    def _text(self, doing: str) -> str:
+        text = f"the app {self._end()} while {doing} (pid {self.pid})"
+        if self.stack:
+            text += f"\n\nIts stack:\n{self.stack.rstrip()}"
+        if self.stderr:
+            text += f"\n\nThe end of its stderr:\n{self.stderr.rstrip()}"
+        return text
+
+    def _end(self) -> str:
+        if self.signal is not None:
+            return f"died of {self.signal.name}"
+        if self.exitcode is None:
+            return "ended"
+        return f"exited with code {self.exitcode}"
+
+
+def _signal_of(exitcode: int | None) -> signals.Signals | None:
+    if exitcode is None or exitcode >= 0:
+        return None
+    try:
+        return signals.Signals(-exitcode)
+    except ValueError:
+        return None
+
+
+class AppTimeout(requests.ReadTimeout):
+    """Nothing came from the app within the deadline.
+
+    Attributes:
+        seconds: the deadline (float).
+        stack: the stacks of the app's threads (str), where they could be had.
+        tasks: where each task of the event loop is suspended (str), where the loop still answers.
+        request: what was in flight: a :class:`requests.PreparedRequest`, or None.
+    """
+
+    def __init__(self, text: str, *, seconds: float | None, stack: str = "", tasks: str = "", request: Any = None) -> None:
+        self.seconds = seconds
+        self.stack = stack
+        self.tasks = tasks
+        if tasks:
+            text += f"\n\nIts tasks:\n{tasks.rstrip()}"
+        if stack:
+            text += f"\n\nIts stack:\n{stack.rstrip()}"
+        super().__init__(text, request=request)
+
+
+class AppStartupError(requests.ConnectionError):
+    """The app could not be loaded, its lifespan startup failed, or its process was not ready in time.
+
+    ``__cause__`` is the app's exception, where there is one.
+    """
