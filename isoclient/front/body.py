@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-__all__ = ["PIECE", "messages"]
+__all__ = ["PIECE", "is_whole", "messages"]
 
 PIECE: Final = 64 * 1024
 """The longest body that one message carries, in bytes; a longer one goes in several, as from a server."""
@@ -20,9 +20,14 @@ def messages(body: Any) -> Iterator[dict[str, Any]]:
         >>> list(messages(b"data"))
         [{'type': 'http.request', 'body': b'data', 'more_body': False}]
     """
-    if body is None or isinstance(body, str | bytes | bytearray | memoryview):
+    if is_whole(body):
         return _of_bytes(_encoded(body or b""))
     return _of_pieces(_read(body) if hasattr(body, "read") else body)
+
+
+def is_whole(body: Any) -> bool:
+    """Whether all of it is there, so that nothing has to be read or produced."""
+    return body is None or isinstance(body, str | bytes | bytearray | memoryview)
 
 
 def _of_bytes(body: bytes) -> Iterator[dict[str, Any]]:

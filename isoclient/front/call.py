@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from typing import Any, Final, NoReturn
 
@@ -14,7 +13,7 @@ from isoclient.process.handle import AppHandle
 
 __all__ = ["Call"]
 
-_ANSWER: Final = 0.25  # seconds that an event loop which is not stuck may take to say so
+_ANSWER: Final = 0.4  # seconds that an event loop which is not stuck may take to say so
 
 Message = dict[str, Any]
 
@@ -31,6 +30,9 @@ class Call:
         timeout: how long each wait may take, in seconds; None for no limit.
         startup: how long the app may take to be ready, in seconds, which is not counted against ``timeout``.
         request: what in requests' terms is in flight.
+
+    Attributes:
+        outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Call:
         request: Any = None,
     ) -> None:
         self.doing = doing
+        self.outlives_timeouts = False
         self._handle = handle
         self._startup = startup
         self._timeout = timeout
@@ -105,8 +108,7 @@ class Call:
 
     def abandon(self) -> None:
         """Let the app know that nobody waits any more, and do not wait for it either."""
-        with contextlib.suppress(DeadlineExceeded):
-            self._stream.cancel(Deadline(_ANSWER))
+        self._stream.abandon()
 
     def finish(self) -> Any:
         """Wait for the end of the app's call, and return what it returned.
@@ -178,6 +180,7 @@ class Call:
         raise AppCrashed(doing=self.doing, pid=pid, exitcode=code, request=self._request) from cause
 
     def _timed_out(self, error: DeadlineExceeded) -> NoReturn:
+        self._handle.sync_output()
         text = f"the app sent nothing for {error.seconds:g} s while {self.doing}"
         if not self._handle.connection.ready:
             self._handle.kill()
@@ -192,16 +195,14 @@ class Call:
         raise AppTimeout(text, seconds=error.seconds, tasks=tasks, request=self._request) from None
 
     def _ask_for_tasks(self) -> str:
-        """What the tasks are doing; an answer also shows that the loop is not stuck. Then this call is cancelled."""
+        """What the tasks are doing; an answer also shows that the loop is not stuck."""
         deadline = Deadline(_ANSWER)
         connection = self._handle.connection
         _, text = connection.open("inspect", None, (), deadline).wait_end(deadline)
-        self._stream.cancel(deadline)
-        connection.forget(self._stream)
+        if not self.outlives_timeouts:
+            self._stream.abandon()
         return str(text)
 
 
 def _told(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}" if error is not None else "no reason given"
-
-

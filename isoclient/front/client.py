@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from isoclient.front.adapter import ASGIAdapter
+from isoclient.front.response import Response
 from isoclient.front.runner import AppRunner
 from isoclient.front.scope import websocket_scope
 from isoclient.front.timeout import read_timeout
@@ -19,8 +20,6 @@ from isoclient.front.websocket import WebSocketSession
 from isoclient.process.setup import make_setup, starter
 
 __all__ = ["TestClient"]
-
-_Result = TypeVar("_Result")
 
 
 class TestClient(requests.Session):
@@ -39,8 +38,8 @@ class TestClient(requests.Session):
         follow_redirects: whether requests follow redirects, where the request does not say.
         client: of the scope: the client's host and port.
         isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one.
-        start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"`` (a
-            fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
+        start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"``
+            (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
         timeout: how long each wait for the app may take, in seconds; None for no limit.
         factory: whether the app is what calling ``app`` returns.
 
@@ -100,7 +99,7 @@ class TestClient(requests.Session):
 
     # -- requests
 
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a request, as :meth:`requests.Session.request` does. The URL may be relative to ``base_url``.
 
         Returns:
@@ -112,15 +111,23 @@ class TestClient(requests.Session):
         """
         if kwargs.get("allow_redirects") is None:
             kwargs["allow_redirects"] = self.follow_redirects
-        return super().request(method, urljoin(self.base_url, url), *args, **kwargs)
+        return super().request(method, urljoin(self.base_url, url), *args, **kwargs)  # type: ignore[return-value]
 
-    def get(self, url: str, **kwargs: Any) -> Any:
+    def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a GET request."""
         return self.request("GET", url, **kwargs)
 
-    def options(self, url: str, **kwargs: Any) -> Any:
+    def options(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send an OPTIONS request."""
         return self.request("OPTIONS", url, **kwargs)
+
+    if TYPE_CHECKING:  # what requests does with these is right; only the type of the response is ours
+
+        def head(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
+        def post(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
+        def put(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
+        def patch(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
+        def delete(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
 
     # -- WebSockets
 
@@ -153,8 +160,10 @@ class TestClient(requests.Session):
         )
         return WebSocketSession(call, scope, request, raises=self.raise_server_exceptions)
 
-    def _handshake_request(self, url: str, subprotocols: list[str], options: dict[str, Any]) -> requests.PreparedRequest:
-        """What requests would send for the handshake (RFC 6455, 4.1), so that its auth, cookies and params work here."""
+    def _handshake_request(
+        self, url: str, subprotocols: list[str], options: dict[str, Any]
+    ) -> requests.PreparedRequest:
+        """What requests would send for the handshake (RFC 6455, 4.1), so that its auth, cookies and params work."""
         headers = {
             "connection": "upgrade",
             "upgrade": "websocket",
@@ -178,8 +187,8 @@ class TestClient(requests.Session):
         """Call a function in the app's process, on its event loop.
 
         Args:
-            func: a function, sync or async; a lambda will do. It sees the modules of the app's process. A reference to the
-                app, in a closure or among the arguments, means the app over there.
+            func: a function, sync or async; a lambda will do. It sees the modules of the app's process. A reference to
+                the app, in a closure or among the arguments, means the app over there.
             *args: for the function.
             **kwargs: for the function.
 
@@ -221,12 +230,7 @@ class TestClient(requests.Session):
         self._runner.enter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """Run the app's lifespan shutdown and end the app."""
         self.close()
 
@@ -252,7 +256,5 @@ def _handshake_url(url: str) -> tuple[str, str]:
 def _finalize(runner: AppRunner, owner: int) -> None:
     """When the client is collected, or the interpreter exits."""
     if os.getpid() == owner:
-        try:
+        with contextlib.suppress(Exception):  # nobody is left to be told
             runner.close()
-        except Exception:  # noqa: S110  # nobody is left to be told
-            pass

@@ -62,9 +62,9 @@ def catchable(kind: type[_Disconnect]) -> type[_Disconnect]:
     Starlette is not imported for this: who has not imported it can't have named its class.
     """
     theirs = getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None)
-    return kind if theirs is None else _shared(kind, theirs)
+    return kind if theirs is None else _shared(kind, theirs)  # type: ignore[arg-type,return-value,unused-ignore]
 
 
 @cache
-def _shared(ours: type[_Disconnect], theirs: type) -> type[_Disconnect]:
+def _shared(ours: type, theirs: type) -> type:
     return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__doc__": ours.__doc__})

@@ -81,7 +81,9 @@ class AppTimeout(requests.ReadTimeout):
         request: what was in flight: a :class:`requests.PreparedRequest`, or None.
     """
 
-    def __init__(self, text: str, *, seconds: float | None, stack: str = "", tasks: str = "", request: Any = None) -> None:
+    def __init__(
+        self, text: str, *, seconds: float | None, stack: str = "", tasks: str = "", request: Any = None
+    ) -> None:
         self.seconds = seconds
         self.stack = stack
         self.tasks = tasks

@@ -24,7 +24,8 @@ class Response(requests.Response):
     """A :class:`requests.Response`, with what ASGI has beyond that.
 
     Attributes:
-        template: the template that the app rendered, or a stand-in for it (extension ``http.response.debug``); None without.
+        template: the template that the app rendered, or a stand-in for it (extension ``http.response.debug``); None
+            without.
         context: the context that it was rendered with (dict); None without.
         trailers: the trailing headers (extension ``http.response.trailers``); complete when the body has been read.
         early_hints: the ``Link`` values of the early hints that came (extension ``http.response.early_hint``).
@@ -48,7 +49,8 @@ class RawResponse(io.RawIOBase):
         status: the status code.
         headers: as the app sent them.
         next_piece: returns the next piece of the body, or None at its end; it may wait, and raise.
-        on_close: called when the body is closed before its end.
+        on_close: called when the body is closed before its end; it may wait, and raise.
+        on_drop: called when the body is collected before its end; it must not.
     """
 
     version: Final = 11
@@ -59,12 +61,14 @@ class RawResponse(io.RawIOBase):
         headers: Headers,
         next_piece: Callable[[], bytes | None],
         on_close: Callable[[], object],
+        on_drop: Callable[[], object],
     ) -> None:
         self.status = status
         self.reason = reason_of(status)
         self._pairs = headers
         self._next_piece = next_piece
         self._on_close = on_close
+        self._on_drop = on_drop
         self._buffer = b""
         self._ended = False
         self._decoder: _Decoder | None = None
@@ -84,7 +88,7 @@ class RawResponse(io.RawIOBase):
             else:
                 yield from (piece[at : at + amt] for at in range(0, len(piece), amt))
 
-    def read(self, amt: int | None = -1, decode_content: bool | None = None) -> bytes:  # type: ignore[override]
+    def read(self, amt: int | None = -1, decode_content: bool | None = None) -> bytes:
         """Read ``amt`` bytes, fewer only at the end; all of it without ``amt``."""
         wanted = float("inf") if amt is None or amt < 0 else amt
         pieces = [self._buffer]
@@ -110,6 +114,10 @@ class RawResponse(io.RawIOBase):
     def release_conn(self) -> None:
         """There is no pool that it would go back to."""
 
+    def exhaust(self) -> None:
+        """The body has been read, by other means."""
+        self._ended = True
+
     def close(self) -> None:
         """Let the app know that nobody reads on; it sees ``http.disconnect``."""
         if not self.closed:
@@ -118,24 +126,25 @@ class RawResponse(io.RawIOBase):
                 self._ended = True
                 self._on_close()
 
+    def __del__(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._on_drop()
+
     def _pull(self, decode_content: bool | None) -> bytes | None:
         if self._buffer:
-            piece, self._buffer = self._buffer, b""
-            return piece
+            kept, self._buffer = self._buffer, b""
+            return kept
         if self._ended:
             return None
         piece = self._next_piece()
-        if decode_content:
-            if self._decoder is None:
-                self._decoder = _Decoder(self.headers)
-            decoded = self._decoder.decode(piece)
-        if piece is None:
-            self._ended = True
-            return decoded or None if decode_content else None
-        return decoded if decode_content else piece
-
-    def __del__(self) -> None:
-        """Collecting a response that was not read to its end closes nothing: requests does not either."""
+        self._ended = piece is None
+        if not decode_content:
+            return piece
+        if self._decoder is None:
+            self._decoder = _Decoder(self.headers)
+        decoded = self._decoder.decode(piece)
+        return decoded if decoded or not self._ended else None
 
 
 class _Decoder(HTTPResponse):
@@ -147,7 +156,7 @@ class _Decoder(HTTPResponse):
 
     def decode(self, piece: bytes | None) -> bytes:
         """Decode a piece; None flushes what is left."""
-        if getattr(self, "_decoder", None) is None:
+        if self._decoder is None:
             return piece or b""
         return self._decode(piece or b"", True, piece is None)
 
@@ -202,7 +211,7 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     response.request = request
     response.connection = adapter
     if raw._original_response is not None:
-        extract_cookies_to_jar(response.cookies, request, cast(Any, raw))
+        extract_cookies_to_jar(response.cookies, request, cast(Any, raw))  # type: ignore[no-untyped-call,unused-ignore]
     return response
 
 

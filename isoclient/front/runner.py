@@ -9,7 +9,6 @@ from typing import Any
 from isoclient.front.call import Call
 from isoclient.front.errors import AppStartupError
 from isoclient.host.boot import Setup
-from isoclient.process.deadline import Deadline
 from isoclient.process.handle import AppHandle
 
 __all__ = ["AppRunner"]
@@ -54,11 +53,22 @@ class AppRunner:
         self._lifespan = None
         self._handle = handle = self._start(self.setup)
         if self._wants_lifespan:
-            self._lifespan = self._start_lifespan(handle)
+            try:
+                self._lifespan = self._start_lifespan(handle)
+            except BaseException:
+                self._end()
+                raise
         return handle
 
     def open(
-        self, kind: str, argument: Any, messages: tuple[Any, ...], *, doing: str, timeout: float | None, request: Any = None
+        self,
+        kind: str,
+        argument: Any,
+        messages: tuple[Any, ...],
+        *,
+        doing: str,
+        timeout: float | None,
+        request: Any = None,
     ) -> Call:
         """Begin a call of the app."""
         return Call(
@@ -84,8 +94,9 @@ class AppRunner:
         with self._lock:
             self._wants_lifespan = True
             try:
+                running = self._handle
                 handle = self.handle()
-                if self._lifespan is None:
+                if handle is running and self._lifespan is None:  # else it has been started with the app
                     self._lifespan = self._start_lifespan(handle)
             except BaseException:
                 self.close()
@@ -152,5 +163,3 @@ class AppRunner:
 def _is_usable(handle: AppHandle) -> bool:
     connection = handle.connection
     return not handle.abandoned and connection.lost is None and connection.failure is None
-
-

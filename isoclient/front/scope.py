@@ -1,4 +1,7 @@
-"""From a prepared request to the scope of ASGI HTTP 2.5, apart from what the host adds: ``asgi``, ``state``, ``extensions``."""
+"""From a prepared request to the scope of ASGI HTTP 2.5, apart from what the host adds.
+
+That is ``asgi``, ``state`` and ``extensions``.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import requests
 
@@ -21,8 +21,8 @@ Message = dict[str, Any]
 class WebSocketSession:
     """A WebSocket of the app, accepted. Made by :meth:`isoclient.TestClient.websocket_connect`.
 
-    It is to be used in a ``with`` block. Leaving the block closes it, waits for the end of the app's call, and raises what
-    the app raised.
+    It is to be used in a ``with`` block. Leaving the block closes it, waits for the end of the app's call, and raises
+    what the app raised.
 
     Attributes:
         accepted_subprotocol: the one that the app chose (str), or None.
@@ -50,6 +50,7 @@ class WebSocketSession:
         self._request = request
         self._raises = raises
         self._closed: WebSocketDisconnect | None = None
+        call.outlives_timeouts = True  # who waits for silence, and gets it, may go on
         self._told = False  # the app's exception has been raised already
         self._handshake()
 
@@ -87,7 +88,7 @@ class WebSocketSession:
         raise self._denial(start["status"], start["headers"], b"".join(pieces))
 
     def _denial(self, status: int, headers: Headers, content: bytes) -> WebSocketDenialResponse:
-        raw = RawResponse(status, headers, lambda: None, lambda: None)
+        raw = RawResponse(status, headers, _nothing, _nothing, _nothing)
         response = build_response(self._request, raw, None)
         response._content = content
         return catchable(WebSocketDenialResponse)(response)
@@ -157,7 +158,7 @@ class WebSocketSession:
             WebSocketDisconnect: the app has closed the WebSocket.
             TypeError: the message is a binary one.
         """
-        return str(_content(self._receive_data(timeout), "text"))
+        return cast(str, _content(self._receive_data(timeout), "text"))
 
     def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Wait for a binary message.
@@ -166,7 +167,7 @@ class WebSocketSession:
             WebSocketDisconnect: the app has closed the WebSocket.
             TypeError: the message is a text.
         """
-        return bytes(_content(self._receive_data(timeout), "bytes"))
+        return cast(bytes, _content(self._receive_data(timeout), "bytes"))
 
     def receive_json(self, mode: Literal["text", "binary"] = "text", timeout: float | None = None) -> Any:
         """Wait for a message with JSON in it, in a text or in a binary message."""
@@ -219,11 +220,17 @@ class WebSocketSession:
             raise error
 
 
+def _nothing() -> None:
+    return None
+
+
 def _content(message: Message, key: str) -> str | bytes:
     content = message[key]
     if content is None:
         other = "bytes" if key == "text" else "text"
-        raise TypeError(f"expected a {key} message, the app sent {other}: {message[other]!r:.80}; use receive_{other}()")
+        raise TypeError(
+            f"expected a {key} message, the app sent {other}: {message[other]!r:.80}; use receive_{other}()"
+        )
     return content  # type: ignore[no-any-return]
 
 

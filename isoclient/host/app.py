@@ -35,8 +35,8 @@ def check_app(app: object) -> None:
         )
     if not _takes(app, 3) and not _takes(app, 1):
         raise NotAnApp(
-            f"{_short(app)} is not an ASGI app: it takes neither (scope, receive, send), as ASGI 3 has it, nor (scope), "
-            f"as ASGI 2 has it, but {inspect.signature(app)}.{_advice(app)}"
+            f"{_short(app)} is not an ASGI app: it takes neither (scope, receive, send), as ASGI 3 has it, nor "
+            f"(scope), as ASGI 2 has it, but {inspect.signature(app)}.{_advice(app)}"
         )
 
 

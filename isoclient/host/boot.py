@@ -118,7 +118,10 @@ def serve(sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, 
     Raises:
         BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
     """
-    boot = _Boot(Pipe(sock), codec, own_process=own_process)
+    pipe = Pipe(sock)
+    if own_process:
+        pipe.close_in_forks()
+    boot = _Boot(pipe, codec, own_process=own_process)
     try:
         boot.run(get_setup())
     except BaseException as error:

@@ -1,7 +1,7 @@
 """The app's process: what it does before the host runs, and how it ends.
 
-It may be a fork of the test's process, with all that pytest and the test had set up, or a fresh interpreter. Either way the
-app should find what it would find under a server: signals, standard streams and exit handlers of its own.
+It may be a fork of the test's process, with all that pytest and the test had set up, or a fresh interpreter. Either way
+the app should find what it would find under a server: signals, standard streams and exit handlers of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIG
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """The descriptors that the process is given: its end of the pipe, and the files for its output and its last words."""
+    """The descriptors that the process is given: its end of the pipe, and files for its output and its last words."""
 
     pipe: int
     stdout: int
@@ -78,7 +78,6 @@ def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int
     _own_signals()
     _own_output(descriptors)
     sock = socket.socket(fileno=descriptors.pipe)
-    _forks_end_with(sock)
     # An empty context: which event loop the test runs in is no business of the app's.
     return contextvars.Context().run(serve, sock, get_setup, PipeCodec(), own_process=True)
 
@@ -102,6 +101,7 @@ def _own_group() -> None:
 
 def _own_signals() -> None:
     signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -123,11 +123,6 @@ def _text(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def _forks_end_with(sock: socket.socket) -> None:
-    """A fork that the app makes shares the pipe with us: it must neither read frames that are ours nor write any."""
-    os.register_at_fork(after_in_child=sock.close)
-
-
 def _code_of(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return error.code or 0
@@ -136,7 +131,7 @@ def _code_of(error: SystemExit) -> int:
 
 
 def _leave(code: int) -> None:
-    """End as an interpreter does, with threads joined and exit handlers run, but without unwinding into the test's code.
+    """End as an interpreter does: threads joined, exit handlers run, output flushed.
 
     ``os._exit`` because a fork still has the frames of the test below it, with ``finally`` blocks that belong there.
     """

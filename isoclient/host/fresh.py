@@ -18,7 +18,7 @@ __all__ = ["FreshStart", "main"]
 
 @dataclass(frozen=True, slots=True)
 class FreshStart:
-    """What a fresh interpreter is sent: plain values, and the setup packed, so that failing to unpack it can be told."""
+    """What a fresh interpreter is sent: plain values, and the setup packed, so that its failure can be told."""
 
     descriptors: Descriptors
     inherited: bool

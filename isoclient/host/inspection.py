@@ -15,7 +15,7 @@ _HOST: Final = os.path.dirname(__file__) + os.sep
 
 
 def describe_task(name: str, chain: Iterable[tuple[FrameType, int]]) -> list[str]:
-    """A task as a paragraph in the form of a traceback, without the frames of the host; none if nothing is left then."""
+    """A task in the form of a traceback, without the frames of the host; an empty list if nothing is left then."""
     frames = [(frame, line) for frame, line in chain if not frame.f_code.co_filename.startswith(_HOST)]
     if not frames:
         return []

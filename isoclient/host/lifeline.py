@@ -1,8 +1,8 @@
 """The app's process ends when the test's process does, whatever the app is doing.
 
 On Linux the kernel is told to send SIGKILL when the sentinel, a pipe whose other end the test's process holds, changes
-(``F_SETSIG`` with ``O_ASYNC``). That needs no thread here, and works while C code holds the GIL. ``PR_SET_PDEATHSIG`` would
-not do: it watches the *thread* that started us, and under a fork server the wrong process.
+(``F_SETSIG`` with ``O_ASYNC``). That needs no thread here, and works while C code holds the GIL. ``PR_SET_PDEATHSIG``
+would not do: it watches the *thread* that started us, and under a fork server the wrong process.
 
 Elsewhere a thread waits for the sentinel; it can't run while C code holds the GIL.
 """
@@ -13,23 +13,25 @@ import os
 import select
 import signal
 import threading
+from typing import Any
 
 __all__ = ["arm"]
 
+_fcntl: Any
 try:
-    from fcntl import F_GETFL, F_SETFL, F_SETOWN, F_SETSIG, fcntl  # type: ignore[attr-defined,unused-ignore]
-except ImportError:  # pragma: no cover  # not Linux
-    fcntl = None  # type: ignore[assignment,unused-ignore]
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover  # Windows
+    _fcntl = None
 
 
 def arm(sentinel: int) -> None:
     """End this process when the sentinel becomes readable."""
-    if fcntl is None:  # pragma: no cover  # not Linux
+    if not hasattr(_fcntl, "F_SETSIG"):  # pragma: no cover  # not Linux
         threading.Thread(target=_watch, args=(sentinel,), name="isoclient-lifeline", daemon=True).start()
         return
-    fcntl(sentinel, F_SETOWN, os.getpid())
-    fcntl(sentinel, F_SETSIG, signal.SIGKILL)
-    fcntl(sentinel, F_SETFL, fcntl(sentinel, F_GETFL) | os.O_ASYNC)  # type: ignore[attr-defined,unused-ignore]
+    _fcntl.fcntl(sentinel, _fcntl.F_SETOWN, os.getpid())
+    _fcntl.fcntl(sentinel, _fcntl.F_SETSIG, signal.SIGKILL)
+    _fcntl.fcntl(sentinel, _fcntl.F_SETFL, _fcntl.fcntl(sentinel, _fcntl.F_GETFL) | _fcntl.FASYNC)
     # The signal comes with a change. Had the other end been closed before we asked for it, none would come.
     if _is_readable(sentinel, 0):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from isoclient.link.errors import LinkError
@@ -16,12 +17,27 @@ class Pipe:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        self._forked = False
         self.sock = sock
         self.outbox = Outbox()
         self._reader = FrameReader()
 
+    def close_in_forks(self) -> None:
+        """Forks that the app makes share the socket, and the event loop's epoll instance, with this process.
+
+        One that comes back from the app's code to ours, as after a bare ``os.fork()`` in a handler, must neither read
+        frames that are ours, nor write any twice, nor take anything out of the loop: it ends there.
+        """
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._forked = True
+        self.sock.close()
+
     def read(self) -> list[Frame] | None:
-        """The frames that a read now completes; None at the end of file: the test's process is gone, or done with us."""
+        """The frames that a read now completes; None at the end of file, when the test is gone or done with us."""
+        if self._forked:
+            os._exit(0)
         try:
             count = self.sock.recv_into(self._reader.get_buffer())
         except BlockingIOError:
@@ -39,6 +55,8 @@ class Pipe:
 
     def write(self) -> bool:
         """Write what the socket takes; True when nothing is left."""
+        if self._forked:
+            os._exit(0)
         try:
             return self.outbox.write(self.sock)
         except OSError:

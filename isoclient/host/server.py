@@ -33,7 +33,7 @@ class Host:
             there is no process of its own to end.
     """
 
-    grace: float = 0.5
+    grace: float = 1.0
     """How long, in seconds, a call of the app may go on after its client has gone, before it is cancelled."""
 
     def __init__(

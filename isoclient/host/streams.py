@@ -1,8 +1,8 @@
 """The streams: one call of the app each, with its ``receive`` and its ``send``.
 
 A stream is driven from two sides. Frames come in (:meth:`Stream.deliver`, :meth:`Stream.cancel`); the app awaits
-:meth:`Stream.receive` and :meth:`Stream.send`. Both happen on the event loop, so nothing here needs a lock. What the two
-event loops have not in common is behind :class:`~isoclient.host.runtime.Runtime`.
+:meth:`Stream.receive` and :meth:`Stream.send`. Both happen on the event loop, so nothing here needs a lock. What the
+two event loops have not in common is behind :class:`~isoclient.host.runtime.Runtime`.
 """
 
 from __future__ import annotations
@@ -287,12 +287,15 @@ class LifespanStream(Stream):
         """Take what the app says of its startup and shutdown."""
         self._emit(self._rules.check(message))
 
+    def unfinished(self) -> str | None:
+        return None  # an app without lifespan may return at once, and one with it, when it has nothing to shut down
+
     def raised(self, error: BaseException) -> None:
         """Tell an app without lifespan from one whose startup failed.
 
         The specification lets a server go on after any exception here. But a test client that goes on after a failed
-        startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked for an
-        event, or answered with messages of another protocol.
+        startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked
+        for an event, or answered with messages of another protocol.
         """
         ignorant = not self._heard or isinstance(error, AppProtocolError)
         if ignorant and not self._rules.started and isinstance(error, Exception):

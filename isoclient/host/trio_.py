@@ -132,7 +132,8 @@ def run(pipe: Pipe, make_host: Callable[[TrioRuntime], Host | None], options: Ma
     Args:
         pipe: the pipe to the test.
         make_host: makes the host, or returns None if the app can't be loaded.
-        options: what :func:`trio.run` takes: ``clock``, ``instruments``, ``restrict_keyboard_interrupt_to_checkpoints``...
+        options: what :func:`trio.run` takes: ``clock``, ``instruments``,
+            ``restrict_keyboard_interrupt_to_checkpoints``...
     """
     trio.run(_main, pipe, make_host, **options)
 

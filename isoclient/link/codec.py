@@ -1,15 +1,14 @@
 """From values to the two parts of a frame and back; one codec for each way that the two sides can live.
 
 :class:`PipeCodec` is for two processes. :class:`LocalCodec` is for two threads of one: values and exceptions pass by
-reference, through a table, and the frame carries only a ticket. So both modes of the client share everything else: frames,
-order, flow control, deadlines.
+reference, through a table, and the frame carries only a ticket. So both modes of the client share everything else:
+frames, order, flow control, deadlines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
-from types import ModuleType
 from typing import Any, Final, Protocol
 
 from isoclient.link import values
@@ -81,12 +80,11 @@ class PipeCodec:
             _put_back(value, payload)
         return value
 
-
     def pack_exception(self, error: BaseException) -> Any:
         return _transit().pack_exception(error)
 
     def unpack_exception(self, packed: Any) -> BaseException:
-        return _transit().unpack_exception(packed)
+        return _transit().unpack_exception(packed)  # type: ignore[no-any-return]
 
     def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
         return _transit().pack_object(thing, live)
@@ -98,10 +96,10 @@ class PipeCodec:
         return _transit().pack_debug(info)
 
     def unpack_debug(self, packed: Any) -> dict[str, Any]:
-        return _transit().unpack_debug(packed)
+        return _transit().unpack_debug(packed)  # type: ignore[no-any-return]
 
 
-def _transit() -> ModuleType:
+def _transit() -> Any:
     """Imported when the first exception or object crosses: a run in which none does need not pay for it."""
     from isoclient.link import transit
 

@@ -1,8 +1,8 @@
 """Flow control: how much may be under way on one stream in one direction.
 
-The receiver grants credit, the sender spends it. A message may be sent while *any* credit is left, so one message of any
-size passes, and what can be under way is bounded by the window and one message. Like HTTP/2's windows (RFC 9113, 5.2), but
-a message also has a fixed cost, so that endless empty messages are held back too.
+The receiver grants credit, the sender spends it. A message may be sent while *any* credit is left, so one message of
+any size passes, and what can be under way is bounded by the window and one message. Like HTTP/2's windows (RFC 9113,
+5.2), but a message also has a fixed cost, so that endless empty messages are held back too.
 """
 
 from __future__ import annotations

@@ -17,7 +17,20 @@ from zlib import crc32
 
 from isoclient.link.errors import LinkError
 
-__all__ = ["CALL", "CANCEL", "CREDIT", "END", "EVENT", "FAILED", "OPEN", "READY", "STOP", "Frame", "FrameReader", "pack"]
+__all__ = [
+    "CALL",
+    "CANCEL",
+    "CREDIT",
+    "END",
+    "EVENT",
+    "FAILED",
+    "OPEN",
+    "READY",
+    "STOP",
+    "Frame",
+    "FrameReader",
+    "pack",
+]
 
 OPEN: Final = 1
 """front to host: a stream begins; the value is ``(kind, argument, messages)``."""
@@ -131,7 +144,7 @@ class FrameReader:
         return self._large is None and self._end == 0
 
     def _take_small(self) -> list[Frame]:
-        frames = []
+        frames: list[Frame] = []
         small, end, at = self._small, self._end, 0
         while end - at >= _HEADER.size:
             header = _checked_header(small, at)

@@ -22,8 +22,8 @@ __all__ = ["AppThread"]
 class AppThread:
     """A thread with a host in it, started by the constructor.
 
-    A thread can't be ended by force. An app that blocks its loop for ever keeps its thread, which is a daemon, so that the
-    interpreter can end all the same.
+    A thread can't be ended by force. An app that blocks its loop for ever keeps its thread, which is a daemon, so that
+    the interpreter can end all the same.
 
     Args:
         setup: what to run.

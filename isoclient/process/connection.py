@@ -104,19 +104,26 @@ class Connection:
             NotReady: the app could not be loaded.
             DeadlineExceeded: it was not in time.
         """
-        while not ready():
-            self._check()
-            if self._lead.acquire(blocking=False):
-                self._leader = get_ident()
-                try:
-                    if not ready() and self.lost is None:
-                        self._read(deadline)
-                finally:
-                    self._leader = 0
-                    self._lead.release()
-                    self._waiters.wake_one()
-            else:
-                self._follow(ready, deadline)
+        try:
+            while not ready():
+                self._check()
+                if self._lead.acquire(blocking=False):
+                    self._lead_on(ready, deadline)
+                else:
+                    self._follow(ready, deadline)
+        finally:
+            # Whoever leaves without having led last may have been woken to lead: then the task is handed on.
+            if not self._lead.locked():
+                self._waiters.wake_one()
+
+    def _lead_on(self, ready: Callable[[], object], deadline: Deadline) -> None:
+        self._leader = get_ident()
+        try:
+            if not ready() and self.lost is None:
+                self._read(deadline)
+        finally:
+            self._leader = 0
+            self._lead.release()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -129,7 +136,8 @@ class Connection:
             raise Reentered("this thread is already waiting for the app, further down its stack")
         waiter = self._waiters.add(ready)
         try:
-            # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake us.
+            # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
+            # us.
             if self._lead.acquire(blocking=False):
                 self._lead.release()
             elif not waiter.acquire(timeout=deadline.lock_timeout()):
@@ -177,7 +185,6 @@ class Connection:
             lost = ConnectionLost(str(cause) if cause else "the app's side of the pipe was closed")
             lost.__cause__ = cause
             self.lost = lost
-
 
     def _take(self, frame: Frame) -> None:
         stream = self._streams.get(frame.stream)

@@ -1,7 +1,8 @@
 """What a fork of the test's process must not keep: the descriptors of apps that belong to the process it came from.
 
-A sibling that holds our end of an app's pipe hides the end of file from it, and the end of our process from its lifeline.
-So whoever owns such descriptors registers here, and every fork closes them, our own forks and those of others alike.
+A sibling that holds our end of an app's pipe hides the end of file from it, and the end of our process from its
+lifeline. So whoever owns such descriptors registers here, and every fork closes them, our own forks and those of others
+alike.
 """
 
 from __future__ import annotations

@@ -3,17 +3,19 @@
 multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours differ in what an app's process needs:
 
 - Each has a *lifeline*: a pipe whose other end only this process holds (see :mod:`isoclient.host.lifeline`).
-- *fork* does not trip over the warning that Python 3.12+ gives when a process with threads forks, as an xdist worker does.
-  The child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
-- *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (the
-  console script of pytest, and with it all of pytest). Ours do not, and the fork server is not shared with anybody.
+- *fork* does not trip over the warning that Python 3.12+ gives when a process with threads (an xdist worker) forks. The
+  child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
+- *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (
+  pytest's console script, and with it all of pytest). Ours do not, and the fork server is shared with nobody.
 - None of them is entered among the children of multiprocess, which it joins at exit without a deadline.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import select
 import sys
 import warnings
 from pathlib import Path
@@ -28,6 +30,7 @@ from isoclient.host.fresh import FreshStart
 
 __all__ = ["launch"]
 
+_PATIENCE: Final = 60  # seconds
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 
 
@@ -55,6 +58,13 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
     pid: int
     returncode: int | None
     lifeline: int = -1
+
+    def __init__(self, process_obj: Any) -> None:
+        try:
+            super().__init__(process_obj)
+        except BaseException:
+            self.close()  # what has been started ends by that
+            raise
 
     def descriptors(self) -> list[int]:
         """What of ours a fork must not keep."""
@@ -126,6 +136,7 @@ class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
     def _launch(self, process_obj: FreshStart) -> None:
         self.sentinel, self.lifeline = _server().connect_to_new_process(process_obj.descriptors.all())
         _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(process_obj.by_index()))
+        _await(self.sentinel, select.POLLIN)
         self.pid = forkserver.read_signed(self.sentinel)
 
     def descriptors(self) -> list[int]:
@@ -148,11 +159,18 @@ def _preparation() -> dict[str, Any]:
 
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
-    try:
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(BrokenPipeError):  # it has died already; that will show
         while view:
+            _await(descriptor, select.POLLOUT)
             view = view[os.write(descriptor, view) :]
-    except BrokenPipeError:
-        pass  # it has died already; that will show
+
+
+def _await(descriptor: int, event: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if not poll.poll(_PATIENCE * 1000):
+        raise TimeoutError(f"a new process did not get going within {_PATIENCE} s")
 
 
 _server_of: dict[int, Any] = {}

@@ -108,6 +108,12 @@ class Stream:
         return self.outcome
 
     def cancel(self, deadline: Deadline) -> None:
-        """Nobody waits for this stream any more: the app sees a disconnect, and is cancelled if it does not end then."""
+        """Nobody waits any more: the app sees a disconnect, and is cancelled if it does not end then."""
         if self.outcome is None and self._connection.lost is None:
             self._connection.write(frames.CANCEL, self.number, None, deadline)
+
+    def abandon(self) -> None:
+        """The same without any waiting, and what still comes is dropped."""
+        if self.outcome is None and self._connection.lost is None:
+            self._connection.try_write(frames.CANCEL, self.number, None)
+        self._connection.forget(self)

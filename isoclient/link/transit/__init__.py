@@ -1,0 +1,31 @@
+"""What crosses from one process to the other and is more than bytes: exceptions, objects and debug information.
+
+Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
+modules build on each other from left to right::
+
+    errors, text, seal, classes  <-  standins, frames  <-  values  <-  state  <-  exceptions, objects, debug
+
+Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda
+needs them.
+"""
+
+from __future__ import annotations
+
+from isoclient.link.transit.debug import pack_debug, unpack_debug
+from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.transit.exceptions import pack_exception, unpack_exception
+from isoclient.link.transit.objects import pack_object, unpack_object
+from isoclient.link.transit.standins import ExceptionStandIn, StandIn
+
+__all__ = [
+    "ExceptionStandIn",
+    "ObjectNotLoadable",
+    "ObjectNotSendable",
+    "StandIn",
+    "pack_debug",
+    "pack_exception",
+    "pack_object",
+    "unpack_debug",
+    "unpack_exception",
+    "unpack_object",
+]

@@ -1,0 +1,105 @@
+"""Tracebacks as flat lists of frames: nested ones overflow pickle's stack at a few hundred frames."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from types import SimpleNamespace, TracebackType
+from typing import NamedTuple
+
+__all__ = ["FrameRecord", "read_frames", "rebuild_traceback"]
+
+# The app is called from there; these frames are ours, and say nothing about the app.
+_HOST_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "host", "")
+
+
+class FrameRecord(NamedTuple):
+    """What of a frame and its place in a traceback crosses."""
+
+    filename: str
+    first_line: int
+    line: int
+    function: str
+    module: str | None
+    module_file: str | None
+    hidden: bool  # pytest's __tracebackhide__
+
+
+def read_frames(traceback: TracebackType | None, limit: int) -> list[FrameRecord]:
+    """The frames of ``traceback``, outermost first: the first and the last of them if there are more than ``limit``.
+
+    The host's frames before the app's first are left out.
+    """
+    first: list[TracebackType] = []
+    last: deque[TracebackType] = deque(maxlen=limit // 2)
+    left_out = 0
+    for entry in _entries(_skip_host(traceback)):
+        if len(first) < limit - limit // 2:
+            first.append(entry)
+        else:
+            left_out += len(last) == last.maxlen
+            last.append(entry)
+    marker = [_marker(left_out)] if left_out else []
+    return [*map(_record, first), *marker, *map(_record, last)]
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _skip_host(traceback: TracebackType | None) -> TracebackType | None:
+    app = (entry for entry in _entries(traceback) if not entry.tb_frame.f_code.co_filename.startswith(_HOST_FOLDER))
+    return next(app, traceback)  # nothing but ours is better than nothing
+
+
+def _record(entry: TracebackType) -> FrameRecord:
+    frame = entry.tb_frame
+    return FrameRecord(
+        frame.f_code.co_filename,
+        frame.f_code.co_firstlineno,
+        entry.tb_lineno or frame.f_code.co_firstlineno,
+        frame.f_code.co_name,
+        _plain(frame.f_globals.get("__name__")),
+        _plain(frame.f_globals.get("__file__")),
+        "__tracebackhide__" in frame.f_code.co_varnames and frame.f_locals.get("__tracebackhide__") is True,
+    )
+
+
+def _plain(value: object) -> str | None:
+    return value if type(value) is str else None
+
+
+def _marker(left_out: int) -> FrameRecord:
+    return FrameRecord("<isoclient>", 1, 1, f"({left_out:,} frames left out)", None, None, False)
+
+
+def rebuild_traceback(records: list[FrameRecord]) -> TracebackType | None:
+    """A traceback with these frames, for ``with_traceback``."""
+    if not records:
+        return None
+    from tblib import Traceback
+
+    chain = None
+    for record in reversed(records):
+        chain = SimpleNamespace(tb_frame=_frame(record), tb_lineno=record.first_line, tb_next=chain)
+    entries = list(_entries(Traceback(chain, get_locals=lambda frame: frame.f_locals).as_traceback()))
+    # tblib starts the code of each frame at the failing line, and its columns are those of a line of its own. With
+    # the code at its true first line, and the line here, pytest shows the function from its beginning; without an
+    # instruction (-1) there are no columns, hence no carets in the wrong places.
+    rebuilt = None
+    for entry, record in zip(reversed(entries), reversed(records), strict=True):
+        rebuilt = TracebackType(rebuilt, entry.tb_frame, -1, record.line)
+    return rebuilt
+
+
+def _frame(record: FrameRecord) -> SimpleNamespace:
+    names = {"__name__": record.module, "__file__": record.module_file}
+    return SimpleNamespace(
+        f_globals={name: value for name, value in names.items() if value is not None},
+        f_locals={"__tracebackhide__": True} if record.hidden else {},
+        f_lineno=record.line,
+        f_code=SimpleNamespace(co_filename=record.filename, co_name=record.function),
+    )

@@ -1,0 +1,285 @@
+"""Objects in transit: functions with their arguments, results, apps for a fresh interpreter.
+
+Unlike an exception, an object arrives whole or not at all: half an argument is of no use to a function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import io
+import pickle
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from isoclient.link.transit.classes import ClassRef, live_class, look_up
+from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.transit.seal import seal, unseal
+from isoclient.link.transit.text import qualified_name, text_of
+
+__all__ = ["pack_object", "unpack_object"]
+
+_LIVE, _MODULE, _GLOBALS = "live", "module", "globals"
+_PLAIN, _DILL = b"p", b"d"
+
+# dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
+_NOT_COPIED = (type(threading.Lock()), type(threading.RLock()), io.IOBase)
+_COPIED = (io.BytesIO, io.StringIO)
+_MAX_DEPTH = 20
+_ADVICE = "create it in the function that needs it, or pass what it is made from"
+
+
+def pack_object(obj: object, live: Mapping[str, object]) -> bytes:
+    """Put an object into bytes: by plain pickle if that can, else by dill (lambdas, local functions and classes).
+
+    A function that has to be sent by value (a lambda, a local function) takes its code, defaults and closure along,
+    but not the globals of its module: it will see those of the other process. A local class arrives as the very class
+    where the other process has it, which is so for a class made before a fork, and else as a copy.
+
+    Args:
+        obj: what to send. If it is a triple of a function, a tuple and a dict, errors speak of a call.
+        live: objects that both processes have, by name. A reference to one of them, anywhere inside ``obj``, arrives
+            as a reference to the other side's object of that name.
+
+    Raises:
+        ObjectNotSendable: part of it cannot be pickled; the text says which.
+
+    Example:
+        >>> app = object()
+        >>> function = unpack_object(pack_object(lambda: app, {"app": app}), {"app": "the other side's app"})
+        >>> function()
+        "the other side's app"
+    """
+    names = {id(value): name for name, value in live.items()}
+    for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, _dill_dumps)):
+        try:
+            return seal(how + dumps(obj, names))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a __reduce__ may raise SystemExit
+            failure = error
+    path, reason = _culprit(obj, names, failure)
+    raise ObjectNotSendable(f"{path}: {reason}; {_ADVICE}") from failure
+
+
+def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
+    """The object that :func:`pack_object` packed.
+
+    Args:
+        data: what :func:`pack_object` returned, in the other process.
+        live: this process's objects of the names that the other one was given.
+
+    Raises:
+        ObjectNotLoadable: it cannot be rebuilt in this process, or the data are damaged.
+    """
+    try:
+        payload = unseal(data)
+        how, pickled = payload[:1], payload[1:]
+        return _plain_loads(pickled, live) if how == _PLAIN else _dill_loads(pickled, live)
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        raise ObjectNotLoadable(
+            f"it needs the module {error.name!r}, which cannot be imported in this process (sys.path differs, or it "
+            "is no module that can be imported)"
+        ) from error
+    except BaseException as error:
+        raise ObjectNotLoadable(
+            f"it cannot be rebuilt in this process: {qualified_name(type(error))}: {text_of(error, str, 1000)}"
+        ) from error
+
+
+# --- by plain pickle ---
+
+
+def _plain_dumps(obj: object, names: Mapping[int, str]) -> bytes:
+    file = io.BytesIO()
+    _PlainPickler(file, names).dump(obj)
+    return file.getvalue()
+
+
+class _PlainPickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+        super().__init__(file, protocol=5)
+        self._names = names
+
+    def persistent_id(self, obj: Any) -> tuple[str, str] | None:
+        if isinstance(obj, (FunctionType, type)) and obj.__module__ in ("__main__", "__mp_main__"):
+            # The other process may have another main module: dill sends these by value.
+            raise pickle.PicklingError("of the main module")
+        return _persistent_id(obj, self._names)
+
+
+def _persistent_id(obj: object, names: Mapping[int, str]) -> tuple[str, str] | None:
+    name = names.get(id(obj))
+    if name is not None:
+        return _LIVE, name
+    if type(obj) is ModuleType and sys.modules.get(obj.__name__) is obj:
+        return _MODULE, obj.__name__
+    return None
+
+
+def _plain_loads(pickled: bytes, live: Mapping[str, object]) -> Any:
+    return _PlainUnpickler(io.BytesIO(pickled), live).load()
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, live: Mapping[str, object]) -> None:
+        super().__init__(file)
+        self._live = live
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _persistent_load(pid, self._live)
+
+
+def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
+    what, name = pid
+    if what == _LIVE:
+        return live[name]
+    module = sys.modules.get(name) or importlib.import_module(name)
+    return module if what == _MODULE else vars(module)
+
+
+# --- by dill ---
+
+
+def _dill_dumps(obj: object, names: Mapping[int, str]) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dill warns of what it then raises, or of what the other side falls back on
+        _dill_classes()[0](file, names).dump(obj)
+    return file.getvalue()
+
+
+def _dill_loads(pickled: bytes, live: Mapping[str, object]) -> Any:
+    return _dill_classes()[1](io.BytesIO(pickled), live).load()
+
+
+@functools.cache
+def _dill_classes() -> tuple[Any, Any]:
+    """The pickler and the unpickler; made at the first use, as dill takes a while to import."""
+    from dill import Pickler, Unpickler, _dill
+
+    makers = (_dill._create_function, _dill._create_type, _dill._create_namedtuple, types.new_class)
+
+    class DillPickler(Pickler):  # type: ignore[misc]
+        def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+            super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
+            self._names = names
+
+        def persistent_id(self, obj: Any) -> tuple[str, str] | None:
+            if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
+                raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
+            if type(obj) is dict and (name := _module_of(obj)):
+                return _GLOBALS, name
+            return _persistent_id(obj, self._names)
+
+        def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+            if type(obj) is FunctionType:
+                # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
+                self._recurse = _module_of(obj.__globals__) is None
+            super().save(obj, save_persistent_id)
+
+        def save_reduce(self, func: Any, args: Any, *rest: Any, obj: Any = None, **options: Any) -> None:
+            # Here dill makes a class or a function of its parts. The other side first looks whether it has it.
+            if func in makers and (isinstance(obj, type) or obj.__module__ == "__main__"):
+                func, args = _find_or_make, ((obj.__module__, obj.__qualname__, id(obj)), func, args)
+            super().save_reduce(func, args, *rest, obj=obj, **options)
+
+    class DillUnpickler(Unpickler):  # type: ignore[misc]
+        def __init__(self, file: io.BytesIO, live: Mapping[str, object]) -> None:
+            super().__init__(file, ignore=True)
+            self._live = live
+
+        def persistent_load(self, pid: Any) -> Any:
+            return _persistent_load(pid, self._live)
+
+    return DillPickler, DillUnpickler
+
+
+def _module_of(namespace: dict[str, Any]) -> str | None:
+    name = namespace.get("__name__")
+    return name if type(name) is str and vars(sys.modules.get(name, object)) is namespace else None
+
+
+def _find_or_make(ref: tuple[str, str, int], make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """What ``ref`` means in this process, if there is such a thing, or a copy made of its parts."""
+    named = look_up("__main__", ref[1]) if ref[0] == "__main__" else None
+    if isinstance(named, type) or getattr(named, "__code__", named) == args[0]:
+        return named
+    return live_class(ClassRef(*ref), object) or make(*args)
+
+
+# --- what to say of an object that cannot be sent ---
+
+
+def _culprit(obj: object, names: Mapping[int, str], error: BaseException) -> tuple[str, str]:
+    """Where in ``obj`` the smallest part is that cannot be sent, and why it cannot."""
+    path: list[str] = []
+    parts = _parts_of_call(obj) or _parts(obj)
+    for _ in range(_MAX_DEPTH):
+        for label, part in parts:
+            if (found := _error_of(part, names)) is not None:
+                path.append(label)
+                error, obj, parts = found, part, _parts(part)
+                break
+        else:
+            break
+    return " -> ".join(path) or text_of(obj, repr, 200), text_of(error, str, 1000)
+
+
+def _error_of(obj: object, names: Mapping[int, str]) -> BaseException | None:
+    try:
+        _dill_dumps(obj, names)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return error
+    return None
+
+
+def _parts_of_call(obj: object) -> list[tuple[str, object]]:
+    match obj:
+        case (function, tuple(args), dict(kwargs)) if callable(function):
+            by_position = [(f"argument {number}", arg) for number, arg in enumerate(args)]
+            by_name = [(f"argument {name!r}", arg) for name, arg in kwargs.items()]
+            return [("the function", function), *by_position, *by_name]
+    return []
+
+
+def _parts(obj: object) -> list[tuple[str, object]]:
+    try:
+        return list(_iter_parts(obj))
+    except Exception:  # it is only to make an error clearer
+        return []
+
+
+def _iter_parts(obj: object) -> Iterator[tuple[str, object]]:
+    match obj:
+        case dict():
+            yield from ((f"[{key!r}]", value) for key, value in obj.items())
+        case list() | tuple():
+            yield from ((f"[{index}]", value) for index, value in enumerate(obj))
+        case set() | frozenset():
+            yield from ((f"{{{value!r}}}", value) for value in obj)
+        case MethodType():
+            yield ".__self__", obj.__self__
+        case functools.partial():
+            yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
+        case FunctionType():
+            yield from _parts_of_function(obj)
+    if not isinstance(obj, (FunctionType, type, ModuleType)):
+        yield from ((f".{name}", value) for name, value in getattr(obj, "__dict__", {}).items())
+
+
+def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # an empty cell
+            yield f"closure variable {name!r}", cell.cell_contents
+    yield from ((f"default {value!r}", value) for value in function.__defaults__ or ())
