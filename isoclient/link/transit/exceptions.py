@@ -101,39 +101,47 @@ def _bare_node(exc: BaseException, reason: str) -> _Node:
     return _Node(classes, text_of(exc, str, _MAX_TEXT), reason, frames)
 
 
+class _Graph:
+    """The exceptions found so far, numbered."""
+
+    def __init__(self) -> None:
+        self.found: list[BaseException] = []
+        self.references = 0
+        self._numbers: dict[int, int] = {}
+
+    def number(self, exc: BaseException) -> int:
+        self.references += 1
+        number = self._numbers.get(id(exc))
+        if number is None:
+            if len(self.found) >= _MAX_NODES:
+                return _BEYOND
+            number = self._numbers[id(exc)] = len(self.found)
+            self.found.append(exc)
+        return number
+
+    def recall(self, number: int) -> BaseException:
+        return self.found[number]
+
+
 class _Packer:
     """Turns a graph of exceptions into nodes, breadth first."""
 
     def __init__(self, root: BaseException) -> None:
-        self._found: list[BaseException] = []
-        self._numbers: dict[int, int] = {}
+        # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
+        self._graph = _Graph()
+        self._values = ValueWriter(self._graph.number, self._graph.recall)
         self._frames = 0
-        self._references = 0
-        self._values = ValueWriter(self._number, self._recall)
-        self._number(root)
+        self._graph.number(root)
 
     def pack(self) -> list[_Node]:
         nodes: list[_Node] = []
-        while len(nodes) < len(self._found):
-            exc = self._found[len(nodes)]
+        while len(nodes) < len(self._graph.found):
+            exc = self._graph.found[len(nodes)]
             try:
                 nodes.append(self._node(exc))
             except BaseException as error:  # see pack_exception; here it costs only this node
                 nodes.append(_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}"))
         return nodes
-
-    def _number(self, exc: BaseException) -> int:
-        self._references += 1
-        number = self._numbers.get(id(exc))
-        if number is None:
-            if len(self._found) >= _MAX_NODES:
-                return _BEYOND
-            number = self._numbers[id(exc)] = len(self._found)
-            self._found.append(exc)
-        return number
-
-    def _recall(self, number: int) -> BaseException:
-        return self._found[number]
 
     def _node(self, exc: BaseException) -> _Node:
         cause, context, suppress = chain_of(exc)
@@ -141,8 +149,8 @@ class _Packer:
             classes=[refer_to(cls) for cls in type(exc).__mro__],
             text=text_of(exc, str, _MAX_TEXT),
             frames=self._read_frames(exc),
-            cause=None if cause is None else self._number(cause),
-            context=None if context is None else self._number(context),
+            cause=None if cause is None else self._graph.number(cause),
+            context=None if context is None else self._graph.number(context),
             suppress=suppress,
             group=self._group(exc),
         )
@@ -158,19 +166,19 @@ class _Packer:
         if not issubclass(type(exc), BaseExceptionGroup):
             return None
         message, members = (vars(BaseExceptionGroup)[name].__get__(exc) for name in ("message", "exceptions"))
-        numbers = [self._number(member) for member in members]
+        numbers = [self._graph.number(member) for member in members]
         known = [number for number in numbers if number != _BEYOND]
         return message, known if len(known) == len(numbers) else [*known, _BEYOND]
 
     def _with_state(self, node: _Node, exc: BaseException) -> _Node:
-        references, substituted = self._references, self._values.substituted
+        references, substituted = self._graph.references, self._values.substituted
         tree = self._values.write(read_state(exc))
-        node = node._replace(state=tree, alone=self._references == references)
+        node = node._replace(state=tree, alone=self._graph.references == references)
         if self._values.substituted == substituted:
             return node
         # Its __str__ may need what is now a stand-in. A trial shows whether its class can still speak for itself.
         try:
-            copy = _rebuilt(type(exc), ValueReader(self._recall).read(tree), _native_group(exc))
+            copy = _rebuilt(type(exc), ValueReader(self._graph.recall).read(tree), _native_group(exc))
             speaks = not hasattr(type(exc), "__del__") and text_of(copy, str, _MAX_TEXT) == node.text
         except BaseException:
             speaks = False
@@ -180,7 +188,7 @@ class _Packer:
         node = node._replace(state=self._values.write(read_state(exc)), alone=False)
         try:
             reduced = self._values.write_whole(exc.__reduce_ex__(5)[:3])
-            copy = _from_reduction(ValueReader(self._recall).load(reduced))
+            copy = _from_reduction(ValueReader(self._graph.recall).load(reduced))
             if type(copy) is type(exc) and text_of(copy, str, _MAX_TEXT) == node.text:
                 return node._replace(reduced=reduced)
             reason = "its __reduce__ makes another exception"
@@ -221,7 +229,6 @@ class _Builder:
     def __init__(self, nodes: list[_Node]) -> None:
         self._nodes = nodes
         self._built: dict[int, BaseException] = {}
-        self._reader = ValueReader(self._get)
 
     def build(self) -> BaseException:
         for number in reversed(range(len(self._nodes))):
@@ -272,7 +279,7 @@ class _Builder:
         if cls is None:
             raise LookupError(f"the class {ref} does not exist in this process")
         if node.reduced is not None:
-            return _from_reduction(self._reader.load(node.reduced))
+            return _from_reduction(ValueReader(self._get).load(node.reduced))
         return self._instance(cls, node)
 
     def _stand_in(self, ref: ClassRef, node: _Node, reason: str) -> BaseException:
@@ -286,13 +293,19 @@ class _Builder:
         if node.group is not None:
             message, members = node.group
             return allocate(cls, (), (message, [self._get(member) for member in members]))
-        args = self._reader.read(Tree(*node.state))["args"] if node.state is not None and node.alone else ()
-        return allocate(cls, args, None)
+        return allocate(cls, self._state(node)["args"] if node.alone else (), None)
+
+    def _state(self, node: _Node) -> State:
+        state: State = {"args": (node.text,), "fields": {}, "attributes": {}}
+        if node.state is not None:
+            sent = ValueReader(self._get).read(Tree(*node.state))
+            # Each part may have become a stand-in, and so may the whole.
+            state |= {key: sent[key] for key in state if isinstance(sent, dict) and type(sent[key]) is type(state[key])}
+        return state
 
     def _complete(self, exc: BaseException, node: _Node) -> None:
-        if node.state is not None:
-            with contextlib.suppress(BaseException):
-                write_state(exc, self._reader.read(Tree(*node.state)))
+        with contextlib.suppress(BaseException):
+            write_state(exc, self._state(node))
         if isinstance(exc, ExceptionStandIn):
             with contextlib.suppress(BaseException):  # the original's notes may be anything
                 BaseException.add_note(exc, f"[isoclient] This stands in for {exc.stand_in_for}: {exc.stand_in_reason}")

@@ -176,6 +176,7 @@ def _dill_classes() -> tuple[Any, Any]:
         def persistent_id(self, obj: Any) -> tuple[str, str] | None:
             if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
+            # dill sends a module's globals by name, too, but first compares them to the main module's, value by value.
             if type(obj) is dict and (name := _module_of(obj)):
                 return _GLOBALS, name
             return _persistent_id(obj, self._names)

@@ -87,7 +87,7 @@ def write_state(exc: BaseException, state: State) -> None:
 def _write_field(exc: BaseException, field: Any, value: Any) -> None:
     try:
         current = field.__get__(exc)
-    except AttributeError:
+    except (AttributeError, TypeError):
         current = _UNSET
     if value is None and current is not None and current is not _UNSET:
         # In C it was never set, which reads as None but is not: an OSError would show a None.

@@ -18,7 +18,7 @@ __all__ = ["Tree", "ValueReader", "ValueWriter"]
 
 _MAX_BYTES = 16 * 2**20
 _MAX_OBJECTS = 500_000  # in one pickle: a small one may take a long time
-_MAX_PIECES = 10_000
+_MAX_PIECES, _MIN_PIECES = 10_000, 100
 _MAX_DEPTH = 30
 _EXCEPTION, _CLASS = "exception", "class"
 
@@ -55,6 +55,7 @@ class ValueWriter:
 
     def write(self, value: object) -> Tree:
         """``value`` as a tree. Never raises."""
+        self.pieces_left = max(self.pieces_left, _MIN_PIECES)  # one value may not starve the next
         return self._write(value, (), trial=True)
 
     def write_whole(self, value: object) -> bytes:
