@@ -30,6 +30,7 @@ class Call:
         timeout: how long each wait may take, in seconds; None for no limit.
         startup: how long the app may take to be ready, in seconds, which is not counted against ``timeout``.
         request: what in requests' terms is in flight.
+        owner: the client, which is not collected, and its app not ended, as long as this call is in use.
 
     Attributes:
         outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then.
@@ -46,9 +47,11 @@ class Call:
         timeout: float | None,
         startup: float | None,
         request: Any = None,
+        owner: object = None,
     ) -> None:
         self.doing = doing
         self.outlives_timeouts = False
+        self._owner = owner
         self._handle = handle
         self._startup = startup
         self._timeout = timeout
@@ -164,7 +167,7 @@ class Call:
     def _crashed(self) -> AppCrashed:
         death = self._handle.death()
         error = AppCrashed(
-            doing=self.doing,
+            doing=self.doing if self._handle.connection.ready else "being started",
             pid=death.pid,
             exitcode=death.exitcode,
             stderr=death.stderr,
@@ -190,7 +193,7 @@ class Call:
         except (ConnectionLost, DeadlineExceeded):
             stack = self._handle.stack()
             self._handle.kill()
-            text += "; its event loop is stuck, so it was ended"
+            text += f"; its event loop is stuck, {self._handle.force}"
             raise AppTimeout(text, seconds=error.seconds, stack=stack, request=self._request) from None
         raise AppTimeout(text, seconds=error.seconds, tasks=tasks, request=self._request) from None
 

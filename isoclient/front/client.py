@@ -92,6 +92,7 @@ class TestClient(requests.Session):
         self._client_address = client
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options)
         self._runner = AppRunner(starter(setup, isolated=isolated, method=start_method), setup, timeout)
+        self._runner.owner = weakref.ref(self)
         adapter = ASGIAdapter(self._runner, raises=raise_server_exceptions, root_path=root_path, client=client)
         self.mount("http://", adapter)
         self.mount("https://", adapter)

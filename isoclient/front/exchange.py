@@ -62,7 +62,8 @@ class Exchange:
         error = self._call.end()
         if error is not None and (self._raises or not self._parts.complete):
             return self._failed(error)
-        assert self._parts.start is not None
+        if self._parts.start is None or not self._parts.complete:
+            raise _broken_off()
         return self._filled(self._parts.start["status"], self._parts.start["headers"], content)
 
     def _next_piece(self) -> bytes | None:
@@ -126,6 +127,8 @@ class Exchange:
             error = self._call.end()
             if error is not None and (self._raises or not self._parts.complete):
                 self._failed(error)
+            if not self._parts.complete:
+                raise _broken_off()
         return piece
 
     def _leave(self) -> None:
@@ -134,6 +137,11 @@ class Exchange:
         error = self._call.end()
         if error is not None and self._raises:
             raise error
+
+
+def _broken_off() -> ChunkedEncodingError:
+    """No failure of the app: the client was closed, here or by another thread."""
+    return ChunkedEncodingError("the client was closed before the end of the response")
 
 
 def _decoded(raw: RawResponse) -> bytes:

@@ -21,10 +21,14 @@ class AppRunner:
         start: starts the app.
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
+
+    Attributes:
+        owner: returns the client (a weak reference to it), for those who must keep it.
     """
 
     def __init__(self, start: Callable[[Setup], AppHandle], setup: Setup, timeout: float | None) -> None:
         self.setup = setup
+        self.owner: Callable[[], object] = _nobody
         self.timeout = timeout
         self._start = start
         self._lock = threading.RLock()
@@ -80,6 +84,7 @@ class AppRunner:
             timeout=timeout,
             startup=self.timeout,
             request=request,
+            owner=self.owner(),
         )
 
     # -- lifespan
@@ -160,6 +165,10 @@ class AppRunner:
                 self.handle()
 
 
+def _nobody() -> None:
+    return None
+
+
 def _is_usable(handle: AppHandle) -> bool:
     connection = handle.connection
-    return not handle.abandoned and connection.lost is None and connection.failure is None
+    return not (handle.abandoned or connection.exiting or connection.lost or connection.failure)

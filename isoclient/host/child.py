@@ -73,8 +73,8 @@ def run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int,
 def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool) -> int:
     if forked:
         _forget_the_test()
-    lifeline.arm(sentinel)
     _own_group()
+    lifeline.arm(sentinel)
     _own_signals()
     _own_output(descriptors)
     sock = socket.socket(fileno=descriptors.pipe)

@@ -25,11 +25,11 @@ except ImportError:  # pragma: no cover  # Windows
 
 
 def arm(sentinel: int) -> None:
-    """End this process when the sentinel becomes readable."""
+    """End this process, and the group that it leads, when the sentinel becomes readable."""
     if not hasattr(_fcntl, "F_SETSIG"):  # pragma: no cover  # not Linux
         threading.Thread(target=_watch, args=(sentinel,), name="isoclient-lifeline", daemon=True).start()
         return
-    _fcntl.fcntl(sentinel, _fcntl.F_SETOWN, os.getpid())
+    _fcntl.fcntl(sentinel, _fcntl.F_SETOWN, -os.getpgrp() if os.getpgrp() == os.getpid() else os.getpid())
     _fcntl.fcntl(sentinel, _fcntl.F_SETSIG, signal.SIGKILL)
     _fcntl.fcntl(sentinel, _fcntl.F_SETFL, _fcntl.fcntl(sentinel, _fcntl.F_GETFL) | _fcntl.FASYNC)
     # The signal comes with a change. Had the other end been closed before we asked for it, none would come.

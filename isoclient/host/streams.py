@@ -83,10 +83,14 @@ class Stream:
         else:
             self.host.end(self, ("unfinished", unfinished))
 
+    @property
+    def client_left(self) -> bool:
+        """Whether ``send`` raises, because the client is gone."""
+        return self.gone
+
     def raised(self, error: BaseException) -> None:
         """The app's call has raised."""
-        if isinstance(error, ClientDisconnected) and self.gone:
-            # Raised by our own send, and let through by the app: that is no error of the app.
+        if self.client_left and _is_due_to_disconnect(error):
             self.host.end(self, ("returned", None))
         else:
             self.host.end_raised(self, error)
@@ -230,7 +234,7 @@ class WebSocketStream(Stream):
 
     async def send(self, message: Message) -> None:
         """Take one message for the client; wait while the client does not read."""
-        if self.gone or self._client_closed:
+        if self.client_left:
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
         message = self._rules.check(message)
         self._emit(message)
@@ -243,6 +247,10 @@ class WebSocketStream(Stream):
             self._signal.set()
         if not self._outgoing.is_open:
             await self._wait_for_window()
+
+    @property
+    def client_left(self) -> bool:
+        return self.gone or self._client_closed
 
     def unfinished(self) -> str | None:
         return None if self._client_closed else self._rules.unfinished()
@@ -338,6 +346,22 @@ class InspectStream(Stream):
 STREAMS: Final[Mapping[str, type[Stream]]] = {
     kind.kind: kind for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, InspectStream)
 }
+
+
+def _is_due_to_disconnect(error: BaseException | None) -> bool:
+    """Whether it is what our own ``send`` raised, or what the app made of that: no error of the app then.
+
+    Frameworks raise something of theirs instead, such as Starlette's ``ClientDisconnect``, or a group with it inside.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen and len(seen) < 100:
+        if isinstance(error, ClientDisconnected):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return any(_is_due_to_disconnect(member) for member in error.exceptions)
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _nothing() -> None:

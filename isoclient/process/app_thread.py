@@ -29,6 +29,7 @@ class AppThread:
         setup: what to run.
     """
 
+    force = "and a thread can't be ended by force, so it stays"
     grace: Final = 3.0
 
     def __init__(self, setup: Setup) -> None:

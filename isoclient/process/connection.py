@@ -44,6 +44,7 @@ class Connection:
         sock.setblocking(False)
         self.codec = codec
         self.ready = False
+        self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
         self._sock = sock

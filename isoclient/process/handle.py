@@ -35,6 +35,8 @@ class AppHandle(Protocol):
 
     pid: int
     connection: Connection
+    force: str
+    """What :meth:`kill` does, in words that end a sentence."""
 
     def sync_output(self) -> None:
         """Pass on what the app has printed."""

@@ -105,6 +105,9 @@ class _ForkPopen(AppPopen):
             if self.pid == 0:
                 self._be_the_child(process_obj, child_end)
         os.close(child_end)
+        # The child does the same; whoever comes first. So a Ctrl-C never reaches it.
+        with contextlib.suppress(OSError):
+            os.setpgid(self.pid, self.pid)
 
     def _be_the_child(self, process_obj: _ForkProcess, child_end: int) -> None:
         code = 1

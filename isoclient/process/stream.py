@@ -42,6 +42,8 @@ class Stream:
             self._inbox.append(value)
         elif frame.kind == frames.END:
             self.outcome = value
+            if value[0] == "exited" and not self._connection.codec.by_reference:
+                self._connection.exiting = True
         elif frame.kind == frames.CREDIT:
             self._outgoing.grant(value)
 

@@ -1,0 +1,101 @@
+"""The end of a child process: seeing it, hastening it, and knowing how it came."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from time import monotonic, sleep
+from typing import Any
+
+from isoclient.process.connection import Connection
+
+__all__ = ["Reaper"]
+
+
+class Reaper:
+    """Waits for one process.
+
+    Args:
+        popen: the process, as multiprocess has it.
+        connection: the pipe to it, which is read while it is waited for: it may have to write before it can end.
+    """
+
+    def __init__(self, popen: Any, connection: Connection) -> None:
+        self._popen = popen
+        self._connection = connection
+        self._lock = threading.RLock()  # re-entrant, for a signal handler may close a client that is being closed
+        self._pidfd = -1
+        self._group_ended = False
+        # Where there are no pidfds, the end of file is all there is to see.
+        if hasattr(os, "pidfd_open"):
+            # No such process: dead, and reaped by the fork server. The end of file and its sentinel tell that too.
+            with contextlib.suppress(ProcessLookupError):
+                self._pidfd = os.pidfd_open(popen.pid)
+                connection.watch(self._pidfd)
+
+    @property
+    def exitcode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs, or where somebody else has waited for it."""
+        returncode: int | None = self._popen.returncode
+        return returncode
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; return whether it has ended."""
+        end = monotonic() + seconds
+        while not self._has_ended(max(0.0, end - monotonic())):
+            if monotonic() >= end:
+                return False
+        return True
+
+    def _has_ended(self, seconds: float) -> bool:
+        if self._popen.returncode is not None:
+            return True
+        if self._pidfd < 0:
+            sleep(min(0.002, seconds))
+        elif not self._connection.discard_until(self._pidfd, seconds):
+            return False
+        else:
+            # As long as nobody has waited for it, its number can't belong to anybody else.
+            self._end_group()
+        with self._lock:
+            return self._popen.poll() is not None or self._is_gone()
+
+    def _is_gone(self) -> bool:
+        """It has ended, and how is not known: somebody else in this process has waited for it."""
+        try:
+            os.kill(self._popen.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it has not ended."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, number)
+            elif self._popen.returncode is None:
+                os.kill(self._popen.pid, number)
+
+    def _end_group(self) -> None:
+        """What the app has started and left behind goes with it."""
+        if not self._group_ended:
+            self._group_ended = True
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def is_stopped(self) -> bool:
+        """Whether it is stopped (SIGSTOP), so that it can't answer; False where that can't be seen."""
+        try:
+            with open(f"/proc/{self._popen.pid}/stat", encoding="utf-8", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] in "Tt"
+        except (OSError, IndexError):
+            return False
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
+        self._popen.close()
