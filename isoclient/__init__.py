@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isoclient.front.response import Response
     from isoclient.front.websocket import WebSocketSession
     from isoclient.link.errors import AppNotFound, AppProtocolError, ClientDisconnected, NotAnApp
+    from isoclient.link.limits import Limits
     from isoclient.link.transit import ExceptionStandIn, ObjectNotLoadable, ObjectNotSendable, StandIn
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "AppTimeout",
     "ClientDisconnected",
     "ExceptionStandIn",
+    "Limits",
     "NotAnApp",
     "ObjectNotLoadable",
     "ObjectNotSendable",
@@ -56,6 +58,7 @@ _HOMES = {
     "AppProtocolError": "link.errors",
     "ClientDisconnected": "link.errors",
     "NotAnApp": "link.errors",
+    "Limits": "link.limits",
     "ExceptionStandIn": "link.transit",
     "ObjectNotLoadable": "link.transit",
     "ObjectNotSendable": "link.transit",

@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
 from isoclient.link.errors import AppProtocolError
+from isoclient.link.limits import Limits
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
 from isoclient.process.handle import AppHandle
@@ -31,6 +32,7 @@ class Call:
         startup: how long the app may take to be ready, in seconds, which is not counted against ``timeout``.
         request: what in requests' terms is in flight.
         owner: the client, which is not collected, and its app not ended, as long as this call is in use.
+        limits: those of the app's process, for the texts of errors.
 
     Attributes:
         outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then.
@@ -48,10 +50,12 @@ class Call:
         startup: float | None,
         request: Any = None,
         owner: object = None,
+        limits: Limits | None = None,
     ) -> None:
         self.doing = doing
         self.outlives_timeouts = False
         self._owner = owner
+        self._limits = limits
         self._handle = handle
         self._startup = startup
         self._timeout = timeout
@@ -166,21 +170,15 @@ class Call:
 
     def _crashed(self) -> AppCrashed:
         death = self._handle.death()
-        error = AppCrashed(
-            doing=self.doing if self._handle.connection.ready else "being started",
-            pid=death.pid,
-            exitcode=death.exitcode,
-            stderr=death.stderr,
-            stack=death.stack,
-            request=self._request,
-        )
-        error.__cause__ = death.cause
-        return error
+        doing = self.doing if self._handle.connection.ready else "being started"
+        return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
 
-    def _exited(self, code: int, packed: Any) -> NoReturn:
+    def _exited(self, code: int, packed: Any, limit: str | None) -> NoReturn:
         cause = self.codec.unpack_exception(packed)
         pid = self._handle.pid
-        raise AppCrashed(doing=self.doing, pid=pid, exitcode=code, request=self._request) from cause
+        raise AppCrashed(
+            doing=self.doing, pid=pid, exitcode=code, request=self._request, limit=limit, limits=self._limits
+        ) from cause
 
     def _timed_out(self, error: DeadlineExceeded) -> NoReturn:
         self._handle.sync_output()

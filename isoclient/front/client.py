@@ -17,6 +17,7 @@ from isoclient.front.runner import AppRunner
 from isoclient.front.scope import websocket_scope
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
+from isoclient.link.limits import Limits
 from isoclient.process.setup import make_setup, starter
 
 __all__ = ["TestClient"]
@@ -42,6 +43,8 @@ class TestClient(requests.Session):
             (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
         timeout: how long each wait for the app may take, in seconds; None for no limit.
         factory: whether the app is what calling ``app`` returns.
+        restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`.
+        limits: what the app's process may use; see :class:`Limits`.
 
     The app starts at the first use, or with ``with``, which also runs its lifespan.
 
@@ -77,6 +80,8 @@ class TestClient(requests.Session):
         start_method: str | None = None,
         timeout: float | None = 60.0,
         factory: bool = False,
+        restart: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
         self.trust_env = False
@@ -90,8 +95,9 @@ class TestClient(requests.Session):
         if cookies is not None:
             self.cookies.update(cookies)
         self._client_address = client
-        setup = make_setup(app, factory=factory, backend=backend, options=backend_options)
-        self._runner = AppRunner(starter(setup, isolated=isolated, method=start_method), setup, timeout)
+        setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
+        start = starter(setup, isolated=isolated, method=start_method)
+        self._runner = AppRunner(start, setup, timeout, restarts=restart)
         self._runner.owner = weakref.ref(self)
         adapter = ASGIAdapter(self._runner, raises=raise_server_exceptions, root_path=root_path, client=client)
         self.mount("http://", adapter)

@@ -7,6 +7,9 @@ from typing import Any
 
 import requests
 
+from isoclient.link.limits import Limits
+from isoclient.process.handle import Death
+
 __all__ = ["AppCrashed", "AppStartupError", "AppTimeout"]
 
 
@@ -20,6 +23,7 @@ class AppCrashed(requests.ConnectionError):
         stderr: the tail of what it wrote to its standard error (str).
         stack: the stacks of its threads, from :mod:`faulthandler`, where it died of a signal (str).
         request: what was in flight: a :class:`requests.PreparedRequest`, or None.
+        limit: the name of the limit that it hit (``"memory"``, ``"cpu_seconds"``, ``"open_files"``), or None.
 
     Example:
         >>> try:
@@ -38,13 +42,36 @@ class AppCrashed(requests.ConnectionError):
         stderr: str = "",
         stack: str = "",
         request: Any = None,
+        limit: str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.pid = pid
         self.exitcode = exitcode
         self.signal = _signal_of(exitcode)
         self.stderr = stderr
         self.stack = stack
+        self._limits = limits
+        self.limit = limit or self._limit_of_signal()
         super().__init__(self._text(doing), request=request)
+
+    @classmethod
+    def of(cls, death: Death, *, doing: str, request: Any = None, limits: Limits | None = None) -> AppCrashed:
+        """The error for a death."""
+        error = cls(
+            doing=doing,
+            pid=death.pid,
+            exitcode=death.exitcode,
+            stderr=death.stderr,
+            stack=death.stack,
+            request=request,
+            limits=limits,
+        )
+        error.__cause__ = death.cause
+        return error
+
+    def _limit_of_signal(self) -> str | None:
+        set_by_us = self._limits is not None and self._limits.cpu_seconds is not None
+        return "cpu_seconds" if set_by_us and self.signal == getattr(signals, "SIGXCPU", None) else None
 
     def _text(self, doing: str) -> str:
         text = f"the app {self._end()} while {doing} (pid {self.pid})"
@@ -55,6 +82,8 @@ class AppCrashed(requests.ConnectionError):
         return text
 
     def _end(self) -> str:
+        if self.limit is not None and self._limits is not None:
+            return f"hit {self._limits.describe(self.limit)}"
         if self.signal is not None:
             return f"died of {self.signal.name}"
         if self.exitcode is None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from isoclient.front.call import Call
-from isoclient.front.errors import AppStartupError
+from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.host.boot import Setup
-from isoclient.process.handle import AppHandle
+from isoclient.process.handle import AppHandle, Death
 
 __all__ = ["AppRunner"]
+
+_NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
 
 
 class AppRunner:
@@ -21,15 +24,19 @@ class AppRunner:
         start: starts the app.
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
+        restarts: whether the next use after a crash starts the app again.
 
     Attributes:
         owner: returns the client (a weak reference to it), for those who must keep it.
     """
 
-    def __init__(self, start: Callable[[Setup], AppHandle], setup: Setup, timeout: float | None) -> None:
+    def __init__(
+        self, start: Callable[[Setup], AppHandle], setup: Setup, timeout: float | None, *, restarts: bool
+    ) -> None:
         self.setup = setup
         self.owner: Callable[[], object] = _nobody
         self.timeout = timeout
+        self._restarts = restarts
         self._start = start
         self._lock = threading.RLock()
         self._handle: AppHandle | None = None
@@ -52,6 +59,8 @@ class AppRunner:
         return handle
 
     def _start_anew(self, old: AppHandle | None) -> AppHandle:
+        if old is not None and not (old.abandoned or self._restarts):
+            raise self._crash(old.death(), doing=_NOT_AGAIN)
         if old is not None:
             old.stop()
         self._lifespan = None
@@ -85,6 +94,7 @@ class AppRunner:
             startup=self.timeout,
             request=request,
             owner=self.owner(),
+            limits=self.setup.limits,
         )
 
     # -- lifespan
@@ -151,8 +161,22 @@ class AppRunner:
 
     def _end(self) -> None:
         handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.stop()
+        death = handle.stop() if handle is not None else None
+        if death is not None:
+            self._tell(death)
+
+    def _tell(self, death: Death) -> None:
+        """An end that was not in order should not pass in silence."""
+        if not death.forced:
+            raise self._crash(death, doing="ending")
+        warnings.warn(
+            f"the app (pid {death.pid}) did not end when it was asked to, and was ended by force.\n{death.stack}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _crash(self, death: Death, *, doing: str) -> AppCrashed:
+        return AppCrashed.of(death, doing=doing, limits=self.setup.limits)
 
     def restart(self) -> None:
         """End the app, and start a fresh copy of it."""

@@ -14,6 +14,7 @@ from isoclient.host.pipe import Pipe
 from isoclient.host.server import Host
 from isoclient.link import frames
 from isoclient.link.codec import Codec
+from isoclient.link.limits import Limits
 
 if TYPE_CHECKING:
     from isoclient.host.runtime import Runtime
@@ -34,12 +35,14 @@ class Setup:
         factory: whether the app is what calling that returns.
         backend: one of :data:`BACKENDS`.
         options: what the backend is given.
+        limits: what its process may use; None for no limits.
     """
 
     app: object
     factory: bool
     backend: str
     options: Mapping[str, Any]
+    limits: Limits | None = None
 
     def load(self) -> Any:
         """The app, imported and made where that is called for."""
@@ -55,12 +58,13 @@ class Setup:
 class _Boot:
     """One host on its way up, and how it came down."""
 
-    def __init__(self, pipe: Pipe, codec: Codec, *, own_process: bool) -> None:
+    def __init__(self, pipe: Pipe, codec: Codec, *, own_process: bool, crash: int) -> None:
         self.exit_code = 0
         self.host_made = False
         self._pipe = pipe
         self._codec = codec
         self._own_process = own_process
+        self._crash = crash
 
     def run(self, setup: Setup) -> None:
         """Run the backend, until the host stops."""
@@ -72,6 +76,10 @@ class _Boot:
 
     def _make_host(self, setup: Setup, runtime: Runtime) -> Host | None:
         try:
+            if setup.limits is not None:
+                from isoclient.host.caps import apply_limits
+
+                apply_limits(setup.limits, self._crash)
             app = setup.load()
             called = single_callable(app)
         except BaseException as error:
@@ -84,6 +92,7 @@ class _Boot:
             self._pipe.outbox,
             live={"app": app},
             leave=self._leaver(runtime) if self._own_process else None,
+            limits=setup.limits,
         )
         self.host_made = True
         self._put(frames.READY, os.getpid())
@@ -109,8 +118,17 @@ class _Boot:
         self._pipe.outbox.put(frames.pack(kind, 0, meta, payload), payload)
 
 
-def serve(sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, own_process: bool) -> int:
+def serve(
+    sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, own_process: bool, crash: int = -1
+) -> int:
     """Load the app and serve it until the other side of the socket is done with it.
+
+    Args:
+        sock: the host's end of the pipe.
+        get_setup: returns what to run; it may raise.
+        codec: how values cross.
+        own_process: whether the process is there for the app alone.
+        crash: the descriptor of the file for the last words, if so.
 
     Returns:
         The exit code that the process should have: 0, or what the app's ``sys.exit`` asked for.
@@ -121,7 +139,7 @@ def serve(sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, 
     pipe = Pipe(sock)
     if own_process:
         pipe.close_in_forks()
-    boot = _Boot(pipe, codec, own_process=own_process)
+    boot = _Boot(pipe, codec, own_process=own_process, crash=crash)
     try:
         boot.run(get_setup())
     except BaseException as error:

@@ -61,11 +61,11 @@ def run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int,
     except SystemExit as error:
         code = _code_of(error)
     except KeyboardInterrupt:
-        traceback.print_exc()
         code = 130
+        _print_traceback()
     except BaseException:
-        traceback.print_exc()
         code = 1
+        _print_traceback()
     finally:
         _leave(code)
 
@@ -79,7 +79,7 @@ def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int
     _own_output(descriptors)
     sock = socket.socket(fileno=descriptors.pipe)
     # An empty context: which event loop the test runs in is no business of the app's.
-    return contextvars.Context().run(serve, sock, get_setup, PipeCodec(), own_process=True)
+    return contextvars.Context().run(serve, sock, get_setup, PipeCodec(), own_process=True, crash=descriptors.crash)
 
 
 def _forget_the_test() -> None:
@@ -130,6 +130,11 @@ def _code_of(error: SystemExit) -> int:
     return 1
 
 
+def _print_traceback() -> None:
+    with contextlib.suppress(Exception):  # the app may have closed its stderr
+        traceback.print_exc()
+
+
 def _leave(code: int) -> None:
     """End as an interpreter does: threads joined, exit handlers run, output flushed.
 
@@ -139,7 +144,7 @@ def _leave(code: int) -> None:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     except BaseException:
-        traceback.print_exc()
+        _print_traceback()
     finally:
         with contextlib.suppress(BaseException):
             sys.stdout.flush()

@@ -32,7 +32,13 @@ class FreshStart:
         Raises:
             ObjectNotSendable: something in the setup can't cross.
         """
-        parts = {"app": setup.app, "factory": setup.factory, "backend": setup.backend, "options": dict(setup.options)}
+        parts = {
+            "app": setup.app,
+            "factory": setup.factory,
+            "backend": setup.backend,
+            "options": dict(setup.options),
+            "limits": setup.limits,
+        }
         return cls(descriptors, False, dict(os.environ), pack_object(parts, {}))
 
     def by_index(self) -> FreshStart:

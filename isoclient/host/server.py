@@ -10,6 +10,7 @@ from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame
+from isoclient.link.limits import Limits
 from isoclient.link.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class Host:
         app: the app, in the style of ASGI 3.
         codec: how values cross.
         runtime: the event loop.
-        write: called when the outbox has something to be written.
+        outbox: what is to be written.
+        live: objects that both sides have, by name.
+        limits: those of the process.
         leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
             there is no process of its own to end.
     """
@@ -45,6 +48,7 @@ class Host:
         *,
         live: Mapping[str, object],
         leave: Callable[[int], object] | None,
+        limits: Limits | None = None,
     ) -> None:
         self.app = app
         self.codec = codec
@@ -52,6 +56,7 @@ class Host:
         self.live = live
         self.state: dict[str, Any] = {}
         self._leave = leave
+        self._limits = limits
         self._outbox = outbox
         self._streams: dict[int, Stream] = {}
         self._flush_planned = False
@@ -129,11 +134,19 @@ class Host:
             self._stop_when_idle()
 
     def end_raised(self, stream: Stream, error: BaseException) -> None:
-        """The same, for a call that raised. ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too."""
+        """The same, for a call that raised.
+
+        ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too, and so does what comes from its limits.
+        """
+        limit = None
+        if self._limits is not None:
+            from isoclient.host.caps import limit_hit
+
+            limit = limit_hit(self._limits, error)
         packed = self.codec.pack_exception(error)
-        if isinstance(error, SystemExit | KeyboardInterrupt):
+        if limit is not None or isinstance(error, SystemExit | KeyboardInterrupt):
             code = _exit_code(error)
-            self.end(stream, ("exited", (code, packed)))
+            self.end(stream, ("exited", (code, packed, limit)))
             if self._leave is not None:
                 self._leave(code)
         else:
@@ -164,10 +177,12 @@ class Host:
         self.flush()
 
 
-def _exit_code(error: SystemExit | KeyboardInterrupt) -> int:
+def _exit_code(error: BaseException) -> int:
     """The exit status that Python itself would give."""
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if not isinstance(error, SystemExit):
+        return 1
     if error.code is None:
         return 0
     return error.code & 0xFF if isinstance(error.code, int) else 1

@@ -20,6 +20,7 @@ from isoclient.process.handle import Death
 from isoclient.process.launch import launch
 from isoclient.process.output import OutputFile
 from isoclient.process.reaper import Reaper
+from isoclient.process.stacks import app_stacks
 
 __all__ = ["AppProcess"]
 
@@ -92,35 +93,43 @@ class AppProcess:
         self._reaper.signal(DUMP_SIGNAL)
         # faulthandler writes from the signal handler, even while C code holds the GIL.
         end = monotonic() + _DUMP_TIME
-        while not (text := self._crash.tail(_TAIL)).endswith("\n") and monotonic() < end:
+        while not (text := app_stacks(self._crash.tail(_TAIL))).endswith("\n") and monotonic() < end:
             sleep(0.005)
-        return text
+        return app_stacks(text)
 
     # -- when it ends
 
     def death(self) -> Death:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
-        exitcode = None
-        if self._reaper is not None:
-            # The exit status can lag the end of file by a moment. And a process may have closed its end and live on:
-            # that can't be reached any more, which is as good as dead.
-            if not self._reaper.wait(1.0):
-                self._reaper.signal(signal.SIGKILL)
-                self._reaper.wait(1.0)
-            exitcode = self._reaper.exitcode
-        self.sync_output()
-        return Death(self.pid, exitcode, self._stderr.tail(_TAIL), self._crash.tail(_TAIL))
+        # The exit status can lag the end of file by a moment. And a process may have closed its end and live on: that
+        # can't be reached any more, which is as good as dead.
+        if self._reaper is not None and not self._reaper.wait(1.0):
+            self._reaper.signal(signal.SIGKILL)
+            self._reaper.wait(1.0)
+        return self._death()
 
-    def stop(self) -> None:
+    def _death(self) -> Death:
+        self.sync_output()
+        exitcode = self._reaper.exitcode if self._reaper is not None else None
+        return Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
+
+    def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._closed or self._reaper is None:
-            return
+            return None
+        was_well = self.connection.lost is None and self.connection.failure is None and not self.connection.exiting
         self.connection.try_write(frames.STOP, 0, None)
-        if not self._reaper.wait(self.grace):
-            self._reaper.signal(signal.SIGTERM)
-            if not self._reaper.wait(0.5):
-                self._reaper.signal(signal.SIGKILL)
+        death = self._death() if self._reaper.wait(self.grace) else self._force(self._reaper)
         self._clear_away()
+        return death if was_well and (death.forced or death.exitcode) else None
+
+    def _force(self, reaper: Reaper) -> Death:
+        stack = self.stack()
+        reaper.signal(signal.SIGTERM)
+        if not reaper.wait(0.5):
+            reaper.signal(signal.SIGKILL)
+            reaper.wait(5.0)
+        return Death(self.pid, reaper.exitcode, self._stderr.tail(_TAIL), stack, forced=True)
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""

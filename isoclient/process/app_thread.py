@@ -60,15 +60,19 @@ class AppThread:
         self._thread.join(1.0)
         return Death(self.pid, None, "", "", self._error)
 
-    def stop(self) -> None:
+    def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._stopped:
-            return
+            return None
         self._stopped = True
+        death = None
         self.connection.try_write(frames.STOP, 0, None)
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
             self._thread.join(self.grace)
+            if self._thread.is_alive():
+                death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()
+        return death
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""

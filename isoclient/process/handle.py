@@ -18,16 +18,25 @@ class Death:
         stderr: the tail of what it wrote to its standard error.
         stack: what faulthandler wrote: the stacks of its threads in Python, if it died of a signal.
         cause: what ended the event loop, where it is known.
+        forced: whether it did not end when it was asked to.
     """
 
     def __init__(
-        self, pid: int, exitcode: int | None, stderr: str, stack: str, cause: BaseException | None = None
+        self,
+        pid: int,
+        exitcode: int | None,
+        stderr: str,
+        stack: str,
+        cause: BaseException | None = None,
+        *,
+        forced: bool = False,
     ) -> None:
         self.pid = pid
         self.exitcode = exitcode
         self.stderr = stderr
         self.stack = stack
         self.cause = cause
+        self.forced = forced
 
 
 class AppHandle(Protocol):
@@ -44,8 +53,12 @@ class AppHandle(Protocol):
     def death(self) -> Death:
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
 
-    def stop(self) -> None:
-        """End it: in order if it can, by force if it must, within bounds. Idempotent; never raises."""
+    def stop(self) -> Death | None:
+        """End it: in order if it can, by force if it must, within bounds. Idempotent; never raises.
+
+        Returns:
+            How it ended, if that was not in order; :attr:`Death.forced` tells whether force was needed.
+        """
 
     def stack(self) -> str:
         """The stacks of its threads now, or an empty string where they can't be had."""

@@ -70,6 +70,11 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
         """What of ours a fork must not keep."""
         return [self.lifeline]
 
+    def poll_ended(self) -> int | None:
+        """Like ``poll()``, for a process that most likely has ended."""
+        returncode: int | None = self.poll()
+        return returncode
+
     def close(self) -> None:
         """Close the descriptors; a process that still runs ends by that."""
         descriptors = [descriptor for descriptor in self.descriptors() if descriptor >= 0]
@@ -144,6 +149,14 @@ class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
 
     def descriptors(self) -> list[int]:
         return [self.lifeline, self.sentinel]
+
+    def poll_ended(self) -> int | None:
+        # The fork server passes on the exit code, a moment after the end.
+        poll = select.poll()
+        poll.register(self.sentinel, select.POLLIN)
+        poll.poll(200)
+        returncode: int | None = self.poll()
+        return returncode
 
     def close(self) -> None:
         AppPopen.close(self)

@@ -60,7 +60,7 @@ class Reaper:
             # As long as nobody has waited for it, its number can't belong to anybody else.
             self._end_group()
         with self._lock:
-            return self._popen.poll() is not None or self._is_gone()
+            return self._popen.poll_ended() is not None or self._is_gone()
 
     def _is_gone(self) -> bool:
         """It has ended, and how is not known: somebody else in this process has waited for it."""

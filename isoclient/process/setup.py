@@ -9,6 +9,7 @@ from typing import Any, Final
 from isoclient.host.app import check_app, check_import_string
 from isoclient.host.boot import BACKENDS, Setup
 from isoclient.link.errors import NotAnApp
+from isoclient.link.limits import Limits
 from isoclient.process.app_thread import AppThread
 from isoclient.process.handle import AppHandle
 
@@ -17,7 +18,9 @@ __all__ = ["METHODS", "make_setup", "starter"]
 METHODS: Final = ("fork", "forkserver", "spawn")
 
 
-def make_setup(app: object, *, factory: bool, backend: str, options: Mapping[str, Any] | None) -> Setup:
+def make_setup(
+    app: object, *, factory: bool, backend: str, options: Mapping[str, Any] | None, limits: Limits | None
+) -> Setup:
     """See that all is well as far as that can be seen here, where nothing is imported.
 
     Raises:
@@ -32,18 +35,21 @@ def make_setup(app: object, *, factory: bool, backend: str, options: Mapping[str
         check_app(app)
     elif not callable(app):
         raise NotAnApp(f"{app!r} is not a factory: it can't be called")
-    return Setup(app, factory, backend, dict(options or {}))
+    return Setup(app, factory, backend, dict(options or {}), limits)
 
 
 def starter(setup: Setup, *, isolated: bool, method: str | None) -> Callable[[Setup], AppHandle]:
     """What starts it.
 
     Raises:
-        ValueError: there is no such start method, here or anywhere; or one is given, but the app is not isolated.
+        ValueError: there is no such start method, here or anywhere; or something is asked for that only an isolated app
+            can have.
     """
     if not isolated:
         if method is not None:
             raise ValueError(f"start_method={method!r} needs isolated=True: without, the app runs in a thread")
+        if setup.limits is not None:
+            raise ValueError("limits= needs isolated=True: without, they would hold for the test run as well")
         return AppThread
     chosen = method or _default_method(setup)
     if chosen not in METHODS:

@@ -1,0 +1,38 @@
+"""The stacks that faulthandler writes, cut down to what is the app's."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import isoclient
+
+__all__ = ["app_stacks"]
+
+_OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
+
+
+def app_stacks(text: str) -> str:
+    r"""The stacks without the frames of isoclient, and without what lies below them.
+
+    In a fork these are the frames of the whole test run. faulthandler writes the most recent call first, so they come
+    last.
+
+    Example:
+        >>> print(app_stacks('Current thread 0x1 (most recent call first):\n  File "app.py", line 1 in view\n'))
+        Current thread 0x1 (most recent call first):
+          File "app.py", line 1 in view
+        <BLANKLINE>
+    """
+    kept: list[str] = []
+    below = False
+    for line in text.splitlines(keepends=True):
+        if not line.startswith("  "):
+            below = False
+        elif _OURS in line:
+            if not below and kept and not kept[-1].startswith("  "):
+                kept.append("  (in the event loop of isoclient)\n")
+            below = True
+        if not below and not line.startswith("Extension modules:"):
+            kept.append(line)
+    return "".join(kept).rstrip("\n") + "\n" if kept else ""
