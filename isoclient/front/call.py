@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NoReturn
 
+import requests
+
 from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
+from isoclient.front.reraise import reraise
 from isoclient.link.errors import AppProtocolError
 from isoclient.link.limits import Limits
 from isoclient.process.deadline import Deadline
@@ -125,7 +128,7 @@ class Call:
         """
         error = self.end()
         if error is not None:
-            raise error
+            reraise(error)
         assert self._stream.outcome is not None
         return self._stream.outcome[1]
 
@@ -162,11 +165,20 @@ class Call:
     # -- failures
 
     def _fail(self, error: Exception) -> NoReturn:
-        if isinstance(error, NotReady):
-            raise AppStartupError(f"the app could not be loaded: {_told(error.__cause__)}") from error.__cause__
+        told = self._explained(error)
+        told.__suppress_context__ = True
+        reraise(told)
+
+    def _explained(self, error: Exception) -> requests.RequestException:
+        told: requests.RequestException
         if isinstance(error, DeadlineExceeded):
-            self._timed_out(error)
-        raise self._crashed() from error.__cause__
+            return self._timed_out(error.seconds)
+        if isinstance(error, NotReady):
+            told = AppStartupError(f"the app could not be loaded: {_in_words(error.__cause__)}", request=self._request)
+        else:
+            told = self._crashed()
+        told.__cause__ = told.__cause__ or error.__cause__
+        return told
 
     def _crashed(self) -> AppCrashed:
         death = self._handle.death()
@@ -174,26 +186,32 @@ class Call:
         return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
 
     def _exited(self, code: int, packed: Any, limit: str | None) -> NoReturn:
-        cause = self.codec.unpack_exception(packed)
-        pid = self._handle.pid
-        raise AppCrashed(
-            doing=self.doing, pid=pid, exitcode=code, request=self._request, limit=limit, limits=self._limits
-        ) from cause
+        told = AppCrashed(
+            doing=self.doing,
+            pid=self._handle.pid,
+            exitcode=code,
+            request=self._request,
+            limit=limit,
+            limits=self._limits,
+        )
+        told.__cause__ = self.codec.unpack_exception(packed)
+        reraise(told)
 
-    def _timed_out(self, error: DeadlineExceeded) -> NoReturn:
+    def _timed_out(self, seconds: float | None) -> AppTimeout | AppStartupError:
         self._handle.sync_output()
-        text = f"the app sent nothing for {error.seconds:g} s while {self.doing}"
         if not self._handle.connection.ready:
+            stack = self._handle.stack()
             self._handle.kill()
-            raise AppStartupError(f"the app was not ready within {error.seconds:g} s") from None
+            return AppStartupError(f"the app was not ready within {seconds:g} s\n{stack}", request=self._request)
+        text = f"the app sent nothing for {seconds:g} s while {self.doing}"
         try:
             tasks = self._ask_for_tasks()
         except (ConnectionLost, DeadlineExceeded):
             stack = self._handle.stack()
             self._handle.kill()
             text += f"; its event loop is stuck, {self._handle.force}"
-            raise AppTimeout(text, seconds=error.seconds, stack=stack, request=self._request) from None
-        raise AppTimeout(text, seconds=error.seconds, tasks=tasks, request=self._request) from None
+            return AppTimeout(text, seconds=seconds, stack=stack, request=self._request)
+        return AppTimeout(text, seconds=seconds, tasks=tasks, request=self._request)
 
     def _ask_for_tasks(self) -> str:
         """What the tasks are doing; an answer also shows that the loop is not stuck."""
@@ -205,5 +223,5 @@ class Call:
         return str(text)
 
 
-def _told(error: BaseException | None) -> str:
+def _in_words(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}" if error is not None else "no reason given"

@@ -6,12 +6,13 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from isoclient.front.adapter import ASGIAdapter
+from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
 from isoclient.front.runner import AppRunner
 from isoclient.front.scope import websocket_scope
@@ -106,6 +107,7 @@ class TestClient(requests.Session):
 
     # -- requests
 
+    @shows_app_errors
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a request, as :meth:`requests.Session.request` does. The URL may be relative to ``base_url``.
 
@@ -120,24 +122,45 @@ class TestClient(requests.Session):
             kwargs["allow_redirects"] = self.follow_redirects
         return super().request(method, urljoin(self.base_url, url), *args, **kwargs)  # type: ignore[return-value]
 
+    @shows_app_errors
     def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a GET request."""
         return self.request("GET", url, **kwargs)
 
+    @shows_app_errors
     def options(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send an OPTIONS request."""
         return self.request("OPTIONS", url, **kwargs)
 
-    if TYPE_CHECKING:  # what requests does with these is right; only the type of the response is ours
+    @shows_app_errors
+    def head(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a HEAD request; it follows no redirects, where the request does not say so."""
+        kwargs.setdefault("allow_redirects", False)
+        return self.request("HEAD", url, **kwargs)
 
-        def head(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
-        def post(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
-        def put(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
-        def patch(self, url: str, data: Any = ..., **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
-        def delete(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]  # noqa: D102
+    @shows_app_errors
+    def post(self, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a POST request."""
+        return self.request("POST", url, data=data, json=json, **kwargs)
+
+    @shows_app_errors
+    def put(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a PUT request."""
+        return self.request("PUT", url, data=data, **kwargs)
+
+    @shows_app_errors
+    def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a PATCH request."""
+        return self.request("PATCH", url, data=data, **kwargs)
+
+    @shows_app_errors
+    def delete(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a DELETE request."""
+        return self.request("DELETE", url, **kwargs)
 
     # -- WebSockets
 
+    @shows_app_errors
     def websocket_connect(
         self, url: str, subprotocols: Sequence[str] | None = None, **options: Any
     ) -> WebSocketSession:
@@ -190,6 +213,7 @@ class TestClient(requests.Session):
 
     # -- reaching into the app
 
+    @shows_app_errors
     def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a function in the app's process, on its event loop.
 
@@ -227,6 +251,7 @@ class TestClient(requests.Session):
 
     # -- its life
 
+    @shows_app_errors
     def __enter__(self) -> Self:
         """Start the app and run its lifespan startup.
 
@@ -237,14 +262,17 @@ class TestClient(requests.Session):
         self._runner.enter()
         return self
 
+    @shows_app_errors
     def __exit__(self, *exc_info: object) -> None:
         """Run the app's lifespan shutdown and end the app."""
         self.close()
 
+    @shows_app_errors
     def restart(self) -> None:
         """End the app and start a fresh copy of it."""
         self._runner.restart()
 
+    @shows_app_errors
     def close(self) -> None:
         """End the app, in order where it can be. The next use would start it again."""
         super().close()

@@ -25,6 +25,8 @@ class WebSocketDisconnect(Exception):
         1008
     """
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
     def __init__(self, code: int = 1000, reason: str | None = None) -> None:
         self.code = code
         self.reason = reason or ""
@@ -40,6 +42,8 @@ class WebSocketDenialResponse(WebSocketDisconnect, Response):
     It is a disconnect with code 1006, and it is the response: ``status_code``, ``headers``, ``content``, ``json()``...
     The ``reason`` is that of the response.
     """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
 
     def __init__(self, response: Response) -> None:
         Response.__init__(self)

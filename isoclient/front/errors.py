@@ -33,6 +33,8 @@ class AppCrashed(requests.ConnectionError):
         the app died of SIGSEGV while handling GET /render (pid 4711)
     """
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
     def __init__(
         self,
         *,
@@ -110,6 +112,8 @@ class AppTimeout(requests.ReadTimeout):
         request: what was in flight: a :class:`requests.PreparedRequest`, or None.
     """
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
     def __init__(
         self, text: str, *, seconds: float | None, stack: str = "", tasks: str = "", request: Any = None
     ) -> None:
@@ -128,3 +132,5 @@ class AppStartupError(requests.ConnectionError):
 
     ``__cause__`` is the app's exception, where there is one.
     """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

@@ -10,6 +10,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import DecodeError
 
 from isoclient.front.parts import Parts
+from isoclient.front.reraise import reraise
 from isoclient.front.response import Headers, RawResponse, Response, build_response
 from isoclient.link.errors import AppProtocolError
 
@@ -82,7 +83,7 @@ class Exchange:
     def _failed(self, error: BaseException) -> Response:
         """What a client gets when the app fails: 500, or, when it is too late for that, a body that breaks off."""
         if self._raises:
-            raise error
+            reraise(error)
         if self._parts.has_body:
             raise ChunkedEncodingError(f"the app failed before the end of its response: {error!r}") from error
         return self._filled(500, _ERROR_HEADERS, _ERROR_BODY if self._request.method != "HEAD" else b"")
@@ -136,7 +137,7 @@ class Exchange:
         self._call.cancel()
         error = self._call.end()
         if error is not None and self._raises:
-            raise error
+            reraise(error)
 
 
 def _broken_off() -> ChunkedEncodingError:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
+from isoclient.front.reraise import reraise
 from isoclient.host.boot import Setup
 from isoclient.process.handle import AppHandle, Death
 
@@ -60,7 +61,7 @@ class AppRunner:
 
     def _start_anew(self, old: AppHandle | None) -> AppHandle:
         if old is not None and not (old.abandoned or self._restarts):
-            raise self._crash(old.death(), doing=_NOT_AGAIN)
+            reraise(self._crash(old.death(), doing=_NOT_AGAIN))
         if old is not None:
             old.stop()
         self._lifespan = None
@@ -168,7 +169,7 @@ class AppRunner:
     def _tell(self, death: Death) -> None:
         """An end that was not in order should not pass in silence."""
         if not death.forced:
-            raise self._crash(death, doing="ending")
+            reraise(self._crash(death, doing="ending"))
         warnings.warn(
             f"the app (pid {death.pid}) did not end when it was asked to, and was ended by force.\n{death.stack}",
             RuntimeWarning,

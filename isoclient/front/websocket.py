@@ -11,6 +11,7 @@ import requests
 
 from isoclient.front.call import Call
 from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconnect, catchable
+from isoclient.front.reraise import reraise, shows_app_errors
 from isoclient.front.response import Headers, RawResponse, build_response
 
 __all__ = ["WebSocketSession"]
@@ -77,7 +78,7 @@ class WebSocketSession:
     def _refuse_without_answer(self) -> None:
         error = self._call.end()
         if error is not None and self._raises:
-            raise error
+            reraise(error)
         raise self._denial(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error") from error
 
     def _denied(self, start: Message) -> None:
@@ -95,6 +96,7 @@ class WebSocketSession:
 
     # -- sending
 
+    @shows_app_errors
     def send(self, message: Message) -> None:
         """Send an ASGI message as it is: ``{"type": "websocket.receive", "text": ...}``.
 
@@ -104,14 +106,17 @@ class WebSocketSession:
         # After the app's close there is nobody to read it; that is told by the next receive, as on a network.
         self._call.send(message)
 
+    @shows_app_errors
     def send_text(self, data: str) -> None:
         """Send a text message."""
         self.send({"type": "websocket.receive", "text": data})
 
+    @shows_app_errors
     def send_bytes(self, data: bytes) -> None:
         """Send a binary message."""
         self.send({"type": "websocket.receive", "bytes": data})
 
+    @shows_app_errors
     def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """Send a value as JSON, in a text or in a binary message."""
         text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
@@ -122,6 +127,7 @@ class WebSocketSession:
 
     # -- receiving
 
+    @shows_app_errors
     def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next ASGI message of the app: ``websocket.send`` or ``websocket.close``.
 
@@ -139,7 +145,7 @@ class WebSocketSession:
             error = self._call.end()
             if error is not None and self._raises:
                 self._told = True
-                raise error
+                reraise(error)
             # An app that returns closes the socket in order; one that raises, with "internal error" (RFC 6455, 7.4.1).
             return {"type": "websocket.close", "code": 1000 if error is None else 1011, "reason": ""}
         return message
@@ -151,6 +157,7 @@ class WebSocketSession:
             raise self._closed
         return message
 
+    @shows_app_errors
     def receive_text(self, timeout: float | None = None) -> str:
         """Wait for a text message.
 
@@ -160,6 +167,7 @@ class WebSocketSession:
         """
         return cast(str, _content(self._receive_data(timeout), "text"))
 
+    @shows_app_errors
     def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Wait for a binary message.
 
@@ -169,6 +177,7 @@ class WebSocketSession:
         """
         return cast(bytes, _content(self._receive_data(timeout), "bytes"))
 
+    @shows_app_errors
     def receive_json(self, mode: Literal["text", "binary"] = "text", timeout: float | None = None) -> Any:
         """Wait for a message with JSON in it, in a text or in a binary message."""
         if _checked(mode) == "text":
@@ -186,6 +195,7 @@ class WebSocketSession:
 
     # -- the end
 
+    @shows_app_errors
     def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close the WebSocket from the client's side: the app gets ``websocket.disconnect``. Idempotent.
 
@@ -200,6 +210,7 @@ class WebSocketSession:
     def __enter__(self) -> Self:
         return self
 
+    @shows_app_errors
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -217,7 +228,7 @@ class WebSocketSession:
     def _raise_end(self) -> None:
         error = self._call.end()
         if error is not None and self._raises:
-            raise error
+            reraise(error)
 
 
 def _nothing() -> None:

@@ -7,6 +7,7 @@ frames, order, flow control, deadlines.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, Protocol
@@ -17,6 +18,7 @@ from isoclient.link.errors import LinkError
 __all__ = ["Codec", "LocalCodec", "PipeCodec"]
 
 _BULK: Final = 2048  # from here on, in bytes, content travels beside the encoded message instead of inside it
+_HOST: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "host") + os.sep
 _BULK_KEYS: Final = ("body", "bytes")
 
 
@@ -147,8 +149,11 @@ class LocalCodec:
         return error
 
     def unpack_exception(self, packed: Any) -> BaseException:
-        assert isinstance(packed, BaseException)
-        return packed
+        error: BaseException = packed
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HOST):
+            traceback = traceback.tb_next
+        return error.with_traceback(traceback)
 
     def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
         return thing

@@ -20,8 +20,10 @@ class AppProtocolError(RuntimeError):
         >>> raise AppProtocolError("the app returned without sending a response")
         Traceback (most recent call last):
             ...
-        isoclient.link.errors.AppProtocolError: the app returned without sending a response
+        isoclient.AppProtocolError: the app returned without sending a response
     """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
 
 
 class LinkError(Exception):
@@ -31,10 +33,16 @@ class LinkError(Exception):
 class NotAnApp(TypeError):
     """What was given as the app is none: not an ASGI callable, and not an import string."""
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
 
 class AppNotFound(ImportError):
     """An import string names a module or an attribute that is not there."""
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
 
 class ClientDisconnected(OSError):
     """The client is gone: what ``send`` raises then (ASGI HTTP 2.4, "Disconnected Client")."""
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
