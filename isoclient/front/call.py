@@ -79,6 +79,10 @@ class Call:
         """Whether the app's call has ended."""
         return self._stream.outcome is not None
 
+    def sync_output(self) -> None:
+        """Pass on what the app has printed; the end of the call does so too."""
+        self._handle.sync_output()
+
     def receive(self, timeout: float | None = None) -> Message | None:
         """The next message of the app; None when its call has ended.
 

@@ -123,6 +123,7 @@ class Exchange:
 
     def _next_streamed(self, response: Response) -> bytes | None:
         piece = self._next_piece()
+        self._call.sync_output()
         if piece is None:
             self._parts.decorate(response)  # with what came behind the body
             error = self._call.end()

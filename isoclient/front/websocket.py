@@ -141,6 +141,7 @@ class WebSocketSession:
         if self._closed is not None:
             raise self._closed
         message = self._call.receive(timeout)
+        self._call.sync_output()
         if message is None:
             error = self._call.end()
             if error is not None and self._raises:

@@ -114,7 +114,13 @@ class AsyncioSignal:
     async def wait(self) -> None:
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # An app that asks again and again whether its client is still there cancels one wait after the other.
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
 
 
 def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options: Mapping[str, Any]) -> None:
