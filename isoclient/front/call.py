@@ -18,6 +18,7 @@ from isoclient.process.handle import AppHandle
 __all__ = ["Call"]
 
 _ANSWER: Final = 0.4  # seconds that an event loop which is not stuck may take to say so
+_LATE: Final = 0.1  # seconds that a call which was not in time may take to see the disconnect, before it is cancelled
 
 Message = dict[str, Any]
 
@@ -223,7 +224,7 @@ class Call:
         connection = self._handle.connection
         _, text = connection.open("inspect", None, (), deadline).wait_end(deadline)
         if not self.outlives_timeouts:
-            self._stream.abandon()
+            self._stream.abandon(_LATE)
         return str(text)
 
 

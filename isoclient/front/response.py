@@ -93,6 +93,7 @@ class RawResponse(io.RawIOBase):
         wanted = float("inf") if amt is None or amt < 0 else amt
         pieces = [self._buffer]
         size = len(self._buffer)
+        self._buffer = b""
         while size < wanted and (piece := self._pull(decode_content)) is not None:
             pieces.append(piece)
             size += len(piece)
@@ -137,7 +138,11 @@ class RawResponse(io.RawIOBase):
             return kept
         if self._ended:
             return None
-        piece = self._next_piece()
+        try:
+            piece = self._next_piece()
+        except BaseException:
+            self._ended = True  # closing it would only tell the same again
+            raise
         self._ended = piece is None
         if not decode_content:
             return piece

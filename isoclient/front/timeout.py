@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import urllib3
+
 __all__ = ["read_timeout"]
 
 
@@ -11,7 +13,8 @@ def read_timeout(timeout: Any, default: float | None) -> float | None:
     """The seconds that a wait may take.
 
     Args:
-        timeout: seconds; or requests' ``(connect, read)``, of which the second counts; or None for the default.
+        timeout: seconds; or requests' ``(connect, read)``, of which the second counts; or a :class:`urllib3.Timeout`;
+            or None for the default.
         default: that of the client.
 
     Example:
@@ -20,4 +23,6 @@ def read_timeout(timeout: Any, default: float | None) -> float | None:
     """
     if isinstance(timeout, tuple):
         timeout = timeout[1]
+    elif isinstance(timeout, urllib3.Timeout):
+        timeout = timeout.read_timeout
     return default if timeout is None else float(timeout)

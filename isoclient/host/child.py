@@ -79,7 +79,9 @@ def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int
     _own_output(descriptors)
     sock = socket.socket(fileno=descriptors.pipe)
     # An empty context: which event loop the test runs in is no business of the app's.
-    return contextvars.Context().run(serve, sock, get_setup, PipeCodec(), own_process=True, crash=descriptors.crash)
+    return contextvars.Context().run(
+        serve, sock, get_setup, PipeCodec(same_main=forked), own_process=True, crash=descriptors.crash
+    )
 
 
 def _forget_the_test() -> None:

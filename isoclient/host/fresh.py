@@ -39,7 +39,7 @@ class FreshStart:
             "options": dict(setup.options),
             "limits": setup.limits,
         }
-        return cls(descriptors, False, dict(os.environ), pack_object(parts, {}))
+        return cls(descriptors, False, dict(os.environ), pack_object(parts, {}, same_main=False))
 
     def by_index(self) -> FreshStart:
         """The same for the fork server, which passes descriptors by their place in a list."""

@@ -93,7 +93,7 @@ class Host:
         elif frame.kind == frames.CREDIT:
             stream.grant(self.codec.decode(frame.meta, frame.payload))
         elif frame.kind == frames.CANCEL:
-            stream.cancel()
+            stream.cancel(self.codec.decode(frame.meta, frame.payload))
         else:
             raise LinkError(f"a host gets no {frame!r}")
 

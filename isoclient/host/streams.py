@@ -64,12 +64,12 @@ class Stream:
         self._outgoing.grant(amount)
         self._signal.set()
 
-    def cancel(self) -> None:
+    def cancel(self, grace: float | None = None) -> None:
         """The client is gone: the app sees a disconnect; if it has not ended after a grace, its task is cancelled."""
         if not self.gone:
             self.gone = True
             self._signal.set()
-            self.host.runtime.call_later(self.host.grace, self._abort_if_open)
+            self.host.runtime.call_later(self.host.grace if grace is None else grace, self._abort_if_open)
 
     def _abort_if_open(self) -> None:
         if self.host.is_open(self):
@@ -270,6 +270,7 @@ class LifespanStream(Stream):
     def __init__(self, host: Host, number: int, argument: Any) -> None:
         super().__init__(host, number, {"type": "lifespan"})
         self._rules = LifespanRules()
+        self._foreign = False  # the app has answered with a message of another protocol
         self._heard = False  # the app has asked for the startup event, so it knows of lifespan
         self._inbox.append({"type": "lifespan.startup"})
 
@@ -281,8 +282,12 @@ class LifespanStream(Stream):
 
     async def receive(self) -> Message:
         """First the startup event, then, when the client is left, the shutdown event."""
+        if self._rules.complete:
+            # It waits for what will never come, as in the endless loop of the specification's own example.
+            self.gone = True
+            self.abort()
         while not self._inbox:
-            if self.gone:
+            if self.gone and not self._rules.complete:
                 return {"type": "lifespan.shutdown"}
             self.host.flush()
             await self._signal.wait()
@@ -293,7 +298,11 @@ class LifespanStream(Stream):
 
     async def send(self, message: Message) -> None:
         """Take what the app says of its startup and shutdown."""
-        self._emit(self._rules.check(message))
+        try:
+            self._emit(self._rules.check(message))
+        except AppProtocolError:
+            self._foreign = not _type_of(message).startswith("lifespan.")
+            raise
 
     def unfinished(self) -> str | None:
         return None  # an app without lifespan may return at once, and one with it, when it has nothing to shut down
@@ -305,7 +314,7 @@ class LifespanStream(Stream):
         startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked
         for an event, or answered with messages of another protocol.
         """
-        ignorant = not self._heard or isinstance(error, AppProtocolError)
+        ignorant = not self._heard or (self._foreign and isinstance(error, AppProtocolError))
         if ignorant and not self._rules.started and isinstance(error, Exception):
             self.host.end(self, ("unsupported", None))
         else:
@@ -362,6 +371,11 @@ def _is_due_to_disconnect(error: BaseException | None) -> bool:
         seen.append(error)
         error = error.__cause__ or error.__context__
     return False
+
+
+def _type_of(message: object) -> str:
+    kind = message.get("type") if isinstance(message, Mapping) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def _nothing() -> None:

@@ -57,6 +57,9 @@ class Codec(Protocol):
 class PipeCodec:
     """Between processes: :mod:`isoclient.link.values`, with bulk content left as it is.
 
+    Args:
+        same_main: whether both have the same main module, because one is a fork of the other.
+
     Example:
         >>> codec = PipeCodec()
         >>> meta, payload = codec.encode({"type": "http.response.body", "body": b"x" * 5000})
@@ -67,6 +70,9 @@ class PipeCodec:
     """
 
     by_reference = False
+
+    def __init__(self, *, same_main: bool = True) -> None:
+        self._same_main = same_main
 
     def encode(self, value: object) -> tuple[bytes, bytes]:
         if type(value) is dict:
@@ -89,7 +95,7 @@ class PipeCodec:
         return _transit().unpack_exception(packed)  # type: ignore[no-any-return]
 
     def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
-        return _transit().pack_object(thing, live)
+        return _transit().pack_object(thing, live, same_main=self._same_main)
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
         return _transit().unpack_object(packed, live)

@@ -54,7 +54,7 @@ class AppProcess:
         _flush_standard_streams()
         with forks.start_lock():
             ours, theirs = socket.socketpair()
-            self.connection = Connection(ours, PipeCodec())
+            self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
             forks.register(self)
             given = self._duplicates_for_the_child(theirs)
             try:

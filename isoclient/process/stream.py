@@ -114,8 +114,12 @@ class Stream:
         if self.outcome is None and self._connection.lost is None:
             self._connection.write(frames.CANCEL, self.number, None, deadline)
 
-    def abandon(self) -> None:
-        """The same without any waiting, and what still comes is dropped."""
+    def abandon(self, grace: float | None = None) -> None:
+        """The same without any waiting, and what still comes is dropped.
+
+        Args:
+            grace: how long, in seconds, the app may go on before it is cancelled; None for what is usual.
+        """
         if self.outcome is None and self._connection.lost is None:
-            self._connection.try_write(frames.CANCEL, self.number, None)
+            self._connection.try_write(frames.CANCEL, self.number, grace)
         self._connection.forget(self)

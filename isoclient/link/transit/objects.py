@@ -35,7 +35,7 @@ _MAX_DEPTH = 20
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
 
 
-def pack_object(obj: object, live: Mapping[str, object]) -> bytes:
+def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = True) -> bytes:
     """Put an object into bytes: by plain pickle if that can, else by dill (lambdas, local functions and classes).
 
     A function that has to be sent by value (a lambda, a local function) takes its code, defaults and closure along,
@@ -46,6 +46,8 @@ def pack_object(obj: object, live: Mapping[str, object]) -> bytes:
         obj: what to send. If it is a triple of a function, a tuple and a dict, errors speak of a call.
         live: objects that both processes have, by name. A reference to one of them, anywhere inside ``obj``, arrives
             as a reference to the other side's object of that name.
+        same_main: whether the other process has the same main module, as a fork has. If not, a function of it takes
+            along the globals that it names.
 
     Raises:
         ObjectNotSendable: part of it cannot be pickled; the text says which.
@@ -57,7 +59,7 @@ def pack_object(obj: object, live: Mapping[str, object]) -> bytes:
         "the other side's app"
     """
     names = {id(value): name for name, value in live.items()}
-    for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, _dill_dumps)):
+    for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, functools.partial(_dill_dumps, same_main=same_main))):
         try:
             return seal(how + dumps(obj, names))
         except KeyboardInterrupt:
@@ -149,11 +151,11 @@ def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
 # --- by dill ---
 
 
-def _dill_dumps(obj: object, names: Mapping[int, str]) -> bytes:
+def _dill_dumps(obj: object, names: Mapping[int, str], *, same_main: bool = True) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dill warns of what it then raises, or of what the other side falls back on
-        _dill_classes()[0](file, names).dump(obj)
+        _dill_classes()[0](file, names, same_main).dump(obj)
     return file.getvalue()
 
 
@@ -169,22 +171,27 @@ def _dill_classes() -> tuple[Any, Any]:
     makers = (_dill._create_function, _dill._create_type, _dill._create_namedtuple, types.new_class)
 
     class DillPickler(Pickler):  # type: ignore[misc]
-        def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+        def __init__(self, file: io.BytesIO, names: Mapping[int, str], same_main: bool) -> None:
             super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
             self._names = names
+            self._same_main = same_main
+
+        def _module_of(self, namespace: dict[str, Any]) -> str | None:
+            name = _module_of(namespace)
+            return name if self._same_main or name not in ("__main__", "__mp_main__") else None
 
         def persistent_id(self, obj: Any) -> tuple[str, str] | None:
             if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
             # dill sends a module's globals by name, too, but first compares them to the main module's, value by value.
-            if type(obj) is dict and (name := _module_of(obj)):
+            if type(obj) is dict and (name := self._module_of(obj)):
                 return _GLOBALS, name
             return _persistent_id(obj, self._names)
 
         def save(self, obj: Any, save_persistent_id: bool = True) -> None:
             if type(obj) is FunctionType:
                 # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
-                self._recurse = _module_of(obj.__globals__) is None
+                self._recurse = self._module_of(obj.__globals__) is None
             super().save(obj, save_persistent_id)
 
         def save_reduce(self, func: Any, args: Any, *rest: Any, obj: Any = None, **options: Any) -> None:
