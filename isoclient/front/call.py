@@ -33,7 +33,7 @@ class Call:
         messages: the first messages for the app.
         doing: what the app is doing meanwhile, for the texts of errors: "handling GET /".
         timeout: how long each wait may take, in seconds; None for no limit.
-        startup: how long the app may take to be ready, in seconds, which is not counted against ``timeout``.
+        startup: how long the app may take to be ready, and to end when it is cancelled, in seconds.
         request: what in requests' terms is in flight.
         owner: the client, which is not collected, and its app not ended, as long as this call is in use.
         limits: those of the app's process, for the texts of errors.
@@ -76,6 +76,11 @@ class Call:
         return self._handle.connection.codec
 
     @property
+    def lost(self) -> bool:
+        """Whether the app is gone."""
+        return self._handle.connection.lost is not None
+
+    @property
     def ended(self) -> bool:
         """Whether the app's call has ended."""
         return self._stream.outcome is not None
@@ -116,8 +121,9 @@ class Call:
     def cancel(self) -> None:
         """Let the app know that nobody waits any more, and wait until its call has ended."""
         try:
-            self._stream.cancel(Deadline(self._timeout))
-            self._stream.wait_end(Deadline(self._timeout))
+            # Not the timeout of the request: that is about its response, and may be shorter than the app's grace.
+            self._stream.cancel(Deadline(self._startup))
+            self._stream.wait_end(Deadline(self._startup))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
 
@@ -180,6 +186,8 @@ class Call:
             return self._timed_out(error.seconds)
         if isinstance(error, NotReady):
             told = AppStartupError(f"the app could not be loaded: {_in_words(error.__cause__)}", request=self._request)
+        elif isinstance(error, ConnectionLost) and error.closed_here:
+            told = requests.ConnectionError(f"the client was closed while {self.doing}", request=self._request)
         else:
             told = self._crashed()
         told.__cause__ = told.__cause__ or error.__cause__

@@ -140,7 +140,11 @@ class WebSocketSession:
         """
         if self._closed is not None:
             raise self._closed
-        message = self._call.receive(timeout)
+        try:
+            message = self._call.receive(timeout)
+        except requests.RequestException:
+            self._told = self._call.lost
+            raise
         self._call.sync_output()
         if message is None:
             error = self._call.end()
@@ -215,11 +219,13 @@ class WebSocketSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._told:
+            self._call.abandon()
+            return
         try:
             self.close()
             self._call.cancel()
-            if not self._told:
-                self._raise_end()
+            self._raise_end()
         except BaseException as ending:
             # What failed inside the block comes first, unless it is only the disconnect that the app's failure caused.
             if error is None or isinstance(error, WebSocketDisconnect):

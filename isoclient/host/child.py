@@ -26,6 +26,8 @@ from isoclient.host import lifeline
 from isoclient.host.boot import Setup, serve
 from isoclient.link.codec import PipeCodec
 
+_NOTHING: Final = threading.local()
+
 __all__ = ["DUMP_SIGNAL", "Descriptors", "run"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
@@ -93,6 +95,17 @@ def _forget_the_test() -> None:
     """
     gc.freeze()
     atexit._clear()
+    _forget_the_tests_loop()
+
+
+def _forget_the_tests_loop() -> None:
+    """A test may run inside an event loop. asyncio knows whose process a loop is of; these know but the thread."""
+    for module, name in (
+        ("sniffio", "thread_local"),
+        ("anyio._core._eventloop", "threadlocals"),
+        ("trio._core._run", "GLOBAL_RUN_CONTEXT"),
+    ):
+        vars(getattr(sys.modules.get(module), name, _NOTHING)).clear()
 
 
 def _own_group() -> None:

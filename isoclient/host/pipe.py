@@ -48,10 +48,11 @@ class Pipe:
         if count == 0:
             return None
         try:
-            return self._reader.buffer_updated(count)
+            frames = self._reader.buffer_updated(count)
         except LinkError:
             # After a damaged frame nothing that follows can be trusted. The other side learns it by our end.
             return None
+        return frames
 
     def write(self) -> bool:
         """Write what the socket takes; True when nothing is left."""

@@ -31,6 +31,7 @@ __all__ = [
 
 ASGI: Final = {"http": "2.5", "websocket": "2.5", "lifespan": "2.0"}
 
+_LONGEST_CHAIN: Final = 100
 _FILE_PIECE: Final = 256 * 1024
 
 
@@ -235,6 +236,8 @@ class WebSocketStream(Stream):
     async def send(self, message: Message) -> None:
         """Take one message for the client; wait while the client does not read."""
         if self.client_left:
+            if _type_of(message) == "websocket.close":
+                return  # it is closed; and whether the client was a moment faster should make no difference
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
         message = self._rules.check(message)
         self._emit(message)
@@ -358,19 +361,19 @@ STREAMS: Final[Mapping[str, type[Stream]]] = {
 
 
 def _is_due_to_disconnect(error: BaseException | None) -> bool:
-    """Whether it is what our own ``send`` raised, or what the app made of that: no error of the app then.
+    """Whether it is what our own ``send`` raised, or what a framework makes of that: no error of the app then.
 
-    Frameworks raise something of theirs instead, such as Starlette's ``ClientDisconnect``, or a group with it inside.
+    Frameworks raise an exception of theirs in its place, with it as the context (Starlette's ``ClientDisconnect`` and
+    ``WebSocketDisconnect``). So may an app that fails while it cleans up: hence the look at the name.
     """
-    seen: list[BaseException] = []
-    while error is not None and error not in seen and len(seen) < 100:
-        if isinstance(error, ClientDisconnected):
-            return True
+    for _ in range(_LONGEST_CHAIN):
         if isinstance(error, BaseExceptionGroup):
-            return any(_is_due_to_disconnect(member) for member in error.exceptions)
-        seen.append(error)
-        error = error.__cause__ or error.__context__
-    return False
+            return all(map(_is_due_to_disconnect, error.exceptions))
+        if error is None or isinstance(error, ClientDisconnected):
+            break
+        translated = "Disconnect" in type(error).__name__
+        error = error.__cause__ or (error.__context__ if translated else None)
+    return isinstance(error, ClientDisconnected)
 
 
 def _type_of(message: object) -> str:

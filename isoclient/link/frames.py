@@ -112,7 +112,7 @@ class FrameReader:
         [<Frame END stream=7 meta=4B payload=0B>]
     """
 
-    __slots__ = ("_end", "_filled", "_header", "_large", "_small")
+    __slots__ = ("_end", "_error", "_filled", "_header", "_large", "_small")
 
     def __init__(self) -> None:
         self._small = memoryview(bytearray(SMALL))
@@ -120,6 +120,7 @@ class FrameReader:
         self._header = (0, 0, 0, 0, 0)  # of the frame in _large: kind, stream, meta, payload, crc
         self._large: memoryview | None = None  # meta and payload of a frame too long for _small
         self._filled = 0
+        self._error: LinkError | None = None
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong: a writable view, never empty."""
@@ -131,13 +132,24 @@ class FrameReader:
         """Take note of ``count`` bytes written into the buffer; return the frames that they complete.
 
         Raises:
-            LinkError: the bytes are no frames.
+            LinkError: the bytes are no frames. Where frames come before the damage, they are returned, and the error is
+                for the next call, or for :meth:`check`.
         """
+        self.check()
         if self._large is not None:
             self._filled += count
             return [self._finish_large()] if self._filled == len(self._large) else []
         self._end += count
         return self._take_small()
+
+    def check(self) -> None:
+        """Raise the error of damage that was found behind the last frames.
+
+        Raises:
+            LinkError: there was such damage. It stays: what follows it can't be trusted.
+        """
+        if self._error is not None:
+            raise self._error
 
     def at_boundary(self) -> bool:
         """Whether all that has come so far made whole frames: False at the end of file means that one was cut off."""
@@ -145,27 +157,37 @@ class FrameReader:
 
     def _take_small(self) -> list[Frame]:
         frames: list[Frame] = []
-        small, end, at = self._small, self._end, 0
-        while end - at >= _HEADER.size:
-            header = _checked_header(small, at)
-            kind, stream, meta_size, payload_size, crc = header
-            start = at + _HEADER.size
-            stop = start + meta_size + payload_size
-            if stop > end:
-                if stop - at > SMALL:
-                    self._begin_large(header, start)
-                    return frames
-                break
-            meta = bytes(small[start : start + meta_size])
-            _check_meta(meta, crc, kind, stream)
-            payload = bytes(small[start + meta_size : stop]) if payload_size else b""
-            frames.append(Frame(kind, stream, meta, payload))
-            at = stop
-        if at:
-            rest = bytes(small[at:end])
+        at = 0
+        try:
+            while (found := self._small_frame(at)) is not None:
+                frame, at = found
+                frames.append(frame)
+        except LinkError as error:
+            self._error = error
+            if not frames:
+                raise
+        if at and self._large is None:
+            rest = bytes(self._small[at : self._end])
             self._end = len(rest)
-            small[: self._end] = rest
+            self._small[: self._end] = rest
         return frames
+
+    def _small_frame(self, at: int) -> tuple[Frame, int] | None:
+        """The frame at this place of the buffer, and where the next one begins; None if it is not whole yet."""
+        if self._end - at < _HEADER.size:
+            return None
+        header = _checked_header(self._small, at)
+        kind, stream, meta_size, payload_size, crc = header
+        start = at + _HEADER.size
+        stop = start + meta_size + payload_size
+        if stop > self._end:
+            if stop - at > SMALL:
+                self._begin_large(header, start)
+            return None
+        meta = bytes(self._small[start : start + meta_size])
+        _check_meta(meta, crc, kind, stream)
+        payload = bytes(self._small[start + meta_size : stop]) if payload_size else b""
+        return Frame(kind, stream, meta, payload), stop
 
     def _begin_large(self, header: tuple[int, int, int, int, int], start: int) -> None:
         self._header = header

@@ -117,11 +117,13 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._closed or self._reaper is None:
             return None
-        was_well = self.connection.lost is None and self.connection.failure is None and not self.connection.exiting
+        was_well = self.connection.lost is None and not self.connection.exiting
         self.connection.try_write(frames.STOP, 0, None)
         death = self._death() if self._reaper.wait(self.grace) else self._force(self._reaper)
-        self._clear_away()
-        return death if was_well and (death.forced or death.exitcode) else None
+        self._clear_away(in_order=was_well)
+        # One that could not be loaded has told so, and ends with an exit code.
+        is_news = was_well and self.connection.failure is None
+        return death if is_news and (death.forced or death.exitcode) else None
 
     def _force(self, reaper: Reaper) -> Death:
         stack = self.stack()
@@ -135,17 +137,17 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
         if not self.abandoned and not self._closed and self._reaper is not None:
             self._reaper.signal(signal.SIGKILL)
-            self._clear_away()
+            self._clear_away(in_order=False)
 
-    def _clear_away(self) -> None:
+    def _clear_away(self, *, in_order: bool) -> None:
         if self._reaper is not None:
             self._reaper.wait(5.0)
         self.sync_output()
-        self._close_descriptors()
+        self._close_descriptors(in_order=in_order)
 
-    def _close_descriptors(self) -> None:
+    def _close_descriptors(self, *, in_order: bool = False) -> None:
         self._closed = True
-        self.connection.close()
+        self.connection.close(in_order=in_order)
         if self._reaper is not None:
             self._reaper.close()
         for file in (self._stdout, self._stderr, self._crash):

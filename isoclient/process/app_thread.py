@@ -68,7 +68,9 @@ class AppThread:
         death = None
         self.connection.try_write(frames.STOP, 0, None)
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
-            self._thread.join(self.grace)
+            # It may have to write before it can end, and its last word is the end of file.
+            self.connection.read_until_lost(self.grace)
+            self._thread.join(0.2)
             if self._thread.is_alive():
                 death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()
@@ -83,7 +85,7 @@ class AppThread:
         """See :meth:`isoclient.process.handle.AppHandle.kill`. The thread ends when the app lets it."""
         if not self.abandoned and not self._stopped:
             self._stopped = True
-            self.connection.close()
+            self.connection.close(in_order=False)
 
     def abandon(self) -> None:
         """In a fork of this process, where the thread is not: see :mod:`isoclient.process.forks`."""

@@ -6,6 +6,7 @@ leads: it reads, hands the others their frames, and when it has what it waited f
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
@@ -21,7 +22,7 @@ from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.outbox import Outbox
 from isoclient.process.deadline import Deadline
-from isoclient.process.errors import ConnectionLost, NotReady, Reentered
+from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.stream import Stream
 
 __all__ = ["Connection"]
@@ -176,6 +177,7 @@ class Connection:
         try:
             for frame in self._reader.buffer_updated(received):
                 self._take(frame)
+            self._reader.check()
         except LinkError as error:
             self._lose(error)
             return False
@@ -282,10 +284,15 @@ class Connection:
             self._lead.release()
             self._waiters.wake_one()
 
-    def close(self) -> None:
+    def read_until_lost(self, seconds: float) -> None:
+        """Read on until the other side has closed its end, or so many seconds have passed."""
+        with contextlib.suppress(ConnectionLost, NotReady, DeadlineExceeded, Reentered):
+            self.wait(lambda: False, Deadline(seconds))
+
+    def close(self, *, in_order: bool = True) -> None:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`."""
-        if self.lost is None:
-            self.lost = ConnectionLost("the client was closed")
+        if in_order or self.lost is None:
+            self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
         self._sock.close()
 
 

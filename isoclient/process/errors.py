@@ -6,7 +6,16 @@ __all__ = ["ConnectionLost", "DeadlineExceeded", "NotReady", "Reentered"]
 
 
 class ConnectionLost(Exception):
-    """The other side has ended, or what it sends is damaged (then with a cause)."""
+    """The other side has ended, or what it sends is damaged (then with a cause).
+
+    Args:
+        text: what is known of it.
+        closed_here: whether it was this side that closed the connection, in order.
+    """
+
+    def __init__(self, text: str, *, closed_here: bool = False) -> None:
+        super().__init__(text)
+        self.closed_here = closed_here
 
 
 class DeadlineExceeded(Exception):

@@ -1,0 +1,179 @@
+"""Frames: each is fed whole, byte by byte, with more behind it, cut off, and damaged."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoclient.link import frames
+from isoclient.link.errors import LinkError
+from isoclient.link.frames import SMALL, Frame, FrameReader, pack
+
+KINDS = [frames.OPEN, frames.EVENT, frames.CREDIT, frames.CANCEL, frames.END, frames.READY, frames.FAILED, frames.STOP,
+         frames.CALL]  # fmt: skip
+
+EXAMPLES = [
+    Frame(frames.STOP, 0, b"", b""),
+    Frame(frames.END, 1, b"meta", b""),
+    Frame(frames.EVENT, 2**32 - 1, b"", b"payload"),
+    Frame(frames.EVENT, 7, b"meta", b"payload"),
+    Frame(frames.OPEN, 7, b"m" * (SMALL - 24), b""),  # the longest that fits the buffer
+    Frame(frames.OPEN, 7, b"m" * (SMALL - 23), b""),  # the shortest that does not
+    Frame(frames.EVENT, 7, b"meta", b"p" * (SMALL - 28)),
+    Frame(frames.EVENT, 7, b"meta", b"p" * (SMALL - 27)),
+    Frame(frames.EVENT, 7, b"m" * SMALL, b"p" * SMALL * 3),
+]
+
+some_frames = st.lists(
+    st.builds(
+        Frame,
+        st.sampled_from(KINDS),
+        st.integers(0, 2**32 - 1),
+        st.binary(max_size=100) | st.sampled_from([b"m" * SMALL, b"m" * 2 * SMALL]),
+        st.binary(max_size=100) | st.sampled_from([b"p" * SMALL, b"p" * 3 * SMALL]),
+    ),
+    max_size=6,
+)
+
+
+def packed(frame: Frame) -> bytes:
+    return pack(*frame) + frame.payload
+
+
+def feed(reader: FrameReader, data: bytes, size: int | None = None) -> list[Frame]:
+    """Hand over data as a socket would: in pieces of at most ``size``, and no more than the buffer takes."""
+    found: list[Frame] = []
+    view = memoryview(data)
+    while view:
+        buffer = reader.get_buffer()
+        count = min(len(buffer), len(view), size or len(view))
+        assert count > 0
+        buffer[:count] = view[:count]
+        found += reader.buffer_updated(count)
+        view = view[count:]
+    return found
+
+
+@pytest.mark.parametrize("frame", EXAMPLES, ids=repr)
+def test_whole(frame: Frame) -> None:
+    reader = FrameReader()
+    assert feed(reader, packed(frame)) == [frame]
+    assert reader.at_boundary()
+
+
+@pytest.mark.parametrize("frame", EXAMPLES, ids=repr)
+def test_with_more_behind_it(frame: Frame) -> None:
+    for other in EXAMPLES[:4]:
+        reader = FrameReader()
+        assert feed(reader, packed(frame) + packed(other)) == [frame, other]
+        assert reader.at_boundary()
+        assert feed(reader, packed(other) + packed(frame)) == [other, frame]
+
+
+@pytest.mark.parametrize("frame", EXAMPLES[:4], ids=repr)
+def test_byte_by_byte(frame: Frame) -> None:
+    reader = FrameReader()
+    data = packed(frame)
+    assert feed(reader, data[:-1], 1) == []
+    assert not reader.at_boundary()
+    assert feed(reader, data[-1:], 1) == [frame]
+    assert reader.at_boundary()
+
+
+@pytest.mark.parametrize("frame", EXAMPLES[4:], ids=repr)
+@pytest.mark.parametrize("size", [1000, 4096, SMALL - 1, SMALL])
+def test_large_ones_in_pieces(frame: Frame, size: int) -> None:
+    reader = FrameReader()
+    assert feed(reader, packed(frame) * 2, size) == [frame, frame]
+    assert reader.at_boundary()
+
+
+@pytest.mark.parametrize("frame", EXAMPLES, ids=repr)
+def test_cut_off(frame: Frame) -> None:
+    data = packed(frame)
+    for end in {1, 2, 23, 24, 25, len(data) // 2, len(data) - 1} & set(range(1, len(data))):
+        reader = FrameReader()
+        assert feed(reader, data[:end]) == []
+        assert not reader.at_boundary()
+
+
+@pytest.mark.parametrize("frame", EXAMPLES[:4], ids=repr)
+def test_any_damage_to_the_head_or_the_meta_part_is_found(frame: Frame) -> None:
+    data = packed(frame)
+    for at, bit in itertools.product(range(24 + len(frame.meta)), range(8)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << bit
+        with pytest.raises(LinkError, match="on the pipe"):
+            feed(FrameReader(), bytes(damaged))
+
+
+def test_damage_to_a_large_meta_part() -> None:
+    frame = Frame(frames.OPEN, 7, b"m" * SMALL * 2, b"")
+    data = bytearray(packed(frame))
+    data[-1] ^= 1
+    with pytest.raises(LinkError, match=r"OPEN frame of stream 7.*checksum"):
+        feed(FrameReader(), bytes(data))
+
+
+@pytest.mark.parametrize("rubbish", [b"x" * 24, bytes(24), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+def test_what_is_no_frame(rubbish: bytes) -> None:
+    with pytest.raises(LinkError, match="expected the header of a frame"):
+        feed(FrameReader(), rubbish)
+    frame = EXAMPLES[3]
+    reader = FrameReader()
+    assert feed(reader, packed(frame) + rubbish) == [frame]
+    with pytest.raises(LinkError, match="expected the header of a frame"):
+        reader.check()
+    with pytest.raises(LinkError, match="expected the header of a frame"):
+        feed(reader, packed(frame))
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=24, max_size=200))
+def test_no_rubbish_is_a_frame(rubbish: bytes) -> None:
+    with pytest.raises(LinkError):
+        feed(FrameReader(), rubbish)
+
+
+@settings(deadline=None)
+@given(some_frames, st.lists(st.integers(1, 3 * SMALL), min_size=1, max_size=8))
+def test_any_frames_in_any_pieces(sent: list[Frame], sizes: list[int]) -> None:
+    data = b"".join(map(packed, sent))
+    reader = FrameReader()
+    found: list[Frame] = []
+    at = 0
+    for size in itertools.cycle(sizes):
+        if at >= len(data):
+            break
+        found += feed(reader, data[at : at + size])
+        at += size
+    assert found == sent
+    assert reader.at_boundary()
+
+
+@settings(deadline=None)
+@given(some_frames.filter(bool), st.data())
+def test_any_frames_cut_off_anywhere(sent: list[Frame], data: st.DataObject) -> None:
+    whole = b"".join(map(packed, sent))
+    end = data.draw(st.integers(0, len(whole) - 1))
+    reader = FrameReader()
+    found = feed(reader, whole[:end])
+    assert found == sent[: len(found)]
+    assert reader.at_boundary() == (end == sum(len(packed(frame)) for frame in found))
+
+
+def test_the_parts_are_bytes_of_their_own() -> None:
+    reader = FrameReader()
+    [first] = feed(reader, packed(EXAMPLES[3]))
+    feed(reader, packed(Frame(frames.EVENT, 7, b"atem", b"daolyap")))
+    assert (first.meta, first.payload) == (b"meta", b"payload")
+    assert type(first.meta) is bytes
+    assert type(first.payload) is bytes
+
+
+def test_repr_names_the_kind() -> None:
+    assert repr(EXAMPLES[3]) == "<Frame EVENT stream=7 meta=4B payload=7B>"
+    assert repr(Frame(77, 1, b"", b"")) == "<Frame 77 stream=1 meta=0B payload=0B>"
