@@ -1,0 +1,206 @@
+"""The matrix that the contract is tested on, and the proof that no test leaves anything behind.
+
+A test that asks for ``make_client`` runs once for each cell of {fork, forkserver, spawn, thread} x
+{asyncio, uvloop, trio}. Where a dimension does not matter, a mark narrows it, for a test, a class or a module::
+
+    pytestmark = pytest.mark.backends("asyncio")    # each mode once
+
+    @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from threading import enumerate as python_threads
+from time import monotonic, sleep
+from typing import Any, Final, NamedTuple, Self
+
+import pytest
+
+from isoclient import TestClient
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+MakeClient = Callable[..., TestClient]
+
+
+# -- the matrix
+
+MODES: Final[dict[str, dict[str, Any]]] = {
+    "fork": {"isolated": True, "start_method": "fork"},
+    "forkserver": {"isolated": True, "start_method": "forkserver"},
+    "spawn": {"isolated": True, "start_method": "spawn"},
+    "thread": {"isolated": False},
+}
+BACKENDS: Final[dict[str, dict[str, Any]]] = {
+    "asyncio": {"backend": "asyncio"},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+
+
+class Cell(NamedTuple):
+    """One cell of the matrix."""
+
+    mode: str
+    backend: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it means for a client."""
+        return MODES[self.mode] | BACKENDS[self.backend]
+
+    @property
+    def isolated(self) -> bool:
+        return self.mode != "thread"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the app's process is a new interpreter."""
+        return self.mode in ("forkserver", "spawn")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
+    config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        modes = _chosen(metafunc.definition, "modes", MODES)
+        backends = _chosen(metafunc.definition, "backends", BACKENDS)
+        cells = [Cell(mode, backend) for mode in modes for backend in backends]
+        metafunc.parametrize("cell", cells, ids="-".join)
+
+
+def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[str, ...]:
+    found = item.get_closest_marker(mark)
+    names = tuple(known) if found is None else found.args
+    unknown = set(names) - set(known)
+    if unknown or not names:
+        raise ValueError(f"{item.nodeid}: @pytest.mark.{mark}{names} must name some of {', '.join(known)}")
+    return names
+
+
+@pytest.fixture
+def make_client(cell: Cell) -> Iterator[MakeClient]:
+    """Makes clients of this cell, and closes them after the test."""
+    with ExitStack() as stack:
+
+        def make(app: Any, **options: Any) -> TestClient:
+            client = TestClient(app, **{**cell.options, "timeout": 30.0, **options})
+            stack.callback(client.close)
+            return client
+
+        yield make
+
+
+# -- nothing is left
+
+_PATIENCE: Final = 10.0  # seconds that what a test has ended may take to be gone
+
+
+class Inventory(NamedTuple):
+    """What this process holds: descriptors, threads and children, each with a word on what it is."""
+
+    descriptors: dict[int, str]
+    threads: dict[int, str]
+    children: dict[int, str]
+
+    @classmethod
+    def take(cls) -> Self:
+        lasting = _Lasting.find()
+        descriptors = {number: target for number, target in _descriptors() if number not in lasting.descriptors}
+        children = [pid for pid in _children(os.getpid()) if pid not in lasting.processes]
+        # What comes from the fork server is its child, not ours.
+        children += [grandchild for pid in lasting.processes for grandchild in _children(pid)]
+        return cls(descriptors, dict(_threads()), {pid: _describe_process(pid) for pid in children})
+
+    def beyond(self, before: Inventory) -> list[str]:
+        """What is here and was not there before."""
+        return [
+            *(f"descriptor {key}: {text}" for key, text in _new(self.descriptors, before.descriptors)),
+            *(f"thread {key}: {text}" for key, text in _new(self.threads, before.threads)),
+            *(f"process {key}: {text}" for key, text in _new(self.children, before.children)),
+        ]
+
+
+class _Lasting(NamedTuple):
+    """What lives as long as this process once it was needed: the fork server, and the resource tracker it starts."""
+
+    processes: set[int]
+    descriptors: set[int]
+
+    @classmethod
+    def find(cls) -> Self:
+        launch = sys.modules.get("isoclient.process.launch")
+        server = launch._server_of.get(os.getpid()) if launch else None
+        if server is None:
+            return cls(set(), set())
+        tracker = sys.modules["multiprocess.resource_tracker"]._resource_tracker
+        return cls({server._forkserver_pid, tracker._pid} - {None}, {server._forkserver_alive_fd, tracker._fd} - {None})
+
+
+def _new(after: Mapping[int, str], before: Mapping[int, str]) -> list[tuple[int, str]]:
+    return [(key, text) for key, text in after.items() if before.get(key) != text]
+
+
+def _descriptors() -> Iterator[tuple[int, str]]:
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            yield int(name), os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+
+
+def _threads() -> Iterator[tuple[int, str]]:
+    names = {thread.native_id: thread.name for thread in python_threads()}
+    for name in os.listdir("/proc/self/task"):
+        yield int(name), names.get(int(name), "(none of Python's)")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(file).split()]
+
+
+def _describe_process(pid: int) -> str:
+    state = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[:1]
+    if state == ["Z"]:
+        return "a zombie"
+    return _read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ").strip()[:200] or "(gone meanwhile)"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: no descriptor, thread, child process or zombie that was not there before it."""
+    if "cell" in request.fixturenames and request.getfixturevalue("cell") == ("thread", "uvloop"):
+        _start_libuv()
+    before = Inventory.take()
+    yield
+    end = monotonic() + _PATIENCE
+    while left := Inventory.take().beyond(before):
+        if monotonic() > end:
+            pytest.fail("this test left behind:\n  " + "\n  ".join(left), pytrace=False)
+        sleep(0.005)
+
+
+@cache
+def _start_libuv() -> None:
+    """The first loop of uvloop in a process opens a pipe for all of them, which stays."""
+    import uvloop
+
+    uvloop.new_event_loop().close()

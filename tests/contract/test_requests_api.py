@@ -1,0 +1,631 @@
+"""All of requests works."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import io
+import json
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import requests
+import requests.auth
+import urllib3
+
+from isoclient import AppTimeout, Response
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeClient, Receive, Scope, Send
+
+pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio")]
+
+
+async def read(receive: Receive) -> bytes:
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        assert message["type"] == "http.request", message
+        pieces.append(message["body"])
+        more = message["more_body"]
+    return b"".join(pieces)
+
+
+async def respond(send: Send, body: bytes = b"", *headers: tuple[bytes, bytes], status: int = 200) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
+    """Tells what it was asked."""
+    told = {
+        "method": scope["method"],
+        "scheme": scope["scheme"],
+        "server": scope["server"],
+        "path": scope["path"],
+        "query": scope["query_string"].decode(),
+        "headers": {name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
+        "body": (await read(receive)).decode("latin-1"),
+    }
+    await respond(send, json.dumps(told).encode(), (b"content-type", b"application/json"))
+
+
+# -- what goes out
+
+
+def test_methods(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    for method in ("get", "options", "post", "put", "patch", "delete"):
+        assert getattr(client, method)("/x").json()["method"] == method.upper()
+    assert client.request("PROPFIND", "/x").json()["method"] == "PROPFIND"
+    assert client.request("get", "/x").json()["method"] == "GET"
+
+
+def test_head(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["method"] == "HEAD"
+        await respond(send, b"not for HEAD", (b"content-length", b"12"))
+
+    client = make_client(app)
+    response = client.head("/")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == "12"
+    assert client.head("/", stream=True).content == b""
+
+
+def test_params(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    assert client.get("/?z=1", params={"q": "ä b", "many": [1, 2]}).json()["query"] == "z=1&q=%C3%A4+b&many=1&many=2"
+    assert client.get("/", params="as+it=is").json()["query"] == "as+it=is"
+    assert client.get("/", params=[("a", "1"), ("a", "2")]).json()["query"] == "a=1&a=2"
+    client.params = {"always": "1"}
+    assert client.get("/", params={"q": "2"}).json()["query"] == "always=1&q=2"
+
+
+def test_data(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    form = client.post("/", data={"a": "1", "b": ["2", "ä"]}).json()
+    assert form["body"] == "a=1&b=2&b=%C3%A4"
+    assert form["headers"]["content-type"] == "application/x-www-form-urlencoded"
+    assert form["headers"]["content-length"] == "16"
+    assert client.post("/", data=b"\x00\xff").json()["body"] == "\x00\xff"
+    assert client.post("/", data="text").json()["headers"]["content-length"] == "4"
+    assert client.post("/", data=[("a", "1"), ("a", "2")]).json()["body"] == "a=1&a=2"
+    assert client.put("/", data=bytearray(b"array")).json()["body"] == "array"
+
+
+def test_json(make_client: MakeClient) -> None:
+    told = make_client(mirror).post("/", json={"a": [1, None, "ä"]}).json()
+    assert json.loads(told["body"]) == {"a": [1, None, "ä"]}
+    assert told["headers"]["content-type"] == "application/json"
+
+
+def test_a_file_as_the_body_is_sent_in_pieces(make_client: MakeClient, tmp_path: Path) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sizes, more = [], True
+        while more:
+            message = await receive()
+            sizes.append(len(message["body"]))
+            more = message["more_body"]
+        await respond(send, repr((sizes, dict(scope["headers"]).get(b"content-length"))).encode())
+
+    path = tmp_path / "upload"
+    path.write_bytes(bytes(1_000_000))
+    with path.open("rb") as file:
+        sizes, length = eval(make_client(app).post("/", data=file).text)
+    assert sum(sizes) == 1_000_000
+    assert len(sizes) > 2
+    assert max(sizes) <= 256 * 1024
+    assert length == b"1000000"
+
+
+def test_files(make_client: MakeClient, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("from a file")
+    with path.open("rb") as file:
+        told = make_client(mirror).post(
+            "/",
+            data={"field": "value"},
+            files={"one": file, "two": ("two.bin", b"\x00\x01", "application/x-two", {"x-part": "yes"})},
+        )
+    body, kind = told.json()["body"], told.json()["headers"]["content-type"]
+    assert kind.startswith("multipart/form-data; boundary=")
+    boundary = kind.partition("boundary=")[2]
+    parts = body.split(f"--{boundary}")
+    assert len(parts) == 5
+    assert 'name="field"\r\n\r\nvalue' in parts[1]
+    assert 'name="one"; filename="notes.txt"\r\n\r\nfrom a file' in parts[2]
+    assert 'name="two"; filename="two.bin"\r\n' in parts[3]
+    assert "x-part: yes\r\n" in parts[3]
+    assert parts[3].endswith("\r\n\r\n\x00\x01\r\n")
+
+
+def test_a_large_upload_arrives_in_pieces(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sizes, more = [], True
+        while more:
+            message = await receive()
+            sizes.append(len(message["body"]))
+            more = message["more_body"]
+        await respond(send, repr(sizes).encode())
+
+    response = make_client(app).post("/", files={"file": ("big", io.BytesIO(bytes(3_000_000)))})
+    sizes = eval(response.text)
+    assert len(sizes) > 3
+    assert sum(sizes) > 3_000_000
+
+
+def test_a_generator_has_no_length(make_client: MakeClient) -> None:
+    def pieces() -> Iterator[bytes | str]:
+        yield b"one "
+        yield ""
+        yield "zwölf"
+
+    told = make_client(mirror).post("/", data=pieces()).json()
+    assert told["body"].encode("latin-1").decode() == "one zwölf"
+    assert "content-length" not in told["headers"]
+    assert told["headers"]["transfer-encoding"] == "chunked"
+
+
+def test_auth(make_client: MakeClient) -> None:
+    class Token(requests.auth.AuthBase):
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["x-token"] = f"for {request.path_url}"
+            return request
+
+    client = make_client(mirror)
+    basic = requests.auth._basic_auth_str("me", "secret")
+    assert client.get("/", auth=("me", "secret")).json()["headers"]["authorization"] == basic
+    assert client.get("/a?b=c", auth=Token()).json()["headers"]["x-token"] == "for /a?b=c"
+    assert client.get("http://me:secret@testserver/").json()["headers"]["authorization"] == basic
+    client.auth = ("me", "secret")
+    assert client.get("/").json()["headers"]["authorization"] == basic
+    assert client.post("/", auth=lambda request: request).json()["headers"].get("authorization") is None
+
+
+def test_digest_auth(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sent = dict(scope["headers"]).get(b"authorization", b"")
+        if b'username="me"' in sent and b'nonce="n0"' in sent:
+            await respond(send, b"welcome " + await read(receive))
+        else:
+            challenge = b'Digest realm="shop", nonce="n0", qop="auth", algorithm=MD5'
+            await respond(send, b"who?", (b"www-authenticate", challenge), status=401)
+
+    client = make_client(app)
+    response = client.post("/", data=b"again", auth=requests.auth.HTTPDigestAuth("me", "secret"))
+    assert (response.status_code, response.content) == (200, b"welcome again")
+    assert [earlier.status_code for earlier in response.history] == [401]
+
+
+def test_no_netrc_and_no_proxies(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine testserver login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    client = make_client(mirror)
+    assert client.trust_env is False
+    assert "authorization" not in client.get("/").json()["headers"]
+
+
+def test_headers(make_client: MakeClient) -> None:
+    client = make_client(mirror, headers={"X-Session": "1", "user-agent": "mine"})
+    told = client.get("/", headers={"X-Own": "grün", "X-Bytes": b"b\xfcro"}).json()["headers"]
+    assert told["x-session"] == "1"
+    assert told["x-own"] == "grün"
+    assert told["x-bytes"] == "büro"
+    assert told["user-agent"] == "mine"
+    assert told["host"] == "testserver"
+    assert make_client(mirror).get("/").json()["headers"]["user-agent"] == "testclient"
+    assert client.get("/", headers={"X-Session": None}).json()["headers"].get("x-session") is None
+    assert client.get("/", headers={"Host": "else.where"}).json()["headers"]["host"] == "else.where"
+    client.headers["x-later"] = "2"
+    assert client.get("/").json()["headers"]["x-later"] == "2"
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        client.get("/", headers={"x-a": "b\r\nc: d"})
+
+
+def test_urls(make_client: MakeClient) -> None:
+    def told(url: str, **options: Any) -> list[Any]:
+        answer = make_client(mirror, **options).get(url).json()
+        return [answer["scheme"], answer["server"], answer["path"]]
+
+    assert told("/a") == ["http", ["testserver", 80], "/a"]
+    assert told("a") == ["http", ["testserver", 80], "/a"]
+    assert told("") == ["http", ["testserver", 80], "/"]
+    assert told("http://example.org/b") == ["http", ["example.org", 80], "/b"]
+    assert told("https://example.org/b") == ["https", ["example.org", 443], "/b"]
+    assert told("http://example.org:8080") == ["http", ["example.org", 8080], "/"]
+    assert told("//example.org/c") == ["http", ["example.org", 80], "/c"]
+    assert told("/a", base_url="https://example.org") == ["https", ["example.org", 443], "/a"]
+    assert told("a", base_url="http://testserver/api/") == ["http", ["testserver", 80], "/api/a"]
+    assert told("/a", base_url="http://testserver/api/") == ["http", ["testserver", 80], "/a"]
+    assert told("HTTP://EXAMPLE.org/B") == ["http", ["example.org", 80], "/B"]
+    assert told("http://[::1]:8000/v6") == ["http", ["::1", 8000], "/v6"]
+    with pytest.raises(requests.exceptions.InvalidSchema):
+        make_client(mirror).get("ftp://example.org/")
+    assert make_client(mirror).get("/a?b#fragment").url == "http://testserver/a?b#fragment"
+
+
+def test_a_prepared_request(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    request = requests.Request("POST", "http://testserver/prepared", data=b"body", headers={"x-a": "1"})
+    told = client.send(client.prepare_request(request)).json()
+    assert (told["path"], told["body"], told["headers"]["x-a"]) == ("/prepared", "body", "1")
+    assert client.send(request.prepare()).json()["headers"].get("user-agent") is None
+
+
+# -- cookies
+
+
+def test_cookies_persist(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/login":
+            cookies = [
+                (b"set-cookie", b"session=42; Path=/; HttpOnly"),
+                (b"set-cookie", b"theme=dark; Path=/; Expires=Wed, 01 Jan 2098 00:00:00 GMT"),
+                (b"set-cookie", b"secret=1; Path=/; Secure"),
+                (b"set-cookie", b"elsewhere=1; Path=/elsewhere"),
+            ]
+            await respond(send, b"", *cookies)
+        elif scope["path"] == "/logout":
+            await respond(send, b"", (b"set-cookie", b"session=; Path=/; Max-Age=0"))
+        else:
+            await respond(send, dict(scope["headers"]).get(b"cookie", b"none"))
+
+    client = make_client(app)
+    assert client.get("/").text == "none"
+    login = client.get("/login")
+    assert login.cookies["session"] == "42"
+    assert login.cookies["theme"] == "dark"
+    assert client.cookies["theme"] == "dark"
+    assert set(client.get("/").text.split("; ")) == {"session=42", "theme=dark"}
+    assert "elsewhere=1" in client.get("/elsewhere").text
+    assert "secret=1" in client.get("https://testserver/").text
+    assert client.get("http://other.example/").text == "none"
+    client.get("/logout")
+    assert client.get("/").text == "theme=dark"
+
+
+def test_cookies_of_the_constructor_and_of_one_request(make_client: MakeClient) -> None:
+    client = make_client(mirror, cookies={"a": "1"})
+    assert client.get("/").json()["headers"]["cookie"] == "a=1"
+    assert set(client.get("/", cookies={"b": "2"}).json()["headers"]["cookie"].split("; ")) == {"a=1", "b=2"}
+    assert client.get("/").json()["headers"]["cookie"] == "a=1"
+    jar = requests.cookies.RequestsCookieJar()
+    jar.set("c", "3")
+    assert make_client(mirror, cookies=jar).get("/").json()["headers"]["cookie"] == "c=3"
+
+
+def test_cookies_of_a_streamed_response(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"x", (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2"))
+
+    client = make_client(app)
+    with client.get("/", stream=True) as response:
+        assert dict(response.cookies) == {"a": "1", "b": "2"}
+    assert dict(client.cookies) == {"a": "1", "b": "2"}
+
+
+# -- redirects
+
+
+async def redirecting(scope: Scope, receive: Receive, send: Send) -> None:
+    path = scope["path"]
+    if path.startswith("/status/"):
+        status = int(path.rpartition("/")[2])
+        headers = [(b"location", b"/end?from=%d" % status), (b"set-cookie", b"hop=%d; Path=/" % status)]
+        await read(receive)
+        await respond(send, b"moved", *headers, status=status)
+    elif path == "/round":
+        await respond(send, b"", (b"location", b"/round"), status=302)
+    elif path == "/away":
+        await respond(send, b"", (b"location", b"https://example.org/end"), status=302)
+    else:
+        await mirror(scope, receive, send)
+
+
+def test_redirects(make_client: MakeClient) -> None:
+    client = make_client(redirecting)
+    for status, method, body in ((301, "GET", ""), (302, "GET", ""), (303, "GET", ""), (307, "POST", "data"),
+                                 (308, "POST", "data")):  # fmt: skip
+        response = client.post(f"/status/{status}", data=b"data")
+        told = response.json()
+        assert response.status_code == 200
+        assert (told["method"], told["path"], told["query"], told["body"]) == (method, "/end", f"from={status}", body)
+        assert told["headers"]["cookie"] == f"hop={status}"
+        assert [(hop.status_code, hop.content, hop.url) for hop in response.history] == [
+            (status, b"moved", f"http://testserver/status/{status}")
+        ]
+        assert response.url == f"http://testserver/end?from={status}"
+    assert client.get("/away").json()["server"] == ["example.org", 443]
+
+
+def test_redirects_with_auth_and_elsewhere(make_client: MakeClient) -> None:
+    client = make_client(redirecting)
+    here = client.get("/status/302", auth=("me", "secret")).json()["headers"]
+    assert "authorization" in here
+    away = client.get("/away", auth=("me", "secret")).json()["headers"]
+    assert "authorization" not in away
+    assert away["host"] == "example.org"
+
+
+def test_redirects_that_are_not_followed(make_client: MakeClient) -> None:
+    client = make_client(redirecting)
+    response = client.get("/status/302", allow_redirects=False)
+    assert (response.status_code, response.is_redirect, response.text) == (302, True, "moved")
+    assert response.next is not None
+    assert response.next.url == "http://testserver/end?from=302"
+    assert client.head("/status/302").status_code == 302  # requests does not follow those
+    assert client.head("/status/302", allow_redirects=True).status_code == 200
+    staying = make_client(redirecting, follow_redirects=False)
+    assert staying.get("/status/302").status_code == 302
+    assert staying.get("/status/302", allow_redirects=True).status_code == 200
+    assert staying.post("/status/307", data=b"x").status_code == 307
+
+
+def test_redirects_without_end(make_client: MakeClient) -> None:
+    client = make_client(redirecting)
+    client.max_redirects = 5
+    with pytest.raises(requests.TooManyRedirects):
+        client.get("/round")
+
+
+def test_a_streamed_redirect(make_client: MakeClient) -> None:
+    with make_client(redirecting).get("/status/302", stream=True) as response:
+        assert json.loads(b"".join(response.iter_content(7)))["path"] == "/end"
+        assert [hop.content for hop in response.history] == [b"moved"]
+
+
+# -- what comes back
+
+
+def test_the_response_is_one_of_requests(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    assert isinstance(client, requests.Session)
+    response = client.get("/")
+    assert isinstance(response, requests.Response)
+    assert isinstance(response, Response)
+    assert response.ok
+    assert bool(response) is True
+    assert response.request.method == "GET"
+    assert response.request.url == "http://testserver/"
+    assert response.connection is client.get_adapter("http://testserver/")
+    assert isinstance(response.elapsed, datetime.timedelta)
+    assert response.elapsed > datetime.timedelta(0)
+    assert response.history == []
+    assert response.apparent_encoding is not None
+    assert list(response)
+    import pickle
+
+    assert pickle.loads(pickle.dumps(response)).json() == response.json()
+
+
+def test_raise_for_status(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"", status=int(scope["path"][1:]))
+
+    client = make_client(app)
+    client.get("/204").raise_for_status()
+    with pytest.raises(requests.HTTPError, match=r"404 Client Error: Not Found for url: http://testserver/404"):
+        client.get("/404").raise_for_status()
+    with pytest.raises(requests.HTTPError, match=r"503 Server Error: Service Unavailable") as caught:
+        client.get("/503").raise_for_status()
+    assert caught.value.response.status_code == 503
+    assert not client.get("/418").ok
+    assert client.get("/599").reason == ""
+
+
+def test_hooks(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    seen: list[object] = []
+
+    def note(response: requests.Response, **options: object) -> None:
+        seen.append((response.status_code, sorted(options)))
+
+    client.get("/", hooks={"response": note})
+    assert seen == [(200, ["cert", "proxies", "stream", "timeout", "verify"])]
+    client.hooks["response"].append(lambda response, **_: seen.append("session"))
+    client.get("/")
+    assert seen[1:] == ["session"]
+
+
+def test_text_and_encodings(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        charset = scope["path"][1:]
+        kind = f"text/plain; charset={charset}" if charset else "text/plain"
+        await respond(send, "grün €".encode(charset or "latin-1", "replace"), (b"content-type", kind.encode()))
+
+    client = make_client(app)
+    assert client.get("/utf-8").text == "grün €"
+    assert client.get("/utf-16").text == "grün €"
+    assert client.get("/").encoding == "ISO-8859-1"
+    assert client.get("/").text == "grün ?"
+
+
+def test_headers_are_latin_1(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        received = dict(scope["headers"])[b"x-in"]
+        await respond(send, received, (b"x-out", bytes(range(0xA0, 0x100))))
+
+    response = make_client(app).get("/", headers={"x-in": "\xa0\xff".encode("latin-1")})
+    assert response.content == b"\xa0\xff"
+    assert response.headers["x-out"] == bytes(range(0xA0, 0x100)).decode("latin-1")
+
+
+def test_several_set_cookie_headers_in_raw(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"", (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"))
+
+    response = make_client(app).get("/")
+    assert response.raw.headers.getlist("set-cookie") == ["a=1", "b=2"]
+    assert response.headers["set-cookie"] == "a=1, b=2"
+
+
+def test_iter_lines_and_iter_content(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for piece in (b"one\ntw", b"o\r", b"\nthree", b"", b"\n\nfive"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    client = make_client(app)
+    whole = b"one\ntwo\r\nthree\n\nfive"
+    with client.get("/", stream=True) as response:
+        assert b"".join(response.iter_content(3)) == whole
+    with client.get("/", stream=True) as response:
+        assert list(response.iter_content(None)) == [b"one\ntw", b"o\r", b"\nthree", b"\n\nfive"]
+    with client.get("/", stream=True) as response:
+        assert list(response.iter_content()) == [bytes([byte]) for byte in whole]
+    with client.get("/", stream=True) as response:
+        assert [line for line in response.iter_lines() if line] == [b"one", b"two", b"three", b"five"]
+    with client.get("/", stream=True) as response:
+        assert list(response.iter_lines(delimiter=b"\n")) == whole.split(b"\n")
+    with client.get("/", stream=True) as response:
+        response.encoding = "utf-8"
+        assert "".join(response.iter_content(4, decode_unicode=True)) == whole.decode()
+    with client.get("/", stream=True) as response:
+        assert response.content == whole
+        assert list(response.iter_content(5)) == [whole[at : at + 5] for at in range(0, len(whole), 5)]
+    assert list(client.get("/").iter_content(5)) == [whole[at : at + 5] for at in range(0, len(whole), 5)]
+    assert next(client.get("/").iter_lines()) == b"one"
+    with client.get("/", stream=True) as response:
+        list(response.iter_content(None))
+        with pytest.raises(RuntimeError, match="consumed"):
+            response.content  # noqa: B018
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_content_codings(make_client: MakeClient, coding: str) -> None:
+    text = b"".join(b"line %d\n" % number for number in range(5000))
+    coded = gzip.compress(text) if coding == "gzip" else zlib.compress(text)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(coded))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for at in range(0, len(coded), 1000):
+            await send({"type": "http.response.body", "body": coded[at : at + 1000], "more_body": True})
+        await send({"type": "http.response.body"})
+
+    client = make_client(app)
+    assert client.get("/").content == text
+    assert client.get("/").headers["content-encoding"] == coding
+    with client.get("/", stream=True) as response:
+        assert response.content == text
+    with client.get("/", stream=True) as response:
+        assert b"".join(response.iter_content(100)) == text
+    with client.get("/", stream=True) as response:
+        assert list(response.iter_lines())[:2] == [b"line 0", b"line 1"]
+    with client.get("/", stream=True) as response:
+        assert response.raw.read() == coded
+    with client.get("/", stream=True) as response:
+        assert response.raw.read(decode_content=True) == text
+    with client.get("/", stream=True) as response:
+        assert response.raw.read(10, decode_content=True) == text[:10]
+
+
+def test_a_content_coding_that_is_a_lie(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"not gzip at all", (b"content-encoding", b"gzip"))
+
+    client = make_client(app)
+    with pytest.raises(requests.exceptions.ContentDecodingError):
+        client.get("/")
+    with client.get("/", stream=True) as response, pytest.raises(requests.exceptions.ContentDecodingError):
+        response.content  # noqa: B018
+    assert client.head("/").content == b""
+
+
+def test_raw(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1")]})
+        for piece in (b"0123", b"4567", b"89"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    client = make_client(app)
+    with client.get("/", stream=True) as response:
+        assert (response.raw.status, response.raw.reason) == (200, "OK")
+        assert response.raw.headers["X-A"] == "1"
+        assert response.raw.read(3) == b"012"
+        assert response.raw.read(3) == b"345"
+        assert response.raw.read() == b"6789"
+        assert response.raw.read() == b""
+    with client.get("/", stream=True) as response:
+        assert io.TextIOWrapper(cast(Any, response.raw), encoding="ascii").read() == "0123456789"
+    with client.get("/", stream=True) as response:
+        import shutil
+
+        target = io.BytesIO()
+        shutil.copyfileobj(response.raw, target)
+        assert target.getvalue() == b"0123456789"
+    assert client.get("/").raw.headers["x-a"] == "1"
+
+
+def test_a_response_that_is_read_after_the_client_is_closed(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    response = client.get("/")
+    client.close()
+    assert response.json()["method"] == "GET"
+    response.close()
+
+
+# -- timeouts
+
+
+def test_timeouts_as_requests_takes_them(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    for timeout in (None, 10, 10.0, (3.05, 27), (None, 10), (3.05, None), urllib3.Timeout(connect=1, read=10)):
+        assert client.get("/", timeout=timeout).status_code == 200
+
+
+def test_a_timeout_is_a_read_timeout(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await receive()
+
+    client = make_client(app)
+    for timeout in (0.05, (5, 0.05)):
+        with pytest.raises(requests.ReadTimeout) as caught:
+            client.get("/", timeout=timeout)
+        assert isinstance(caught.value, AppTimeout)
+        assert caught.value.seconds == 0.05
+        assert caught.value.request is not None
+        assert caught.value.request.url == "http://testserver/"
+
+
+# -- the session as such
+
+
+def test_an_adapter_of_ones_own_for_a_part_of_the_world(make_client: MakeClient) -> None:
+    class Fixed(requests.adapters.BaseAdapter):
+        def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+            response = requests.Response()
+            response.status_code = 299
+            response.url = request.url or ""
+            return response
+
+        def close(self) -> None: ...
+
+    client = make_client(mirror)
+    client.mount("http://payments.example/", Fixed())
+    assert client.get("http://payments.example/x").status_code == 299
+    assert client.get("/").status_code == 200
+
+
+def test_from_several_threads(make_client: MakeClient) -> None:
+    client = make_client(mirror)
+    found: list[str] = []
+
+    def ask(number: int) -> None:
+        found.extend(client.get(f"/{number}/{turn}").json()["path"] for turn in range(20))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(found) == sorted(f"/{number}/{turn}" for number in range(4) for turn in range(20))

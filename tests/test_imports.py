@@ -1,0 +1,147 @@
+"""Imports run one way: front -> process -> host -> link. And the app's process knows nothing of the test's tools."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import isoclient
+
+PACKAGE = Path(isoclient.__file__).parent
+ROOMS = ["link", "host", "process", "front"]  # each may import those before it
+FOREIGN = {"requests", "pytest", "_pytest", "urllib3", "starlette"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it: for types only or not, at once or later."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_one_way(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0]
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "isoclient" and rest:
+            assert rest.split(".")[0] in allowed, f"{name} is not for the {room}"
+        if room in ("link", "host"):
+            assert top not in FOREIGN, f"{name} is not for the {room}"
+        if room != "front":
+            assert top != "requests", f"{name} is for the front alone"
+        assert top not in ("pytest", "_pytest"), "only the plugin knows pytest"
+
+
+def test_there_is_a_room_for_everything() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert found == set(ROOMS)
+
+
+def run(program: str, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout.strip()
+
+
+def test_a_fresh_host_imports_no_client() -> None:
+    program = """if True:
+        import sys
+        import isoclient.host.child, isoclient.host.aio, isoclient.host.trio_, isoclient.host.fresh
+        import isoclient.link.transit
+        print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "urllib3", "pytest", "_pytest")
+                     or name.startswith(("isoclient.front", "isoclient.process"))))
+    """
+    assert run(program) == "[]"
+
+
+APP = """
+import sys
+
+async def app(scope, receive, send):
+    if scope["path"] == "/raise":
+        raise LookupError
+    found = [name for name in sorted(sys.modules) if name.split(".")[0] in
+             ("requests", "urllib3", "pytest", "_pytest", "pluggy", "starlette", "hypothesis")
+             or name.startswith(("isoclient.front", "isoclient.process"))]
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": repr(found).encode()})
+"""
+
+
+@pytest.mark.modes("forkserver", "spawn")
+@pytest.mark.parametrize("as_object", [False, True])
+def test_the_apps_process_imports_no_client(
+    cell: tuple[str, str], as_object: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clean_app.py").write_text(APP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    app: object = "clean_app:app"
+    if as_object:
+        from importlib import import_module
+
+        app = import_module("clean_app").app
+    options = cell.options  # type: ignore[attr-defined]
+    try:
+        with isoclient.TestClient(app, timeout=30, **options) as client:
+            with pytest.raises(LookupError):
+                client.get("/raise")
+            assert client.call(len, "four") == 4
+            assert client.get("/").text == "[]"
+    finally:
+        sys.modules.pop("clean_app", None)
+
+
+def test_the_package_works_without_pytest() -> None:
+    program = """if True:
+        import sys
+        sys.modules["pytest"] = sys.modules["_pytest"] = None  # so that importing them fails
+        import isoclient
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"without pytest"})
+        for options in ({}, {"isolated": True}, {"isolated": True, "start_method": "forkserver"}):
+            with isoclient.TestClient(app, **options) as client:
+                print(client.get("/").text)
+        for name in isoclient.__all__:
+            getattr(isoclient, name)
+    """
+    assert run(program).splitlines() == ["without pytest"] * 3
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    program = """if True:
+        import sys
+        import isoclient
+        print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "multiprocess", "dill", "tblib",
+              "trio", "uvloop", "asyncio", "pytest") or name.startswith("isoclient.")))
+        dir(isoclient)
+        isoclient.TestClient
+        print("asyncio" in sys.modules, "multiprocess" in sys.modules, "dill" in sys.modules)
+    """
+    assert run(program).splitlines()[0] == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(isoclient.__all__) <= set(dir(isoclient))
+    for name in isoclient.__all__:
+        assert getattr(isoclient, name).__name__ == name
+    with pytest.raises(AttributeError, match="nothing"):
+        isoclient.nothing  # noqa: B018
