@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final, NoReturn
 
 import requests
@@ -64,7 +63,6 @@ class Call:
         self._startup = startup
         self._timeout = timeout
         self._request = request
-        self._early: deque[Message] = deque()
         try:
             self._stream = handle.connection.open(kind, argument, messages, Deadline(timeout))
         except DeadlineExceeded as error:
@@ -95,8 +93,6 @@ class Call:
         Raises:
             AppCrashed, AppStartupError, AppTimeout: see there.
         """
-        if self._early:
-            return self._early.popleft()
         try:
             self._await_ready()
             return self._stream.receive(Deadline(self._timeout if timeout is None else timeout))
@@ -106,14 +102,12 @@ class Call:
     def send(self, message: Message) -> bool:
         """Send a message to the app; False if its call has ended and nobody reads it.
 
-        While the app has no room for it, what it sends is taken in: it may be waiting for that.
+        While the app has no room for it, what it sends is taken in, for it may be waiting for that.
         """
         try:
             self._await_ready()
             while not self._stream.may_send(Deadline(self._timeout)):
-                early = self._stream.receive(Deadline(self._timeout))
-                if early is not None:
-                    self._early.append(early)
+                self._stream.make_room(Deadline(self._timeout))
             return self._stream.send(message, Deadline(self._timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)

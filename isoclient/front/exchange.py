@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -42,6 +43,7 @@ class Exchange:
         self._adapter = adapter
         self._raises = raises
         self._parts = Parts()
+        self._response: Callable[[], Response | None] = _nothing
 
     def upload(self, messages: Iterator[dict[str, Any]]) -> None:
         """Send the body of the request, or as much of it as the app takes before it ends."""
@@ -115,17 +117,19 @@ class Exchange:
                 return self._failed(self._call.end() or AppProtocolError("the app ended without a response"))
             self._parts.take(message)
         start = self._parts.start
-        raw = RawResponse(
-            start["status"], start["headers"], lambda: self._next_streamed(response), self._leave, self._call.abandon
-        )
+        raw = RawResponse(start["status"], start["headers"], self._next_streamed, self._leave, self._call.abandon)
         response = self._build(raw)
+        # Not to be kept by what it keeps: a response that is dropped should go at once, and the client with it.
+        self._response = weakref.ref(response)
         return response
 
-    def _next_streamed(self, response: Response) -> bytes | None:
+    def _next_streamed(self) -> bytes | None:
         piece = self._next_piece()
         self._call.sync_output()
         if piece is None:
-            self._parts.decorate(response)  # with what came behind the body
+            response = self._response()
+            if response is not None:
+                self._parts.decorate(response)  # with what came behind the body
             error = self._call.end()
             if error is not None and (self._raises or not self._parts.complete):
                 self._failed(error)

@@ -363,8 +363,9 @@ STREAMS: Final[Mapping[str, type[Stream]]] = {
 def _is_due_to_disconnect(error: BaseException | None) -> bool:
     """Whether it is what our own ``send`` raised, or what a framework makes of that: no error of the app then.
 
-    Frameworks raise an exception of theirs in its place, with it as the context (Starlette's ``ClientDisconnect`` and
-    ``WebSocketDisconnect``). So may an app that fails while it cleans up: hence the look at the name.
+    Frameworks raise an exception of theirs in its place, with it as the cause (Litestar), or only as the context
+    (Starlette's ``ClientDisconnect`` and ``WebSocketDisconnect``). The latter is also what an app has that fails while it
+    cleans up: hence the look at the name.
     """
     for _ in range(_LONGEST_CHAIN):
         if isinstance(error, BaseExceptionGroup):

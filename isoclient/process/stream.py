@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from isoclient.link import frames
@@ -21,13 +23,15 @@ __all__ = ["Stream"]
 class Stream:
     """A queue of messages from the app, which ends with an outcome."""
 
-    __slots__ = ("_connection", "_inbox", "_incoming", "_outgoing", "number", "outcome")
+    __slots__ = ("_connection", "_granted", "_inbox", "_incoming", "_lock", "_outgoing", "number", "outcome")
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.number = number
         self.outcome: tuple[str, Any] | None = None
         self._connection = connection
         self._inbox: deque[dict[str, Any]] = deque()
+        self._granted = 0  # how many messages in the inbox, from its head, have been granted credit for already
+        self._lock = threading.Lock()  # for the two above, where one thread sends and another receives
         self._incoming = ReceiveWindow()
         self._outgoing = SendWindow()
 
@@ -53,16 +57,29 @@ class Stream:
         Raises:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
-        inbox = self._inbox
-        if not inbox:
-            self._connection.wait(self._has_news, deadline)
-        if not inbox:
-            return None
-        message = inbox.popleft()
-        amount = self._incoming.consume(weight(message))
+        while True:
+            if not self._inbox:
+                self._connection.wait(self._has_news, deadline)
+            with self._lock:
+                if self._inbox:
+                    message = self._inbox.popleft()
+                    amount = self._consume(message)
+                    break
+                if self.outcome is not None:
+                    return None
+                # Another thread, which receives on the same stream, was faster.
+        self._grant(amount, deadline)
+        return message
+
+    def _consume(self, message: dict[str, Any]) -> int:
+        if self._granted:
+            self._granted -= 1
+            return 0
+        return self._incoming.consume(weight(message))
+
+    def _grant(self, amount: int, deadline: Deadline) -> None:
         if amount and self.outcome is None:
             self._connection.write(frames.CREDIT, self.number, amount, deadline)
-        return message
 
     def _has_news(self) -> bool:
         return bool(self._inbox) or self.outcome is not None
@@ -78,14 +95,23 @@ class Stream:
             self._outgoing.spend(weight(message))
 
     def may_send(self, deadline: Deadline) -> bool:
-        """Wait until a message may be sent, or would be dropped; False if a message of the app comes first.
+        """Wait until a message may be sent, or would be dropped; False if the app itself waits for room first.
 
         Raises:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
         if not self._is_writable():
-            self._connection.wait(lambda: self._is_writable() or self._inbox, deadline)
+            self._connection.wait(lambda: self._is_writable() or self._granted < len(self._inbox), deadline)
         return self._is_writable()
+
+    def make_room(self, deadline: Deadline) -> None:
+        """Let the app send on, though nobody has received what it sent: it may have to, before it receives."""
+        amount = 0
+        with self._lock:
+            for message in islice(self._inbox, self._granted, None):
+                amount += self._incoming.consume(weight(message))
+            self._granted = len(self._inbox)
+        self._grant(amount, deadline)
 
     def _is_writable(self) -> bool:
         return self._outgoing.is_open or self.outcome is not None

@@ -88,8 +88,9 @@ DEBUG = Schema("http.response.debug", ("info", values.info, _REQUIRED))
 ACCEPT = Schema("websocket.accept", *_ACCEPT)
 SEND = Schema("websocket.send", *_SEND, also=_one_of_text_and_bytes)
 CLOSE = Schema("websocket.close", ("code", values.close_code, 1000), _REASON)
-# Before the handshake is answered, a close is a plain 403: its code goes nowhere, and no server looks at it.
-REFUSE = Schema("websocket.close", ("code", values.integer, 1000), _REASON)
+# Before the handshake is answered, a close is a plain 403: neither goes anywhere, and no server looks at them. FastAPI
+# gives a list of what is wrong with the input as the reason.
+REFUSE = Schema("websocket.close", ("code", values.integer, 1000), ("reason", values.any_reason, ""))
 DENIAL_START = Schema("websocket.http.response.start", *_START, also=_without_trailers)
 DENIAL_BODY = Schema("websocket.http.response.body", *_BODY, flag="more_body")
 

@@ -134,6 +134,10 @@ def reason(value: object) -> str:
     return optional_text(value) or ""
 
 
+def any_reason(value: object) -> str:
+    return reason(value) if value is None or isinstance(value, str) else str(value)
+
+
 def subprotocol(value: object) -> str | None:
     must = "it must be a str of printable ASCII, or None"
     if value is None:

@@ -1,0 +1,524 @@
+"""What FastAPI offers to apps and to their tests, and the examples of its documentation, beyond the contract."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Cookie,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    Response,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketException,
+    status,
+)
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials, OAuth2PasswordBearer, OAuth2PasswordRequestForm
+from pydantic import BaseModel, Field, field_validator
+
+from isoclient import TestClient, WebSocketDenialResponse
+from isoclient import WebSocketDisconnect as OurDisconnect
+
+if TYPE_CHECKING:
+    from tests.conftest import Cell, MakeClient
+
+pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio")]
+
+
+class Item(BaseModel):
+    id: str
+    title: str = Field(max_length=10)
+    price: float = 1.0
+
+    @field_validator("title")
+    @classmethod
+    def not_blank(cls, title: str) -> str:
+        if not title.strip():
+            raise ValueError("a title must not be blank")
+        return title
+
+
+# -- "Testing": an app with a token in a header, and a client at the level of the module
+
+items = {"foo": Item(id="foo", title="Foo"), "bar": Item(id="bar", title="Bar")}
+shop = FastAPI()
+
+
+@shop.get("/items/{item_id}")
+async def read_item(item_id: str, x_token: Annotated[str, Header()]) -> Item:
+    if x_token != "coneofsilence":
+        raise HTTPException(status_code=400, detail="Invalid X-Token header")
+    if item_id not in items:
+        raise HTTPException(status_code=404, detail="Item not found")
+    return items[item_id]
+
+
+@shop.post("/items")
+async def create_item(item: Item, x_token: Annotated[str, Header()]) -> Item:
+    if x_token != "coneofsilence":
+        raise HTTPException(status_code=400, detail="Invalid X-Token header")
+    if item.id in items:
+        raise HTTPException(status_code=409, detail="Item already exists")
+    items[item.id] = item
+    return item
+
+
+TOKEN = {"X-Token": "coneofsilence"}
+
+
+def test_reading_an_item(make_client: "MakeClient") -> None:
+    client = make_client(shop)
+    response = client.get("/items/foo", headers=TOKEN)
+    assert (response.status_code, response.json()) == (200, {"id": "foo", "title": "Foo", "price": 1.0})
+    response = client.get("/items/foo", headers={"X-Token": "hailhydra"})
+    assert (response.status_code, response.json()) == (400, {"detail": "Invalid X-Token header"})
+    response = client.get("/items/baz", headers=TOKEN)
+    assert (response.status_code, response.json()) == (404, {"detail": "Item not found"})
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_creating_an_item_leaves_nothing_for_the_next_test(make_client: "MakeClient", attempt: int) -> None:
+    client = make_client(shop)
+    new = {"id": "new", "title": "New", "price": 5.0}
+    assert client.post("/items", json=new, headers=TOKEN).json() == new
+    assert client.post("/items", json=new, headers=TOKEN).status_code == 409
+    assert "new" not in items
+
+
+def test_invalid_input_is_a_422_response(make_client: "MakeClient") -> None:
+    client = make_client(shop)
+    response = client.post("/items", json={"id": "x", "title": "far too long", "price": "much"}, headers=TOKEN)
+    assert response.status_code == 422
+    assert {tuple(error["loc"]): error["type"] for error in response.json()["detail"]} == {
+        ("body", "title"): "string_too_long",
+        ("body", "price"): "float_parsing",
+    }
+    response = client.post("/items", json={"id": "x", "title": " "})
+    assert [error["loc"] for error in response.json()["detail"]] == [["header", "x-token"], ["body", "title"]]
+    response = client.post("/items", data="{", headers=TOKEN | {"content-type": "application/json"})
+    assert response.json()["detail"][0]["type"] == "json_invalid"
+
+
+def test_invalid_output_is_raised(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.get("/", response_model=Item)
+    async def wrong() -> dict[str, Any]:
+        return {"id": "x", "title": 7}
+
+    with pytest.raises(ResponseValidationError) as raised:
+        make_client(app).get("/")
+    [error] = raised.value.errors()
+    assert (error["type"], error["loc"]) == ("string_type", ("response", "title"))
+
+
+def test_a_validation_error_of_the_app_arrives(make_client: "MakeClient") -> None:
+    from pydantic import ValidationError
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def validate() -> None:
+        Item.model_validate({"id": "x", "title": " "})
+
+    with pytest.raises(ValidationError, match="a title must not be blank") as raised:
+        make_client(app).get("/")
+    assert "1 validation error for Item" in str(raised.value)
+
+
+def test_a_handler_of_validation_errors(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"wrong": [".".join(map(str, one["loc"])) for one in error.errors()]}, status_code=400)
+
+    @app.get("/")
+    async def page(size: Annotated[int, Query(gt=0)]) -> int:
+        return size
+
+    client = make_client(app)
+    assert client.get("/", params={"size": 3}).json() == 3
+    response = client.get("/", params={"size": 0})
+    assert (response.status_code, response.json()) == (400, {"wrong": ["query.size"]})
+
+
+# -- "Testing dependencies with overrides"
+
+
+async def common_parameters(q: str | None = None, skip: int = 0) -> dict[str, Any]:
+    return {"q": q, "skip": skip}
+
+
+catalogue = FastAPI()
+
+
+@catalogue.get("/items")
+async def read_items(commons: Annotated[dict[str, Any], Depends(common_parameters)]) -> dict[str, Any]:
+    return {"params": commons}
+
+
+async def override_dependency(q: str | None = None) -> dict[str, Any]:
+    return {"q": q, "skip": 5}
+
+
+def override(app: FastAPI) -> None:
+    app.dependency_overrides[common_parameters] = override_dependency
+
+
+def test_a_dependency_is_overridden_through_call(make_client: "MakeClient", cell: "Cell") -> None:
+    client = make_client(catalogue)
+    assert client.get("/items?q=foo").json() == {"params": {"q": "foo", "skip": 0}}
+    client.call(override, catalogue)
+    assert client.get("/items?q=foo&skip=1").json() == {"params": {"q": "foo", "skip": 5}}
+    client.call(lambda: catalogue.dependency_overrides.update({common_parameters: lambda: {"q": "by a lambda"}}))
+    assert client.get("/items").json() == {"params": {"q": "by a lambda"}}
+    client.call(lambda: catalogue.dependency_overrides.clear())
+    assert client.get("/items").json() == {"params": {"q": None, "skip": 0}}
+    assert catalogue.dependency_overrides == {}
+
+
+def test_a_dependency_is_overridden_before_the_first_request(make_client: "MakeClient") -> None:
+    app = FastAPI()
+    app.include_router(catalogue.router)
+    app.dependency_overrides[common_parameters] = lambda: {"q": "here"}  # the fork is made at the first request
+    assert make_client(app).get("/items").json() == {"params": {"q": "here"}}
+
+
+@pytest.mark.modes("fork")
+def test_an_override_ends_with_the_client(make_client: "MakeClient") -> None:
+    client = make_client(catalogue)
+    client.call(override, catalogue)
+    assert client.get("/items").json()["params"]["skip"] == 5
+    client.restart()
+    assert client.get("/items").json()["params"]["skip"] == 0
+
+
+def test_an_override_in_a_fresh_interpreter() -> None:
+    def log_in(name: str) -> None:
+        fastapi_app = import_module("apps.fastapi_app")
+        fastapi_app.app.dependency_overrides[fastapi_app.current_user] = lambda: name
+
+    client = TestClient("apps.fastapi_app:app", isolated=True, timeout=30)
+    try:
+        assert client.get("/me").json() == "nobody"
+        client.call(log_in, "Ada")
+        assert client.get("/me").json() == "Ada"
+    finally:
+        client.close()
+
+
+def test_a_dependency_with_yield_is_left_after_the_request(make_client: "MakeClient") -> None:
+    app = FastAPI()
+    app.state.journal = []
+
+    def session() -> Iterator[str]:
+        app.state.journal.append("opened")
+        try:
+            yield "session"
+        except LookupError:
+            app.state.journal.append("rolled back")
+            raise
+        finally:
+            app.state.journal.append("closed")
+
+    @app.get("/{fail}")
+    def use(fail: bool, session: Annotated[str, Depends(session)]) -> str:
+        if fail:
+            raise LookupError(session)
+        return session
+
+    client = make_client(app)
+    assert client.get("/false").json() == "session"
+    assert client.call(lambda: app.state.journal) == ["opened", "closed"]
+    with pytest.raises(LookupError, match="session"):
+        client.get("/true")
+    assert client.call(lambda: app.state.journal[2:]) == ["opened", "rolled back", "closed"]
+
+
+# -- "Testing events: lifespan"
+
+
+def test_lifespan_events(make_client: "MakeClient") -> None:
+    fish: dict[str, dict[str, str]] = {}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        fish["foo"] = {"name": "Fighters"}
+        fish["bar"] = {"name": "Tenders"}
+        yield
+        fish.clear()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/items/{item_id}")
+    async def read(item_id: str) -> dict[str, str]:
+        return fish[item_id]
+
+    with make_client(app) as client:
+        assert client.get("/items/foo").json() == {"name": "Fighters"}
+    assert fish == {}
+
+
+# -- "Testing WebSockets", and "WebSockets"
+
+
+async def cookie_or_token(
+    websocket: WebSocket,
+    session: Annotated[str | None, Cookie()] = None,
+    token: Annotated[str | None, Query()] = None,
+) -> str:
+    if session is None and token is None:
+        raise WebSocketException(code=status.WS_1008_POLICY_VIOLATION, reason="no token")
+    return session or token or ""
+
+
+sockets = FastAPI()
+
+
+@sockets.websocket("/ws")
+async def greet(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json({"msg": "Hello WebSocket"})
+    await websocket.close()
+
+
+@sockets.websocket("/items/{item_id}/ws")
+async def talk(
+    websocket: WebSocket, item_id: str, who: Annotated[str, Depends(cookie_or_token)], q: int | None = None
+) -> None:
+    await websocket.accept()
+    while True:
+        data = await websocket.receive_text()
+        await websocket.send_text(f"Session cookie or query token value is: {who}")
+        if q is not None:
+            await websocket.send_text(f"Query parameter q is: {q}")
+        await websocket.send_text(f"Message text was: {data}, for item ID: {item_id}")
+
+
+class ConnectionManager:
+    def __init__(self) -> None:
+        self.active: list[WebSocket] = []
+
+    async def broadcast(self, message: str) -> None:
+        for connection in self.active:
+            await connection.send_text(message)
+
+
+manager = ConnectionManager()
+
+
+@sockets.websocket("/chat/{client_id}")
+async def chat(websocket: WebSocket, client_id: int) -> None:
+    await websocket.accept()
+    manager.active.append(websocket)
+    try:
+        while True:
+            await manager.broadcast(f"Client #{client_id} says: {await websocket.receive_text()}")
+    except WebSocketDisconnect:
+        manager.active.remove(websocket)
+        await manager.broadcast(f"Client #{client_id} left the chat")
+
+
+def test_a_websocket(make_client: "MakeClient") -> None:
+    with make_client(sockets).websocket_connect("/ws") as session:
+        assert session.receive_json() == {"msg": "Hello WebSocket"}
+
+
+def test_a_websocket_with_dependencies(make_client: "MakeClient") -> None:
+    client = make_client(sockets, cookies={"session": "fakesession"})
+    session = client.websocket_connect("/items/foo/ws", params={"q": 3})
+    session.send_text("Message one")
+    assert [session.receive_text() for _ in range(3)] == [
+        "Session cookie or query token value is: fakesession",
+        "Query parameter q is: 3",
+        "Message text was: Message one, for item ID: foo",
+    ]
+    with pytest.raises(WebSocketDisconnect), session:
+        pass  # the handler does not catch it: see test_leaving_a_handler_that_receives
+
+
+def test_a_websocket_that_a_dependency_refuses(make_client: "MakeClient") -> None:
+    client = make_client(sockets)
+    with pytest.raises(OurDisconnect) as refused:
+        client.websocket_connect("/items/foo/ws")
+    assert (refused.value.code, refused.value.reason) == (1008, "no token")
+
+
+def test_a_websocket_with_invalid_input(make_client: "MakeClient") -> None:
+    # FastAPI sends the list of what is wrong as the reason, which is to be a text. No server looks at it here.
+    with pytest.raises(OurDisconnect) as refused:
+        make_client(sockets).websocket_connect("/items/foo/ws?token=t&q=no-number")
+    assert refused.value.code == 1008
+
+
+def test_a_chat(make_client: "MakeClient") -> None:
+    client = make_client(sockets)
+    with client.websocket_connect("/chat/1") as one:
+        with client.websocket_connect("/chat/2") as two:
+            one.send_text("hello")
+            assert [one.receive_text(), two.receive_text()] == ["Client #1 says: hello"] * 2
+        assert one.receive_text() == "Client #2 left the chat"
+
+
+def test_an_http_exception_denies_a_websocket(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def refuse(websocket: WebSocket) -> None:
+        raise HTTPException(429, "later", headers={"retry-after": "7"})
+
+    with pytest.raises(WebSocketDenialResponse) as denied:
+        make_client(app).websocket_connect("/")
+    assert (denied.value.status_code, denied.value.headers["retry-after"]) == (429, "7")
+
+
+# -- more of the tutorial
+
+
+def test_background_tasks_of_a_dependency_and_of_the_handler(make_client: "MakeClient") -> None:
+    app = FastAPI()
+    app.state.log = []
+
+    def note_query(tasks: BackgroundTasks, q: str | None = None) -> None:
+        if q:
+            tasks.add_task(app.state.log.append, f"query {q}")
+
+    @app.post("/send/{email}", dependencies=[Depends(note_query)])
+    async def send(email: str, tasks: BackgroundTasks) -> str:
+        tasks.add_task(app.state.log.append, f"mail to {email}")
+        return "sent"
+
+    client = make_client(app)
+    assert client.post("/send/ada@example.com", params={"q": "tea"}).json() == "sent"
+    assert client.call(lambda: app.state.log) == ["query tea", "mail to ada@example.com"]
+
+
+def test_uploads(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    async def receive(files: list[UploadFile]) -> list[tuple[str | None, int | None, str]]:
+        return [(file.filename, file.size, (await file.read(3)).decode()) for file in files]
+
+    files = [("files", ("one.txt", b"one")), ("files", ("two.txt", b"twenty-two"))]
+    assert make_client(app).post("/", files=files).json() == [["one.txt", 3, "one"], ["two.txt", 10, "twe"]]
+
+
+def test_a_user_with_a_password_and_one_with_a_bearer_token(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.get("/basic")
+    def basic(credentials: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> str:
+        return credentials.username
+
+    @app.post("/token")
+    async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, str]:
+        return {"access_token": f"of {form.username}", "token_type": "bearer"}
+
+    @app.get("/bearer")
+    async def bearer(token: Annotated[str, Depends(OAuth2PasswordBearer(tokenUrl="token"))]) -> str:
+        return token
+
+    client = make_client(app)
+    assert client.get("/basic").status_code == 401
+    assert client.get("/basic", auth=("ada", "secret")).json() == "ada"
+    token_of_ada = client.post("/token", data={"username": "ada", "password": "secret"}).json()["access_token"]
+    client.headers["authorization"] = f"Bearer {token_of_ada}"
+    assert client.get("/bearer").json() == "of ada"
+
+
+def test_routers_and_a_mounted_app(make_client: "MakeClient") -> None:
+    router = APIRouter(prefix="/router")
+
+    @router.get("/")
+    async def root(request: Request) -> str:
+        return str(request.url)
+
+    inner = FastAPI()
+
+    @inner.get("/sub")
+    async def sub(request: Request) -> str:
+        return str(request.scope["root_path"])
+
+    app = FastAPI()
+    app.include_router(router)
+    app.mount("/inner", inner)
+    client = make_client(app)
+    assert client.get("/router/").json() == "http://testserver/router/"
+    assert client.get("/inner/sub").json() == "/inner"
+
+
+def test_the_documentation_behind_a_proxy(make_client: "MakeClient") -> None:
+    client = make_client(FastAPI(title="Shop"), root_path="/api/v1")
+    schema = client.get("/api/v1/openapi.json").json()
+    assert (schema["info"]["title"], schema["servers"]) == ("Shop", [{"url": "/api/v1"}])
+    assert "/api/v1/openapi.json" in client.get("/api/v1/docs").text
+
+
+def test_server_sent_events(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.get("/events")
+    async def events() -> StreamingResponse:
+        async def numbers() -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"data: {number}\n\n"
+
+        return StreamingResponse(numbers(), media_type="text/event-stream")
+
+    with make_client(app).get("/events", stream=True) as response:
+        lines = response.iter_lines(decode_unicode=True)
+        assert [line for line in lines if line] == ["data: 0", "data: 1", "data: 2"]
+
+
+def test_a_middleware(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def name_the_path(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers["x-path"] = request.url.path
+        return response
+
+    @app.get("/fail")
+    async def fail() -> None:
+        raise LookupError("below the middleware")
+
+    client = make_client(app)
+    assert client.get("/nowhere").headers["x-path"] == "/nowhere"
+    with pytest.raises(LookupError, match="below the middleware"):
+        client.get("/fail")
+
+
+class Unicorn(Exception):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_a_handler_of_an_exception(make_client: "MakeClient") -> None:
+    app = FastAPI()
+
+    @app.exception_handler(Unicorn)
+    async def explain(request: Request, error: Unicorn) -> JSONResponse:
+        return JSONResponse(status_code=418, content={"message": f"{error.name} did something"})
+
+    @app.get("/{name}")
+    async def meet(name: str) -> None:
+        raise Unicorn(name)
+
+    response = make_client(app).get("/yolo")
+    assert (response.status_code, response.json()) == (418, {"message": "yolo did something"})
