@@ -16,7 +16,7 @@ from isoclient.process.handle import AppHandle
 
 __all__ = ["Call"]
 
-_ANSWER: Final = 0.4  # seconds that an event loop which is not stuck may take to say so
+_ANSWER: Final = 0.3  # seconds that an event loop which is not stuck may take to say so
 _LATE: Final = 0.1  # seconds that a call which was not in time may take to see the disconnect, before it is cancelled
 
 Message = dict[str, Any]
@@ -177,7 +177,10 @@ class Call:
     def _explained(self, error: Exception) -> requests.RequestException:
         told: requests.RequestException
         if isinstance(error, DeadlineExceeded):
-            return self._timed_out(error.seconds)
+            try:
+                return self._timed_out(error.seconds)
+            except ConnectionLost as lost:
+                return self._explained(lost)  # it has died just now
         if isinstance(error, NotReady):
             told = AppStartupError(f"the app could not be loaded: {_in_words(error.__cause__)}", request=self._request)
         elif isinstance(error, ConnectionLost) and error.closed_here:
@@ -213,7 +216,7 @@ class Call:
         text = f"the app sent nothing for {seconds:g} s while {self.doing}"
         try:
             tasks = self._ask_for_tasks()
-        except (ConnectionLost, DeadlineExceeded):
+        except DeadlineExceeded:
             stack = self._handle.stack()
             self._handle.kill()
             text += f"; its event loop is stuck, {self._handle.force}"

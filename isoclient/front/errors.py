@@ -26,6 +26,7 @@ class AppCrashed(requests.ConnectionError):
         limit: the name of the limit that it hit (``"memory"``, ``"cpu_seconds"``, ``"open_files"``), or None.
 
     Example:
+        >>> import requests
         >>> try:
         ...     raise AppCrashed(doing="handling GET /render", pid=4711, exitcode=-11)
         ... except requests.ConnectionError as error:
@@ -46,7 +47,9 @@ class AppCrashed(requests.ConnectionError):
         request: Any = None,
         limit: str | None = None,
         limits: Limits | None = None,
+        why: str | None = None,
     ) -> None:
+        self._why = why
         self.pid = pid
         self.exitcode = exitcode
         self.signal = _signal_of(exitcode)
@@ -67,6 +70,7 @@ class AppCrashed(requests.ConnectionError):
             stack=death.stack,
             request=request,
             limits=limits,
+            why=death.why,
         )
         error.__cause__ = death.cause
         return error
@@ -84,6 +88,8 @@ class AppCrashed(requests.ConnectionError):
         return text
 
     def _end(self) -> str:
+        if self._why is not None:
+            return f"was ended, {self._why},"
         if self.limit is not None and self._limits is not None:
             return f"hit {self._limits.describe(self.limit)}"
         if self.signal is not None:

@@ -11,6 +11,7 @@ from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
 from isoclient.host.boot import Setup
+from isoclient.process.errors import Reentered
 from isoclient.process.handle import AppHandle, Death
 
 __all__ = ["AppRunner"]
@@ -140,6 +141,10 @@ class AppRunner:
             try:
                 if call is not None and self._handle is not None and _is_usable(self._handle):
                     self._shut_down(call)
+            except Reentered:
+                # In a signal handler, while this thread waits for the app: it can't wait for the answer, but the app is
+                # told to end, and its lifespan with it, all the same.
+                pass
             finally:
                 self._end()
 

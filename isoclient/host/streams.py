@@ -224,7 +224,7 @@ class WebSocketStream(Stream):
     async def receive(self) -> Message:
         """The next event: connect, the client's messages in order, then disconnect, as often as it is asked for."""
         while True:
-            if self._rules.closed:
+            if self._rules.complete:
                 return self._closing
             if self._inbox:
                 return self._take()
@@ -241,7 +241,7 @@ class WebSocketStream(Stream):
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
         message = self._rules.check(message)
         self._emit(message)
-        if self._rules.closed:
+        if self._rules.complete:
             self._closing = {
                 "type": "websocket.disconnect",
                 "code": message.get("code", 1006),
@@ -364,8 +364,8 @@ def _is_due_to_disconnect(error: BaseException | None) -> bool:
     """Whether it is what our own ``send`` raised, or what a framework makes of that: no error of the app then.
 
     Frameworks raise an exception of theirs in its place, with it as the cause (Litestar), or only as the context
-    (Starlette's ``ClientDisconnect`` and ``WebSocketDisconnect``). The latter is also what an app has that fails while it
-    cleans up: hence the look at the name.
+    (Starlette's ``ClientDisconnect`` and ``WebSocketDisconnect``). The latter is also what an app has that fails while
+    it cleans up: hence the look at the name.
     """
     for _ in range(_LONGEST_CHAIN):
         if isinstance(error, BaseExceptionGroup):

@@ -4,6 +4,7 @@ The apps are in ``apps/``. Where frameworks differ by their own design, :class:`
 """
 
 import gc
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -231,15 +232,25 @@ def test_an_error_is_raised_in_the_test_or_answered_by_the_framework(framework: 
         assert client.get("/query?name=after&tag=").json()["name"] == "after"
 
 
+def letting_through(framework: Framework) -> Any:
+    """Quart from 0.23 on runs a request in a task group, and so lets its exception through in a group."""
+    broken = pytest.RaisesExc(framework.module.Broken, match=r"^in the handler$")
+    return pytest.RaisesGroup(broken, allow_unwrapped=True, flatten_subgroups=True)
+
+
 @pytest.mark.usefixtures("collected")
 @both_modes
 @each_framework()
 def test_an_error_is_raised_where_the_framework_is_told_to_let_it_through(framework: Framework, isolated: bool) -> None:
     with TestClient(framework.module.make_raising_app(), isolated=isolated, timeout=10) as client:
-        with pytest.raises(framework.module.Broken, match=r"^in the handler$") as raised:
+        with letting_through(framework) as raised:
             client.get("/error")
+        error = raised.value
+        while isinstance(error, BaseExceptionGroup):
+            (error,) = error.exceptions
         handler = "on_get" if framework is FALCON else "error"
-        assert (framework.module.__file__, handler) in [(str(at.path), at.name) for at in raised.traceback]
+        frames = traceback.extract_tb(error.__traceback__)
+        assert (framework.module.__file__, handler) in [(frame.filename, frame.name) for frame in frames]
         assert client.get("/query?name=after&tag=").json()["name"] == "after"
 
 
@@ -247,7 +258,7 @@ def test_an_error_is_raised_where_the_framework_is_told_to_let_it_through(framew
 def test_an_error_arrives_from_a_fresh_interpreter(framework: Framework) -> None:
     app = f"apps.{framework}_app:make_raising_app"
     client = TestClient(app, factory=True, isolated=True, start_method="forkserver", timeout=30)
-    with client, pytest.raises(framework.module.Broken, match=r"^in the handler$"):
+    with client, letting_through(framework):
         client.get("/error")
 
 
