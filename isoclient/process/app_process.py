@@ -12,20 +12,26 @@ from typing import Final
 
 from isoclient.host.boot import Setup
 from isoclient.host.child import DUMP_SIGNAL, Descriptors
-from isoclient.link import frames
 from isoclient.link.codec import PipeCodec
+from isoclient.link.errors import LinkError
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.handle import Death
 from isoclient.process.launch import launch
 from isoclient.process.output import OutputFile
 from isoclient.process.reaper import Reaper
-from isoclient.process.stacks import app_stacks
+from isoclient.process.stacks import app_stacks, first_dump
 
 __all__ = ["AppProcess"]
 
 _TAIL: Final = 16 * 1024
 _DUMP_TIME: Final = 0.2
+_EXIT_TIME: Final = 0.5
+_WHY: Final = "for it had closed its end of the pipe to the test"
+_WHAT: Final = {
+    True: "it had put something else than a message on the pipe to the test",
+    False: "the test was interrupted amid a message",
+}
 
 
 class AppProcess:
@@ -90,23 +96,31 @@ class AppProcess:
             return ""
         if self._reaper.is_stopped():
             return "(the process is stopped, by SIGSTOP or the like, and can't tell)"
+        # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
+        # done so; but it takes the second signal only then, and begins with the same line again.
+        before = self._crash.size
         self._reaper.signal(DUMP_SIGNAL)
-        # faulthandler writes from the signal handler, even while C code holds the GIL.
+        self._reaper.signal(DUMP_SIGNAL)
         end = monotonic() + _DUMP_TIME
-        while not (text := app_stacks(self._crash.tail(_TAIL))).endswith("\n") and monotonic() < end:
+        while not (stacks := first_dump(text := self._crash.tail(self._crash.size - before))) and monotonic() < end:
             sleep(0.005)
-        return app_stacks(text)
+        return app_stacks(stacks or text)
 
     # -- when it ends
 
     def death(self) -> Death:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
-        # The exit status can lag the end of file by a moment. And a process may have closed its end and live on: that
-        # can't be reached any more, which is as good as dead.
-        if self._reaper is not None and not self._reaper.wait(1.0):
-            self._reaper.signal(signal.SIGKILL)
-            self._reaper.wait(1.0)
-        return self._death()
+        lost = self.connection.lost
+        cause = lost.__cause__ if lost is not None else None
+        # The exit status can lag the end of file by a moment. And a process may have closed its end and live on, or
+        # have put something else than frames on it: that can't be reached any more, which is as good as dead.
+        if self._reaper is None or self._reaper.wait(_EXIT_TIME if cause is None else 0.0):
+            return self._death()
+        self._reaper.signal(signal.SIGKILL)
+        self._reaper.wait(1.0)
+        death = self._death()
+        death.why = _WHY if cause is None else f"for {_WHAT[isinstance(cause, LinkError)]} ({cause!r})"
+        return death
 
     def _death(self) -> Death:
         self.sync_output()
@@ -118,7 +132,7 @@ class AppProcess:
         if self.abandoned or self._closed or self._reaper is None:
             return None
         was_well = self.connection.lost is None and not self.connection.exiting
-        self.connection.try_write(frames.STOP, 0, None)
+        self.connection.ask_to_end()
         death = self._death() if self._reaper.wait(self.grace) else self._force(self._reaper)
         self._clear_away(in_order=was_well)
         # One that could not be loaded has told so, and ends with an exit code.

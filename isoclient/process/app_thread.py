@@ -10,7 +10,6 @@ import traceback
 from typing import Final
 
 from isoclient.host.boot import Setup, serve
-from isoclient.link import frames
 from isoclient.link.codec import LocalCodec
 from isoclient.process import forks
 from isoclient.process.connection import Connection
@@ -66,7 +65,7 @@ class AppThread:
             return None
         self._stopped = True
         death = None
-        self.connection.try_write(frames.STOP, 0, None)
+        self.connection.ask_to_end()
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
             self.connection.read_until_lost(self.grace)

@@ -54,10 +54,10 @@ class Connection:
         self._outbox = Outbox()
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
-        self._lead = threading.Lock()
-        self._leader = 0
+        self._lead = _Lead()
         self._waiters = _Waiters()
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()
+        self._writer = 0
         self._incoming = select.poll()
         self._incoming.register(sock, _IN)
 
@@ -109,23 +109,22 @@ class Connection:
         try:
             while not ready():
                 self._check()
-                if self._lead.acquire(blocking=False):
+                if self._lead.take():
                     self._lead_on(ready, deadline)
                 else:
                     self._follow(ready, deadline)
         finally:
             # Whoever leaves without having led last may have been woken to lead: then the task is handed on.
-            if not self._lead.locked():
+            if not self._lead.is_taken:
                 self._waiters.wake_one()
 
     def _lead_on(self, ready: Callable[[], object], deadline: Deadline) -> None:
-        self._leader = get_ident()
         try:
+            self._lead.begin()
             if not ready() and self.lost is None:
                 self._read(deadline)
         finally:
-            self._leader = 0
-            self._lead.release()
+            self._lead.end()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -134,14 +133,14 @@ class Connection:
             raise self.lost
 
     def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
-        if self._leader == get_ident():
+        if self._lead.is_ours:
             raise Reentered("this thread is already waiting for the app, further down its stack")
         waiter = self._waiters.add(ready)
         try:
             # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
             # us.
-            if self._lead.acquire(blocking=False):
-                self._lead.release()
+            if self._lead.take():
+                self._lead.end()
             elif not waiter.acquire(timeout=deadline.lock_timeout()):
                 raise deadline.exceeded()
         finally:
@@ -167,23 +166,24 @@ class Connection:
         """Read once, and act upon the frames that came; False if there was nothing to read."""
         try:
             received = self._sock.recv_into(self._reader.get_buffer())
+            for frame in self._reader.buffer_updated(received) if received else ():
+                self._take(frame)
+            self._reader.check()
         except BlockingIOError:
             return False
         except OSError:
             received = 0  # ECONNRESET: dead, with frames of ours unread
-        if received == 0:
-            self._lose(None)
-            return False
-        try:
-            for frame in self._reader.buffer_updated(received):
-                self._take(frame)
-            self._reader.check()
         except LinkError as error:
             self._lose(error)
             return False
-        return True
+        except BaseException as error:
+            self._lose(error)  # out of a signal handler, and what was read before it is lost
+            raise
+        if received == 0:
+            self._lose(None)
+        return received > 0
 
-    def _lose(self, cause: Exception | None) -> None:
+    def _lose(self, cause: BaseException | None) -> None:
         if self.lost is None:
             lost = ConnectionLost(str(cause) if cause else "the app's side of the pipe was closed")
             lost.__cause__ = cause
@@ -213,24 +213,50 @@ class Connection:
             DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
         """
         meta, payload = self.codec.encode(value)
+        if self._writer == get_ident():
+            raise Reentered("this thread is already writing to the app, further down its stack")
         if not self._write_lock.acquire(timeout=deadline.lock_timeout()):
             raise deadline.exceeded()
         try:
+            self._writer = get_ident()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             while not self._write_some():
                 self._wait_writable(deadline)
+        except DeadlineExceeded:
+            raise
+        except BaseException as error:
+            self._lose(error)  # out of a signal handler, and how much has been written before it nobody knows
+            raise
+        finally:
+            self._writer = 0
+            self._write_lock.release()
+
+    def try_write(self, kind: int, number: int, value: object) -> bool:
+        """Send a frame if that takes no waiting at all; for signal handlers and finalizers.
+
+        Returns:
+            Whether it has gone out, whole.
+        """
+        if self.lost is not None or self._writer == get_ident() or not self._write_lock.acquire(blocking=False):
+            return False
+        try:
+            meta, payload = self.codec.encode(value)
+            self._outbox.put(frames.pack(kind, number, meta, payload), payload)
+            return self._write_some()
         finally:
             self._write_lock.release()
 
-    def try_write(self, kind: int, number: int, value: object) -> None:
-        """Send a frame if that takes no waiting at all; for signal handlers and finalizers."""
-        if self._write_lock.acquire(blocking=False):
-            try:
-                meta, payload = self.codec.encode(value)
-                self._outbox.put(frames.pack(kind, number, meta, payload), payload)
-                self._write_some()
-            finally:
-                self._write_lock.release()
+    def ask_to_end(self) -> None:
+        """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
+        if not self.try_write(frames.STOP, 0, None):
+            self._shut(socket.SHUT_WR)
+        if self._lead.is_ours:
+            # In a signal handler, while this thread is reading: it can't read what the other side may have to write.
+            self._shut(socket.SHUT_RD)
+
+    def _shut(self, how: int) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(how)
 
     def _write_some(self) -> bool:
         if self.lost is not None:
@@ -242,8 +268,10 @@ class Connection:
             return True
 
     def _wait_writable(self, deadline: Deadline) -> None:
-        leads = self._leader != get_ident() and self._lead.acquire(blocking=False)
+        leads = self._lead.take()
         try:
+            if leads:
+                self._lead.begin()
             poll = select.poll()
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
@@ -258,7 +286,7 @@ class Connection:
                 self._waiters.wake_ready()
         finally:
             if leads:
-                self._lead.release()
+                self._lead.end()
                 self._waiters.wake_one()
 
     def discard_until(self, descriptor: int, seconds: float) -> bool:
@@ -270,18 +298,17 @@ class Connection:
         poll = select.poll()
         poll.register(descriptor, _IN)
         milliseconds = ceil(seconds * 1000)
-        if self.lost is not None or not self._lead.acquire(blocking=False):
+        if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
-        self._leader = get_ident()
         try:
+            self._lead.begin()
             poll.register(self._sock, _IN)
             ready = dict(poll.poll(milliseconds))
             if self._sock.fileno() in ready:
                 self._read_some()
             return descriptor in ready
         finally:
-            self._leader = 0
-            self._lead.release()
+            self._lead.end()
             self._waiters.wake_one()
 
     def read_until_lost(self, seconds: float) -> None:
@@ -296,13 +323,50 @@ class Connection:
         self._sock.close()
 
 
+class _Lead:
+    """Which thread reads: a lock that is only ever tried, and that knows its holder.
+
+    An exception out of a signal handler, such as Ctrl-C, may come between any two steps, and so between taking a lock
+    and the ``try`` that would give it back. Such a thread has this one still, and goes on with it at its next wait.
+    """
+
+    __slots__ = ("_holder", "_reader")
+
+    def __init__(self) -> None:
+        self._holder: dict[str, int] = {}
+        self._reader = 0
+
+    def take(self) -> bool:
+        """Whether this thread leads now; not if it does so already, further down its stack."""
+        return not self.is_ours and self._holder.setdefault("thread", get_ident()) == get_ident()
+
+    def begin(self) -> None:
+        """First in the ``try`` that ends with :meth:`end`."""
+        self._reader = get_ident()
+
+    def end(self) -> None:
+        """Give it back."""
+        self._reader = 0
+        self._holder.clear()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this thread reads, further down its stack."""
+        return self._reader == get_ident()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether some thread leads."""
+        return bool(self._holder)
+
+
 class _Waiters:
     """The threads that wait while another one leads: what each waits for, and the lock that it is parked at."""
 
     __slots__ = ("_list", "_mutex")
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # re-entrant, for a signal handler may close the client
         self._list: list[tuple[Callable[[], object], threading.Lock]] = []
 
     def add(self, ready: Callable[[], object]) -> threading.Lock:
@@ -322,7 +386,7 @@ class _Waiters:
             with self._mutex:
                 for _, lock in self._list[:1]:
                     self._list = self._list[1:]
-                    lock.release()
+                    _release(lock)
 
     def wake_ready(self) -> None:
         """Those that have what they wait for."""
@@ -331,7 +395,12 @@ class _Waiters:
                 parked = []
                 for waiter in self._list:
                     if waiter[0]():
-                        waiter[1].release()
+                        _release(waiter[1])
                     else:
                         parked.append(waiter)
                 self._list = parked
+
+
+def _release(lock: threading.Lock) -> None:
+    if lock.locked():  # else a signal handler was faster
+        lock.release()

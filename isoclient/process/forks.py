@@ -23,7 +23,7 @@ class Owner(Protocol):
 
 
 _owners: weakref.WeakSet[Owner] = weakref.WeakSet()
-_start_lock = threading.Lock()
+_start_lock = threading.RLock()
 
 
 def register(owner: Owner) -> None:
@@ -31,18 +31,29 @@ def register(owner: Owner) -> None:
     _owners.add(owner)
 
 
-def start_lock() -> threading.Lock:
-    """Held while a process is started: descriptors that exist but are not registered yet would leak into a sibling."""
+def start_lock() -> threading.RLock:
+    """Held while a process is started: descriptors that exist but are not registered yet would leak into a sibling.
+
+    Every fork holds it too, those of other threads that we know nothing of included.
+    """
     return _start_lock
+
+
+def _before() -> None:
+    _start_lock.acquire()
+
+
+def _after_in_parent() -> None:
+    _start_lock.release()
 
 
 def _after_in_child() -> None:
     global _start_lock
-    _start_lock = threading.Lock()  # another thread, which is not here, may have held it
+    _start_lock = threading.RLock()
     for owner in list(_owners):
         owner.abandon()
     _owners.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -19,6 +19,9 @@ class Death:
         stack: what faulthandler wrote: the stacks of its threads in Python, if it died of a signal.
         cause: what ended the event loop, where it is known.
         forced: whether it did not end when it was asked to.
+
+    Attributes:
+        why: where it had to be killed because it could not be reached any more: the reason, in words.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Death:
         self.stack = stack
         self.cause = cause
         self.forced = forced
+        self.why: str | None = None
 
 
 class AppHandle(Protocol):

@@ -27,6 +27,7 @@ from isoclient.host import child
 from isoclient.host.boot import Setup
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
+from isoclient.process import forks
 
 __all__ = ["launch"]
 
@@ -189,15 +190,29 @@ def _await(descriptor: int, event: int) -> None:
         raise TimeoutError(f"a new process did not get going within {_PATIENCE} s")
 
 
-_server_of: dict[int, Any] = {}
+class _Server(forkserver.ForkServer):  # type: ignore[misc]
+    """It ends when this process does: then nobody holds its lifeline any more."""
+
+    _forkserver_alive_fd: int | None
+
+    def abandon(self) -> None:
+        """In a fork of this process: see :mod:`isoclient.process.forks`."""
+        descriptor, self._forkserver_alive_fd = self._forkserver_alive_fd, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
-def _server() -> Any:
-    """The fork server of this process, warm: it has imported the host. It ends when this process does."""
+_server_of: dict[int, _Server] = {}
+
+
+def _server() -> _Server:
+    """The fork server of this process, warm: it has imported the host."""
     pid = os.getpid()
     if pid not in _server_of:
         _server_of.clear()
-        server = forkserver.ForkServer()
+        server = _Server()
+        forks.register(server)
         server.set_forkserver_preload(["isoclient.host.fresh", "isoclient.host.aio"])
         _server_of[pid] = server
     return _server_of[pid]

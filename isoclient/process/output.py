@@ -67,6 +67,14 @@ class OutputFile:
         except OSError:
             return ""
 
+    @property
+    def size(self) -> int:
+        """How much there is by now, in bytes."""
+        try:
+            return os.fstat(self.descriptor).st_size
+        except OSError:  # closed
+            return 0
+
     def close(self) -> None:
         """Close the descriptor; idempotent."""
         descriptor, self.descriptor = self.descriptor, -1

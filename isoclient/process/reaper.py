@@ -31,9 +31,11 @@ class Reaper:
         # Where there are no pidfds, the end of file is all there is to see.
         if hasattr(os, "pidfd_open"):
             # No such process: dead, and reaped by the fork server. The end of file and its sentinel tell that too.
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 self._pidfd = os.pidfd_open(popen.pid)
                 connection.watch(self._pidfd)
+            except ProcessLookupError:
+                self._end_group()
 
     @property
     def exitcode(self) -> int | None:

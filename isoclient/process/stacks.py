@@ -7,7 +7,7 @@ from typing import Final
 
 import isoclient
 
-__all__ = ["app_stacks"]
+__all__ = ["app_stacks", "first_dump"]
 
 _OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
 
@@ -36,3 +36,17 @@ def app_stacks(text: str) -> str:
         if not below and not line.startswith("Extension modules:"):
             kept.append(line)
     return "".join(kept).rstrip("\n") + "\n" if kept else ""
+
+
+def first_dump(text: str) -> str:
+    r"""The first of two dumps that follow each other; empty if the second has not begun.
+
+    Example:
+        >>> first_dump("Thread 0x1 (most recent call first):\n  File a\nThread 0x1 (most recent call first):\n  Fi")
+        'Thread 0x1 (most recent call first):\n  File a\n'
+    """
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines[1:], 1):
+        if line.removeprefix("Current thread") == lines[0].removeprefix("Current thread"):
+            return "".join(lines[:number])
+    return ""

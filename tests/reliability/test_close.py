@@ -1,0 +1,507 @@
+"""The end of a client: bounded in every state, and nothing of the app's outlives it."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from isoclient import AppCrashed, AppTimeout, Limits, TestClient
+from isoclient.process.app_process import AppProcess
+from tests.reliability.apps import (
+    LONG,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    clinging,
+    hold_the_gil,
+    ignore_signals,
+    live,
+    plain,
+)
+from tests.reliability.death import METHODS, is_alive, wait_gone
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUND = AppProcess.grace + 5.0  # a client's end, by force; generous, for it is not about clocks
+
+
+def _timed(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+@contextmanager
+def _at_the_next_alarm(action: Callable[[], object]) -> Iterator[None]:
+    """Do it in a signal handler, in the midst of what this thread is doing by then."""
+    old = signal.signal(signal.SIGALRM, lambda number, frame: action())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+# -- every state
+
+
+async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+    """It ends in the way that its path says, which is none at all."""
+    if scope["type"] == "lifespan":
+        await live(receive, send)
+        return
+    await answer(send)
+    if scope["path"] == "/gil":
+        hold_the_gil()
+    elif scope["path"] == "/deaf":
+        ignore_signals()
+        time.sleep(LONG)
+    elif scope["path"] == "/sleep":
+        time.sleep(LONG)
+    elif scope["path"] == "/stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif scope["path"] == "/thread":
+        threading.Thread(target=time.sleep, args=(LONG,)).start()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.parametrize("path", ["/gil", "/deaf", "/sleep", "/stop", "/thread"])
+def test_it_is_bounded_whatever_the_app_does(method: str, path: str) -> None:
+    client = TestClient(stubborn, isolated=True, start_method=method)
+    pid = client.pid
+    client.get("/")
+    if path == "/thread":
+        client.get(path)
+    else:
+        thread = threading.Thread(target=_swallow, args=(lambda: client.get(path),))
+        thread.start()
+        _wait_until_stuck(pid)
+    with pytest.warns(RuntimeWarning, match="was ended by force"):
+        seconds = _timed(client.close)
+    assert seconds < BOUND
+    assert not is_alive(pid)
+    if path != "/thread":
+        thread.join(BOUND)
+        assert not thread.is_alive()
+
+
+def _swallow(action: Callable[[], object]) -> None:
+    with suppress(requests.RequestException):
+        action()
+
+
+def _wait_until_stuck(pid: int) -> None:
+    """Until it waits for something else than its event loop does."""
+    end = time.monotonic() + 20
+    while True:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        where = Path(f"/proc/{pid}/wchan").read_text()
+        if fields[0] == "T" or (fields[0] == "S" and "poll" not in where and where != "0"):
+            return
+        assert time.monotonic() < end, (fields[0], where)
+        time.sleep(0.002)
+
+
+def test_it_is_idempotent_and_the_next_use_starts_again() -> None:
+    client = TestClient(plain, isolated=True)
+    client.close()
+    first = client.pid
+    client.close()
+    client.close()
+    assert not is_alive(first)
+    assert client.get("/").text == "alive"
+    assert client.pid != first
+    client.close()
+
+
+@pytest.mark.parametrize("state", ["before the first byte", "lifespan startup", "import"])
+def test_while_it_starts(state: str) -> None:
+    """Closed by another thread, or by a signal, in the midst of the start."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        time.sleep(LONG)
+
+    def factory() -> object:
+        time.sleep(LONG)
+        return slow
+
+    client = TestClient(factory if state == "import" else slow, isolated=True, factory=state == "import")
+    if state == "before the first byte":
+        pid = client.pid
+        _timed(client.close)
+        assert not is_alive(pid)
+        return
+
+    class Enough(Exception):
+        pass
+
+    def stop() -> None:
+        raise Enough
+
+    began = time.monotonic()
+    with pytest.raises(Enough), pytest.warns(RuntimeWarning, match="by force"), _at_the_next_alarm(stop):
+        client.__enter__()
+    assert time.monotonic() - began < BOUND
+    client.close()
+
+
+# -- where it is called
+
+
+def test_in_a_signal_handler_while_the_same_thread_waits() -> None:
+    client = TestClient(plain, isolated=True)
+    times: list[float] = []
+    closed = pytest.raises(requests.ConnectionError, match="the client was closed while handling GET /wait")
+    with client:
+        pid = client.pid
+        with _at_the_next_alarm(lambda: times.append(_timed(client.close))), closed:
+            client.get("/wait")
+    assert len(times) == 1
+    assert times[0] < BOUND
+    assert not is_alive(pid)
+
+
+def test_in_a_signal_handler_while_the_same_thread_writes() -> None:
+    async def not_reading(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        time.sleep(LONG)
+
+    client = TestClient(not_reading, isolated=True, timeout=LONG)
+    times: list[float] = []
+    websocket = client.websocket_connect("/")
+    websocket.send_text("sleep")
+    forced = pytest.warns(RuntimeWarning, match="by force")
+    with forced, _at_the_next_alarm(lambda: times.append(_timed(client.close))):
+        websocket.send_bytes(bytes(16 << 20))
+    with pytest.raises(requests.ConnectionError, match="the client was closed"):
+        websocket.receive()
+    assert times[0] < BOUND
+
+
+def test_in_a_signal_handler_while_the_pipe_is_full() -> None:
+    async def flooding(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+
+    client = TestClient(flooding, isolated=True)
+    times: list[float] = []
+    response = client.get("/", stream=True)
+    with _at_the_next_alarm(lambda: times.append(_timed(client.close))), pytest.raises(requests.RequestException):
+        for _ in response.iter_content(None):
+            pass
+    assert times[0] < BOUND
+
+
+class Interruption(BaseException):
+    """What a signal handler raises: KeyboardInterrupt, or pytest-timeout's."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come in a finalizer
+def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
+    """It may come between any two steps; the client works on, or starts again, and never waits for its deadline."""
+    armed = False
+
+    def interrupt(number: int, frame: object) -> None:
+        if armed:
+            raise Interruption
+
+    client = TestClient(plain, isolated=True, timeout=20)
+    old = signal.signal(signal.SIGALRM, interrupt)
+    began = time.monotonic()
+    try:
+        for number in range(300):
+            assert client.get("/").text == "alive"
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 + number * 0.00001, 1.0)
+                while True:
+                    client.get("/")
+            except Interruption:
+                armed = False
+            finally:
+                armed = False
+        assert client.get("/").text == "alive"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        client.close()
+    assert time.monotonic() - began < 20
+
+
+def test_by_the_garbage_collector() -> None:
+    client = TestClient(plain, isolated=True)
+    pid = client.pid
+    client.itself = client  # type: ignore[attr-defined]  # so that only the collector ends it
+    del client
+    assert is_alive(pid)
+    gc.collect()
+    assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_at_exit(method: str, tmp_path: Path) -> None:
+    """By isoclient's own handler, and by one that the user has registered, before or after the client was made."""
+    script = tmp_path / "leaving.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import atexit
+        from isoclient import TestClient
+        from tests.reliability.apps import plain
+        first = TestClient(plain, isolated=True, start_method={method!r})
+        atexit.register(first.close)
+        second = TestClient(plain, isolated=True, start_method={method!r})
+        print([first.pid, second.pid])
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, env=_environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(map(is_alive, ast.literal_eval(done.stdout)))
+
+
+def _environment() -> dict[str, str]:
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def test_by_another_thread_while_requests_wait() -> None:
+    client = TestClient(plain, isolated=True)
+    client.get("/")
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            client.get("/wait")
+        except requests.RequestException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while client.call(_count_waiting) < 4:
+        pass
+    assert _timed(client.close) < BOUND
+    for thread in threads:
+        thread.join(BOUND)
+    assert len(errors) == 4
+
+
+def _count_waiting() -> int:
+    import asyncio
+
+    return sum("http" in task.get_name() for task in asyncio.all_tasks())
+
+
+# -- nothing outlives it
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_the_app_has_started_ends_with_it(method: str) -> None:
+    with TestClient(clinging, isolated=True, start_method=method) as client:
+        pids = ast.literal_eval(client.get("/").text)
+        assert len(pids) == 3
+        assert all(map(is_alive, pids))
+    assert all(wait_gone(pid, BOUND) for pid in pids)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_the_app_has_started_ends_with_its_crash(method: str) -> None:
+    with TestClient(clinging, isolated=True, start_method=method) as client:
+        pids = ast.literal_eval(client.get("/").text)
+        with pytest.raises(AppCrashed):
+            client.call(os._exit, 7)
+        assert all(wait_gone(pid, BOUND) for pid in pids)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_started_at_import_ends_with_a_crash_there(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dying_app.py").write_text(
+        "import os, subprocess\n"
+        f"started = subprocess.Popen(['sleep', '{LONG}'])\n"
+        "open(__file__ + '.pid', 'w').write(str(started.pid))\n"
+        "os._exit(0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    client = TestClient("dying_app:app", isolated=True, start_method=method)
+    with pytest.raises(AppCrashed, match="exited with code 0 while being started"):
+        client.get("/")
+    client.close()
+    assert wait_gone(int((tmp_path / "dying_app.py.pid").read_text()), BOUND)
+
+
+# -- options
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_restart_false(method: str) -> None:
+    client = TestClient(plain, isolated=True, start_method=method, restart=False)
+    with pytest.raises(AppCrashed):
+        client.call(os._exit, 7)
+    for _ in range(2):
+        with pytest.raises(AppCrashed, match="restart=False") as caught:
+            client.get("/")
+        assert caught.value.exitcode == 7
+    client.restart()
+    assert client.get("/").text == "alive"
+    client.close()
+
+
+def _take_memory() -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 20))
+
+
+def _take_processor() -> None:
+    while True:
+        pass
+
+
+def _take_descriptors() -> None:
+    while True:
+        os.dup(0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("limits", "hit", "text", "act"),
+    [
+        (Limits(memory=64 << 20), "memory", "64 MiB of memory", _take_memory),
+        (Limits(cpu_seconds=2), "cpu_seconds", "2 s of processor time", _take_processor),
+        (Limits(open_files=20), "open_files", "20 open files", _take_descriptors),
+    ],
+    ids=["memory", "cpu_seconds", "open_files"],
+)
+def test_limits(method: str, limits: Limits, hit: str, text: str, act: Callable[[], None]) -> None:
+    with TestClient(plain, isolated=True, start_method=method, limits=limits) as client:
+        with pytest.raises(AppCrashed, match=text) as caught:
+            client.call(act)
+        assert caught.value.limit == hit
+        assert client.get("/").text == "alive"
+
+
+# -- a real run
+
+
+_RUN = """
+    import os, time, pytest
+    from isoclient import TestClient
+    from tests.reliability.apps import clinging
+
+    @pytest.fixture(scope="session")
+    def client():
+        with TestClient(clinging, isolated=True) as client:
+            yield client
+
+    def test_good(client):
+        print("pids:", [client.pid, *eval(client.get("/").text)], ".", flush=True)
+
+    def test_{name}(client):
+        {body}
+
+    def test_good_again(client):
+        assert client.get("/").status_code == 200
+        print("pids:", [client.pid, *eval(client.get("/").text)], ".", flush=True)
+"""
+
+
+def _write_run(tmp_path: Path, name: str, body: str) -> list[str]:
+    file = tmp_path / "test_run.py"
+    file.write_text(textwrap.dedent(_RUN).format(name=name, body=body))
+    options = ["-p", "no:cacheprovider", "-s", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    return [sys.executable, "-m", "pytest", *options, str(file)]
+
+
+def _pids(output: str) -> list[int]:
+    lists = [text.partition("]")[0] for text in output.split("pids: [")[1:]]
+    return [int(pid) for text in lists for pid in text.split(",")]
+
+
+@pytest.mark.parametrize("body", ["client.call(os._exit, 7)", "client.call(os.abort)", "client.call(exit, 3)"])
+def test_only_the_guilty_test_fails(tmp_path: Path, body: str) -> None:
+    command = _write_run(tmp_path, "guilty", body)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "::test_guilty" in done.stdout.partition("short test summary")[2]
+    assert "isoclient.AppCrashed" in done.stdout
+    pids = _pids(done.stdout)
+    assert len(pids) == 8
+    assert all(wait_gone(pid, BOUND) for pid in pids)
+
+
+_STUCK = ('client.get("/gil")', 'client.get("/deaf")', "time.sleep(40)", "client.call(time.sleep, 40)")
+
+
+@pytest.mark.parametrize("body", _STUCK)
+def test_ctrl_c_ends_the_run_and_leaves_nothing(tmp_path: Path, body: str) -> None:
+    """In a terminal: the line discipline sends SIGINT to all processes of the foreground group."""
+    body = f"print('now', flush=True); {body}"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = _write_run(tmp_path, "stuck", body)
+        os.execve(command[0], command, _environment())
+    try:
+        output = _read_until(terminal, "now")
+        os.write(terminal, b"\x03")
+        began = time.monotonic()
+        output += _read_until(terminal, None)
+        seconds = time.monotonic() - began
+    finally:
+        os.close(terminal)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert "KeyboardInterrupt" in output
+    assert "1 passed" in output
+    assert seconds < BOUND
+    pids = _pids(output)
+    assert len(pids) == 4
+    assert all(wait_gone(pid, BOUND) for pid in pids)
+
+
+def _read_until(terminal: int, text: str | None) -> str:
+    """Read from a terminal until this comes, or all of it."""
+    data = b""
+    poll = select.poll()
+    poll.register(terminal, select.POLLIN)
+    while text is None or text.encode() not in data:
+        assert poll.poll(60_000), data.decode(errors="replace")
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # EIO: nobody has it open any more
+            piece = b""
+        if not piece:
+            break
+        data += piece
+    return data.decode(errors="replace")
+
+
+def test_a_deadline_is_told_with_the_stack_of_a_thread_that_blocks() -> None:
+    def blocked(*args: Any) -> None:
+        time.sleep(LONG)
+
+    with TestClient(plain, isolated=True) as client:
+        client.timeout = 0.3
+        with pytest.raises(AppTimeout, match="its event loop is stuck") as caught:
+            client.call(blocked)
+    assert "in blocked" in caught.value.stack

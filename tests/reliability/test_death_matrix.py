@@ -1,0 +1,44 @@
+"""A fair sample of the death matrix: each mode, each moment and each start method. ``matrix.py`` runs all of it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, cells, ending, play, senseless
+
+# A hang takes its deadline; where something has to start within it, that is a long one.
+_SLOW_MOMENTS = ("import", "startup", "shutdown", "exit")
+
+
+def _sample() -> list[Cell]:
+    """Each mode at three moments, and with each start method; each moment with about five modes."""
+    chosen = []
+    for number, mode in enumerate(MODES):
+        quick = [moment for moment in MOMENTS if not (MODES[mode].hangs and moment in _SLOW_MOMENTS)]
+        sensible = [moment for moment in quick if isinstance(ending(mode, moment), Ending)]
+        for turn, method in enumerate(METHODS):
+            chosen.append(Cell(mode, sensible[(number + turn * 4) % len(sensible)], method))
+    # The slow ones, of which one of each kind has to do.
+    chosen += [Cell("GIL", "import", "fork"), Cell("await", "startup", "fork"), Cell("sleep", "shutdown", "forkserver")]
+    return [*chosen, Cell("SIGSTOP", "exit", "fork")]
+
+
+@pytest.mark.parametrize("death", _sample(), ids=lambda cell: "-".join(cell).replace(" ", "_"))
+def test_the_test_is_told(death: Cell) -> None:
+    assert play(death).wrong == ""
+
+
+def test_the_sample_is_fair() -> None:
+    sample = _sample()
+    assert {cell.mode for cell in sample} == set(MODES)
+    assert {cell.moment for cell in sample} == set(MOMENTS)
+    assert {cell.method for cell in sample} == set(METHODS)
+
+
+def test_each_cell_has_an_ending_or_a_reason() -> None:
+    covered = {(cell.mode, cell.moment) for cell in cells()}
+    excused = {(mode, moment) for mode, moment, reason in senseless() if reason}
+    assert covered | excused == set(product(MODES, MOMENTS))
+    assert not covered & excused
