@@ -64,8 +64,13 @@ class ASGIAdapter(BaseAdapter):
             request=request,
         )
         exchange = Exchange(call, request, self, raises=self._raises)
-        exchange.upload(messages)
-        return exchange.streamed() if stream else exchange.whole()
+        try:
+            exchange.upload(messages)
+            return exchange.streamed() if stream else exchange.whole()
+        except BaseException:
+            # Where it is not the app that has failed, but a generator of the test's, or Ctrl-C: nobody waits any more.
+            call.abandon()
+            raise
 
     def close(self) -> None:
         """The client ends the app, not its adapter."""

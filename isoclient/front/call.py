@@ -38,7 +38,8 @@ class Call:
         limits: those of the app's process, for the texts of errors.
 
     Attributes:
-        outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then.
+        outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then, and
+            an app whose event loop is stuck is ended.
     """
 
     def __init__(
@@ -72,6 +73,10 @@ class Call:
     def codec(self) -> Any:
         """How values cross."""
         return self._handle.connection.codec
+
+    def limit_waits(self, seconds: float) -> None:
+        """From now on no wait takes longer than that."""
+        self._timeout = seconds if self._timeout is None else min(self._timeout, seconds)
 
     @property
     def lost(self) -> bool:
@@ -214,14 +219,17 @@ class Call:
             self._handle.kill()
             return AppStartupError(f"the app was not ready within {seconds:g} s\n{stack}", request=self._request)
         text = f"the app sent nothing for {seconds:g} s while {self.doing}"
+        tasks: str | None
         try:
             tasks = self._ask_for_tasks()
         except DeadlineExceeded:
-            stack = self._handle.stack()
+            tasks = None
+        # Also where the loop answers: what hangs may be a thread that one of its tasks waits for.
+        stack = self._handle.stack()
+        if tasks is None and not self.outlives_timeouts:
             self._handle.kill()
             text += f"; its event loop is stuck, {self._handle.force}"
-            return AppTimeout(text, seconds=seconds, stack=stack, request=self._request)
-        return AppTimeout(text, seconds=seconds, tasks=tasks, request=self._request)
+        return AppTimeout(text, seconds=seconds, stack=stack, tasks=tasks or "", request=self._request)
 
     def _ask_for_tasks(self) -> str:
         """What the tasks are doing; an answer also shows that the loop is not stuck."""

@@ -242,7 +242,11 @@ class TestClient(requests.Session):
         packed = codec.pack_object((func, args, kwargs), live)
         name = getattr(func, "__qualname__", repr(func))
         call = self._runner.open("call", packed, (), doing=f"calling {name}", timeout=self.timeout)
-        return codec.unpack_object(call.finish(), live)
+        try:
+            return codec.unpack_object(call.finish(), live)
+        except BaseException:
+            call.abandon()
+            raise
 
     @property
     def pid(self) -> int:

@@ -27,13 +27,17 @@ class WebSocketDisconnect(Exception):
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
 
+    closed_by = "the app"
+
     def __init__(self, code: int = 1000, reason: str | None = None) -> None:
         self.code = code
         self.reason = reason or ""
         Exception.__init__(self, code, self.reason)
 
     def __str__(self) -> str:
-        return f"the app closed the WebSocket with code {self.code}" + (f": {self.reason}" if self.reason else "")
+        return f"{self.closed_by} closed the WebSocket with code {self.code}" + (
+            f": {self.reason}" if self.reason else ""
+        )
 
 
 class WebSocketDenialResponse(WebSocketDisconnect, Response):

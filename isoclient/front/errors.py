@@ -59,6 +59,9 @@ class AppCrashed(requests.ConnectionError):
         self.limit = limit or self._limit_of_signal()
         super().__init__(self._text(doing), request=request)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, {**self.__dict__, "request": None})
+
     @classmethod
     def of(cls, death: Death, *, doing: str, request: Any = None, limits: Limits | None = None) -> AppCrashed:
         """The error for a death."""
@@ -97,6 +100,13 @@ class AppCrashed(requests.ConnectionError):
         if self.exitcode is None:
             return "ended"
         return f"exited with code {self.exitcode}"
+
+
+def _rebuilt(kind: type[AppCrashed], args: tuple[Any, ...], state: dict[str, Any]) -> AppCrashed:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 def _signal_of(exitcode: int | None) -> signals.Signals | None:

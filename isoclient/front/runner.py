@@ -16,6 +16,7 @@ from isoclient.process.handle import AppHandle, Death
 
 __all__ = ["AppRunner"]
 
+_CLOSING: Final = 60.0  # seconds
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
 
 
@@ -150,6 +151,7 @@ class AppRunner:
 
     def _shut_down(self, call: Call) -> None:
         call.doing = "lifespan shutdown"
+        call.limit_waits(_CLOSING)  # also where the user has set no limit: what ends a client always ends
         call.send({"type": "lifespan.shutdown"})
         failed = None
         while (message := call.receive()) is not None:

@@ -211,6 +211,7 @@ class WebSocketSession:
         if not self._call.ended and self._closed is None:
             self._call.send({"type": "websocket.disconnect", "code": code, "reason": reason or ""})
             self._closed = catchable(WebSocketDisconnect)(code, reason)
+            self._closed.closed_by = "the test"
 
     def __enter__(self) -> Self:
         return self

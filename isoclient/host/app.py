@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ def check_app(app: object) -> None:
     if not _takes(app, 3) and not _takes(app, 1):
         raise NotAnApp(
             f"{_short(app)} is not an ASGI app: it takes neither (scope, receive, send), as ASGI 3 has it, nor "
-            f"(scope), as ASGI 2 has it, but {inspect.signature(app)}.{_advice(app)}"
+            f"(scope), as ASGI 2 has it, but {_signature(app)}.{_advice(app)}"
         )
 
 
@@ -113,12 +114,21 @@ def single_callable(app: Any) -> ASGIApp:
 
 def _takes(app: Callable[..., object], count: int) -> bool:
     try:
-        inspect.signature(app).bind(*[None] * count)
+        _signature(app).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # a callable written in C that tells nothing of its signature
         return count == 3
     return True
+
+
+def _signature(app: Callable[..., object]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):
+        # Annotations are evaluated there, and may name what was imported for type checkers alone (PEP 649).
+        import annotationlib
+
+        return inspect.signature(app, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(app)
 
 
 def _advice(app: Callable[..., object]) -> str:

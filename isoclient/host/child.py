@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -95,6 +96,12 @@ def _forget_the_test() -> None:
     """
     gc.freeze()
     atexit._clear()
+    logging_shutdown = getattr(sys.modules.get("logging"), "shutdown", None)
+    if logging_shutdown is not None:
+        atexit.register(logging_shutdown)
+    # weakref.finalize registers itself once; what the app makes finalizers for should be cleaned up at its exit.
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     _forget_the_tests_loop()
 
 
@@ -128,7 +135,9 @@ def _own_output(descriptors: Descriptors) -> None:
     os.close(descriptors.stderr)
     sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
     sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
-    faulthandler.enable(descriptors.crash)
+    # From 3.14 on it adds the frames of C, at length.
+    no_c_frames = {"c_stack": False} if sys.version_info >= (3, 14) else {}
+    faulthandler.enable(descriptors.crash, **no_c_frames)
     if DUMP_SIGNAL:
         faulthandler.register(DUMP_SIGNAL, descriptors.crash, all_threads=True)
 

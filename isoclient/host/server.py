@@ -76,8 +76,11 @@ class Host:
             self.stop()
         else:
             stream = self._streams.get(frame.stream)
-            if stream is not None:  # else it has ended, and the frame crossed its end on the way
+            if stream is not None:
                 self._pass_on(stream, frame)
+            elif self.codec.by_reference:
+                # It has ended, and the frame crossed its end on the way: so that the table does not keep it.
+                self.codec.decode(frame.meta, frame.payload)
 
     def _open(self, frame: Frame) -> None:
         kind, argument, messages = self.codec.decode(frame.meta, frame.payload)
@@ -148,6 +151,8 @@ class Host:
             code = _exit_code(error)
             self.end(stream, ("exited", (code, packed, limit)))
             if self._leave is not None:
+                # The end of the loop cancels the other calls. That is no end of theirs: they share this one.
+                self._streams.clear()
                 self._leave(code)
         else:
             self.end(stream, ("raised", packed))

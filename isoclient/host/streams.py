@@ -121,7 +121,7 @@ class Stream:
         return message
 
     def _scope(self) -> dict[str, Any]:
-        scope: dict[str, Any] = self.argument
+        scope: dict[str, Any] = dict(self.argument)
         scope["asgi"] = {"version": "3.0", "spec_version": ASGI[self.kind]}
         return scope
 

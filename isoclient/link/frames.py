@@ -18,7 +18,6 @@ from zlib import crc32
 from isoclient.link.errors import LinkError
 
 __all__ = [
-    "CALL",
     "CANCEL",
     "CREDIT",
     "END",
@@ -45,11 +44,9 @@ END: Final = 5
 READY: Final = 6
 """host to front, stream 0: the app is loaded and the loop runs."""
 FAILED: Final = 7
-"""host to front, stream 0: the app could not be loaded; the value is an outcome."""
+"""host to front, stream 0: the app could not be loaded; the value is a packed exception."""
 STOP: Final = 8
 """front to host, stream 0: end in order."""
-CALL: Final = 9
-"""host to front, stream 0: reserved for what the app reports of itself (logs, warnings)."""
 
 _KINDS: Final = {
     OPEN: "OPEN",
@@ -60,7 +57,6 @@ _KINDS: Final = {
     READY: "READY",
     FAILED: "FAILED",
     STOP: "STOP",
-    CALL: "CALL",
 }
 
 _MAGIC: Final = 0x15C1

@@ -54,6 +54,7 @@ class AppProcess:
         self.abandoned = False
         self._closed = False
         self._reaper: Reaper | None = None
+        self._known_death: Death | None = None
         self._stdout = OutputFile("isoclient-stdout", "stdout")
         self._stderr = OutputFile("isoclient-stderr", "stderr")
         self._crash = OutputFile("isoclient-crash", None)
@@ -72,7 +73,13 @@ class AppProcess:
                 for descriptor in given.all():
                     os.close(descriptor)
             self.pid: int = popen.pid
-            self._reaper = Reaper(popen, self.connection)
+            try:
+                self._reaper = Reaper(popen, self.connection)
+            except BaseException:
+                popen.kill()
+                popen.close()
+                self._close_descriptors()
+                raise
 
     def _duplicates_for_the_child(self, theirs: socket.socket) -> Descriptors:
         """Ours are closed in every fork, and so in the child."""
@@ -123,9 +130,12 @@ class AppProcess:
         return death
 
     def _death(self) -> Death:
+        if self._closed and self._known_death is not None:
+            return self._known_death  # the files that it was read from are closed
         self.sync_output()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        return Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
+        self._known_death = Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
+        return self._known_death
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
@@ -156,7 +166,7 @@ class AppProcess:
     def _clear_away(self, *, in_order: bool) -> None:
         if self._reaper is not None:
             self._reaper.wait(5.0)
-        self.sync_output()
+        self._death()  # while it can still be read, for those who ask later
         self._close_descriptors(in_order=in_order)
 
     def _close_descriptors(self, *, in_order: bool = False) -> None:
@@ -170,6 +180,7 @@ class AppProcess:
     def abandon(self) -> None:
         """In a fork of this process: see :mod:`isoclient.process.forks`."""
         self.abandoned = True
+        self.connection.abandon()
         with contextlib.suppress(OSError):
             self._close_descriptors()
 

@@ -89,5 +89,5 @@ class AppThread:
     def abandon(self) -> None:
         """In a fork of this process, where the thread is not: see :mod:`isoclient.process.forks`."""
         self.abandoned = True
-        self.connection.close()
+        self.connection.abandon()
         self._theirs.close()

@@ -10,6 +10,7 @@ import contextlib
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from math import ceil
@@ -58,6 +59,7 @@ class Connection:
         self._waiters = _Waiters()
         self._write_lock = threading.RLock()
         self._writer = 0
+        self._cancels: deque[tuple[int, float | None]] = deque()
         self._incoming = select.poll()
         self._incoming.register(sock, _IN)
 
@@ -120,17 +122,18 @@ class Connection:
 
     def _lead_on(self, ready: Callable[[], object], deadline: Deadline) -> None:
         try:
-            self._lead.begin()
+            self._lead.reader = get_ident()
             if not ready() and self.lost is None:
                 self._read(deadline)
         finally:
-            self._lead.end()
+            self._lead.reader = 0
+            self._lead.give_back()
 
     def _check(self) -> None:
         if self.failure is not None:
             raise NotReady("the app could not be loaded") from self.failure
         if self.lost is not None:
-            raise self.lost
+            raise self.lost.again()
 
     def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
         if self._lead.is_ours:
@@ -140,7 +143,7 @@ class Connection:
             # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
             # us.
             if self._lead.take():
-                self._lead.end()
+                self._lead.give_back()
             elif not waiter.acquire(timeout=deadline.lock_timeout()):
                 raise deadline.exceeded()
         finally:
@@ -222,6 +225,9 @@ class Connection:
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             while not self._write_some():
                 self._wait_writable(deadline)
+            if self._cancels:  # asked for by another thread, or by the garbage collector in this one, meanwhile
+                self._put_cancels()
+                self._write_some()
         except DeadlineExceeded:
             raise
         except BaseException as error:
@@ -240,23 +246,42 @@ class Connection:
         if self.lost is not None or self._writer == get_ident() or not self._write_lock.acquire(blocking=False):
             return False
         try:
+            self._writer = get_ident()
             meta, payload = self.codec.encode(value)
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             return self._write_some()
         finally:
+            self._writer = 0
             self._write_lock.release()
+
+    def cancel_soon(self, number: int, grace: float | None) -> None:
+        """Cancel a stream without any waiting: now, or with the next frame that goes out."""
+        self._cancels.append((number, grace))
+        if self.lost is None and self._writer != get_ident() and self._write_lock.acquire(blocking=False):
+            try:
+                self._writer = get_ident()
+                self._put_cancels()
+                self._write_some()
+            finally:
+                self._writer = 0
+                self._write_lock.release()
+
+    def _put_cancels(self) -> None:
+        while self._cancels:
+            number, grace = self._cancels.popleft()
+            meta, payload = self.codec.encode(grace)
+            self._outbox.put(frames.pack(frames.CANCEL, number, meta, payload), payload)
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
-        if not self.try_write(frames.STOP, 0, None):
-            self._shut(socket.SHUT_WR)
-        if self._lead.is_ours:
-            # In a signal handler, while this thread is reading: it can't read what the other side may have to write.
-            self._shut(socket.SHUT_RD)
-
-    def _shut(self, how: int) -> None:
+        written = self.try_write(frames.STOP, 0, None)
         with contextlib.suppress(OSError):
-            self._sock.shutdown(how)
+            if self._lead.is_ours:
+                # In a signal handler, while this thread is reading: it can't read what the other side may have to
+                # write. Only with both directions shut does that wake up and see it.
+                self._sock.shutdown(socket.SHUT_RDWR)
+            elif not written:
+                self._sock.shutdown(socket.SHUT_WR)
 
     def _write_some(self) -> bool:
         if self.lost is not None:
@@ -271,7 +296,7 @@ class Connection:
         leads = self._lead.take()
         try:
             if leads:
-                self._lead.begin()
+                self._lead.reader = get_ident()
             poll = select.poll()
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
@@ -286,7 +311,8 @@ class Connection:
                 self._waiters.wake_ready()
         finally:
             if leads:
-                self._lead.end()
+                self._lead.reader = 0
+                self._lead.give_back()
                 self._waiters.wake_one()
 
     def discard_until(self, descriptor: int, seconds: float) -> bool:
@@ -301,14 +327,16 @@ class Connection:
         if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
         try:
-            self._lead.begin()
+            self._lead.reader = get_ident()
             poll.register(self._sock, _IN)
             ready = dict(poll.poll(milliseconds))
             if self._sock.fileno() in ready:
                 self._read_some()
+                self._waiters.wake_ready()
             return descriptor in ready
         finally:
-            self._lead.end()
+            self._lead.reader = 0
+            self._lead.give_back()
             self._waiters.wake_one()
 
     def read_until_lost(self, seconds: float) -> None:
@@ -320,7 +348,14 @@ class Connection:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`."""
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
         self._sock.close()
+
+    def abandon(self) -> None:
+        """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
+        self._sock.close()
+        self.close()
 
 
 class _Lead:
@@ -328,31 +363,30 @@ class _Lead:
 
     An exception out of a signal handler, such as Ctrl-C, may come between any two steps, and so between taking a lock
     and the ``try`` that would give it back. Such a thread has this one still, and goes on with it at its next wait.
+
+    Attributes:
+        reader: the thread that reads. It is set first in a ``try`` and unset first in its ``finally``, by assignments,
+            before which nothing can come; a call would not do.
     """
 
-    __slots__ = ("_holder", "_reader")
+    __slots__ = ("_holder", "reader")
 
     def __init__(self) -> None:
         self._holder: dict[str, int] = {}
-        self._reader = 0
+        self.reader = 0
 
     def take(self) -> bool:
         """Whether this thread leads now; not if it does so already, further down its stack."""
         return not self.is_ours and self._holder.setdefault("thread", get_ident()) == get_ident()
 
-    def begin(self) -> None:
-        """First in the ``try`` that ends with :meth:`end`."""
-        self._reader = get_ident()
-
-    def end(self) -> None:
-        """Give it back."""
-        self._reader = 0
+    def give_back(self) -> None:
+        """After this, any thread can take it."""
         self._holder.clear()
 
     @property
     def is_ours(self) -> bool:
         """Whether this thread reads, further down its stack."""
-        return self._reader == get_ident()
+        return self.reader == get_ident()
 
     @property
     def is_taken(self) -> bool:

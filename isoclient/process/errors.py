@@ -17,6 +17,12 @@ class ConnectionLost(Exception):
         super().__init__(text)
         self.closed_here = closed_here
 
+    def again(self) -> ConnectionLost:
+        """The same, to be raised: the one that is kept must not keep the frames, and so the client, of a caller."""
+        error = ConnectionLost(*self.args, closed_here=self.closed_here)
+        error.__cause__ = self.__cause__
+        return error
+
 
 class DeadlineExceeded(Exception):
     """Nothing came in time."""

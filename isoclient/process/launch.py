@@ -86,7 +86,6 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
 
 class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
     _start_method: ClassVar = "fork"
-    warnings_guard: warnings.catch_warnings[Any]
 
     def __init__(self, descriptors: Descriptors, setup: Setup) -> None:
         super().__init__(name="isoclient-app")
@@ -94,8 +93,17 @@ class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
         self._setup = setup
 
     def run(self) -> None:
-        self.warnings_guard.__exit__(None, None, None)
         child.run(self._descriptors, lambda: self._setup, process.parent_process().sentinel, forked=True)
+
+
+def _ignore_fork_warning() -> None:
+    """Only this one warning of Python 3.12+, in whatever filters are in force.
+
+    Not within ``warnings.catch_warnings``: that puts back, under the feet of another thread that has used it meanwhile,
+    filters which are not its own.
+    """
+    if sys.version_info >= (3, 12):
+        warnings.filterwarnings("ignore", ".*multi-threaded, use of fork.*", DeprecationWarning)
 
 
 class _ForkPopen(AppPopen):
@@ -103,14 +111,13 @@ class _ForkPopen(AppPopen):
 
     def _launch(self, process_obj: _ForkProcess) -> None:
         child_end, self.lifeline = os.pipe()
-        guard = warnings.catch_warnings()
-        process_obj.warnings_guard = guard
-        with guard:
-            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork.*", DeprecationWarning)
+        try:
+            _ignore_fork_warning()
             self.pid = os.fork()
             if self.pid == 0:
                 self._be_the_child(process_obj, child_end)
-        os.close(child_end)
+        finally:
+            os.close(child_end)
         # The child does the same; whoever comes first. So a Ctrl-C never reaches it.
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)

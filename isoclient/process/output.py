@@ -6,10 +6,12 @@ thread: the test's process reads on from where it was, whenever it has waited fo
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import sys
 import tempfile
+import threading
 from typing import Final, TextIO
 
 __all__ = ["OutputFile", "make_file"]
@@ -39,12 +41,15 @@ class OutputFile:
         self.descriptor = make_file(name)
         self._target = target
         self._passed = 0
+        self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
+        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
     def sync(self) -> None:
         """Pass on what is new."""
-        while piece := self._new():
-            self._passed += len(piece)
-            self._pass_on(piece)
+        with self._lock:
+            while piece := self._new():
+                self._passed += len(piece)
+                self._pass_on(piece)
 
     def _new(self) -> bytes:
         try:
@@ -56,7 +61,7 @@ class OutputFile:
         stream: TextIO | None = getattr(sys, self._target) if self._target else None
         if stream is not None:
             with contextlib.suppress(ValueError, OSError):  # at interpreter exit it may be closed
-                stream.write(piece.decode("utf-8", "backslashreplace"))
+                stream.write(self._decode(piece))
                 stream.flush()
 
     def tail(self, size: int) -> str:

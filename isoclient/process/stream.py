@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from isoclient.link import frames
@@ -108,9 +107,11 @@ class Stream:
         """Let the app send on, though nobody has received what it sent: it may have to, before it receives."""
         amount = 0
         with self._lock:
-            for message in islice(self._inbox, self._granted, None):
+            # A copy, for the thread that reads may add to the inbox at any moment.
+            fresh = list(self._inbox)[self._granted :]
+            for message in fresh:
                 amount += self._incoming.consume(weight(message))
-            self._granted = len(self._inbox)
+            self._granted += len(fresh)
         self._grant(amount, deadline)
 
     def _is_writable(self) -> bool:
@@ -147,5 +148,5 @@ class Stream:
             grace: how long, in seconds, the app may go on before it is cancelled; None for what is usual.
         """
         if self.outcome is None and self._connection.lost is None:
-            self._connection.try_write(frames.CANCEL, self.number, grace)
+            self._connection.cancel_soon(self.number, grace)
         self._connection.forget(self)

@@ -12,8 +12,16 @@ from isoclient.link import frames
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import SMALL, Frame, FrameReader, pack
 
-KINDS = [frames.OPEN, frames.EVENT, frames.CREDIT, frames.CANCEL, frames.END, frames.READY, frames.FAILED, frames.STOP,
-         frames.CALL]  # fmt: skip
+KINDS = [
+    frames.OPEN,
+    frames.EVENT,
+    frames.CREDIT,
+    frames.CANCEL,
+    frames.END,
+    frames.READY,
+    frames.FAILED,
+    frames.STOP,
+]
 
 EXAMPLES = [
     Frame(frames.STOP, 0, b"", b""),

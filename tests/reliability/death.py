@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from isoclient import AppCrashed, AppStartupError, AppTimeout, TestClient
 from isoclient.process.app_process import AppProcess
-from tests.reliability.apps import LONG, Receive, Scope, Send, hold_the_gil
+from tests.reliability.plain_apps import LONG, Receive, Scope, Send, hold_the_gil
 
 METHODS: Final = ("fork", "forkserver", "spawn")
 START: Final = 3.0  # seconds that the start of a process may take, under load, where that is part of a cell

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.apps import plain
+from tests.reliability.plain_apps import plain
 from tests.reliability.bench import machine, print_table
 
 MODES: Final[dict[str, dict[str, Any]]] = {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.apps import Receive, Scope, Send, answer, live
+from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 from tests.reliability.bench import machine, print_table
 
 MEGABYTE = 1 << 20

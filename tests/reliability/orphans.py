@@ -27,7 +27,7 @@ from typing import NamedTuple, NoReturn
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.apps import LONG, clinging
+from tests.reliability.plain_apps import LONG, clinging
 from tests.reliability.bench import busy_processes, machine, milliseconds, print_table
 from tests.reliability.death import METHODS
 

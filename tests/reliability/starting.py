@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.apps import plain
+from tests.reliability.plain_apps import plain
 from tests.reliability.bench import machine, milliseconds, print_table
 from tests.reliability.death import METHODS, wait_gone
 

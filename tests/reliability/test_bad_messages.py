@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoclient import AppCrashed, AppTimeout, Response, TestClient, WebSocketDisconnect
-from tests.reliability.apps import Receive, Scope, Send, live
+from tests.reliability.plain_apps import Receive, Scope, Send, live
 
 _MODES: dict[str, dict[str, Any]] = {"fork": {"isolated": True}, "thread": {"isolated": False}}
 

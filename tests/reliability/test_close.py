@@ -23,7 +23,7 @@ import requests
 
 from isoclient import AppCrashed, AppTimeout, Limits, TestClient
 from isoclient.process.app_process import AppProcess
-from tests.reliability.apps import (
+from tests.reliability.plain_apps import (
     LONG,
     Receive,
     Scope,
@@ -266,7 +266,7 @@ def test_at_exit(method: str, tmp_path: Path) -> None:
         textwrap.dedent(f"""
         import atexit
         from isoclient import TestClient
-        from tests.reliability.apps import plain
+        from tests.reliability.plain_apps import plain
         first = TestClient(plain, isolated=True, start_method={method!r})
         atexit.register(first.close)
         second = TestClient(plain, isolated=True, start_method={method!r})
@@ -407,7 +407,7 @@ def test_limits(method: str, limits: Limits, hit: str, text: str, act: Callable[
 _RUN = """
     import os, time, pytest
     from isoclient import TestClient
-    from tests.reliability.apps import clinging
+    from tests.reliability.plain_apps import clinging
 
     @pytest.fixture(scope="session")
     def client():

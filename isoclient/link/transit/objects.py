@@ -13,7 +13,6 @@ import pickle
 import sys
 import threading
 import types
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -153,9 +152,7 @@ def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
 
 def _dill_dumps(obj: object, names: Mapping[int, str], *, same_main: bool = True) -> bytes:
     file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dill warns of what it then raises, or of what the other side falls back on
-        _dill_classes()[0](file, names, same_main).dump(obj)
+    _dill_classes()[0](file, names, same_main).dump(obj)
     return file.getvalue()
 
 
