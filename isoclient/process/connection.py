@@ -331,7 +331,9 @@ class Connection:
             poll.register(self._sock, _IN)
             ready = dict(poll.poll(milliseconds))
             if self._sock.fileno() in ready:
-                self._read_some()
+                # All of it, once the other side has ended: its last words are not to be lost.
+                while self._read_some() and descriptor in ready:
+                    pass
                 self._waiters.wake_ready()
             return descriptor in ready
         finally:

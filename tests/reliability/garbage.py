@@ -25,8 +25,8 @@ from isoclient import AppCrashed, AppTimeout, TestClient
 from isoclient.host.pipe import Pipe
 from isoclient.link import frames
 from isoclient.link.codec import PipeCodec
-from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 from tests.reliability.bench import machine, print_table
+from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 
 DEADLINE = 0.5
 

@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.plain_apps import plain
 from tests.reliability.bench import machine, print_table
+from tests.reliability.plain_apps import plain
 
 MODES: Final[dict[str, dict[str, Any]]] = {
     "fork": {"isolated": True, "start_method": "fork"},

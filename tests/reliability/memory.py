@@ -17,8 +17,8 @@ from typing import NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 from tests.reliability.bench import machine, print_table
+from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 
 MEGABYTE = 1 << 20
 BOUND = 32.0  # megabytes

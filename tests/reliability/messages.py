@@ -27,8 +27,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, TestClient
 from isoclient.link.outbox import Outbox
-from tests.reliability.plain_apps import Receive, Scope, Send, live
 from tests.reliability.bench import machine, print_table
+from tests.reliability.plain_apps import Receive, Scope, Send, live
 
 STREAMS: Final = 20  # of one process
 _SIZE: Final = 4 << 20

@@ -27,9 +27,9 @@ from typing import NamedTuple, NoReturn
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.plain_apps import LONG, clinging
 from tests.reliability.bench import busy_processes, machine, milliseconds, print_table
 from tests.reliability.death import METHODS
+from tests.reliability.plain_apps import LONG, clinging
 
 _BOUND = 0.5
 _BOUND_OF_SERVER = 10.0  # a fork server that is still importing, and has no app, sees the end after that

@@ -19,9 +19,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
-from tests.reliability.plain_apps import plain
 from tests.reliability.bench import machine, milliseconds, print_table
 from tests.reliability.death import METHODS, wait_gone
+from tests.reliability.plain_apps import plain
 
 THREADS = 8
 _BOUND = 10.0  # seconds

@@ -23,6 +23,7 @@ import requests
 
 from isoclient import AppCrashed, AppTimeout, Limits, TestClient
 from isoclient.process.app_process import AppProcess
+from tests.reliability.death import METHODS, is_alive, wait_gone
 from tests.reliability.plain_apps import (
     LONG,
     Receive,
@@ -35,7 +36,6 @@ from tests.reliability.plain_apps import (
     live,
     plain,
 )
-from tests.reliability.death import METHODS, is_alive, wait_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND = AppProcess.grace + 5.0  # a client's end, by force; generous, for it is not about clocks
