@@ -91,7 +91,6 @@ class TestClient(requests.Session):
         self.follow_redirects = follow_redirects
         self.raise_server_exceptions = raise_server_exceptions
         self.root_path = root_path
-        self.timeout = timeout
         self.headers.update({"user-agent": "testclient", **(headers or {})})
         if cookies is not None:
             self.cookies.update(cookies)
@@ -247,6 +246,15 @@ class TestClient(requests.Session):
         except BaseException:
             call.abandon()
             raise
+
+    @property
+    def timeout(self) -> float | None:
+        """How long each wait for the app may take, in seconds; None for no limit. It may be set at any time."""
+        return self._runner.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._runner.timeout = seconds
 
     @property
     def pid(self) -> int:

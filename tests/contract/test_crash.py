@@ -226,7 +226,7 @@ def test_in_the_lifespan(make_client: MakeClient) -> None:
 def test_in_a_call(make_client: MakeClient) -> None:
     client = make_client(app)
     with pytest.raises(AppCrashed) as caught:
-        client.call(os._exit, 7)
+        client.call(lambda: os._exit(7))
     assert caught.value.exitcode == 7
     with pytest.raises(AppCrashed) as caught:
         client.call(sys.exit, 3)

@@ -69,7 +69,9 @@ def test_the_call_that_is_late_is_ended(make_client: MakeClient) -> None:
 @pytest.mark.modes("fork", "thread")
 @pytest.mark.backends("asyncio")
 def test_of_the_client_and_of_the_request(make_client: MakeClient) -> None:
-    client = make_client(waiting, timeout=0.05)
+    client = make_client(waiting)
+    assert client.pid  # its start is not what is to be timed
+    client.timeout = 0.05
     with pytest.raises(AppTimeout) as of_client:
         client.get("/wait")
     with pytest.raises(AppTimeout) as of_request:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import configparser
 import gc
+import netrc
 import os
 import subprocess
 import sys
@@ -166,13 +166,13 @@ def test_a_fresh_interpreter_imports_the_module_of_an_exception_if_it_can() -> N
     code = """if True:
         import sys
         from isoclient.link.transit import unpack_exception
-        assert "configparser" not in sys.modules
+        assert "netrc" not in sys.modules
         error = unpack_exception(sys.stdin.buffer.read())
-        print(type(error), error, error.section)
+        print(type(error), error, error.lineno)
     """
-    shown = in_a_fresh_interpreter(code, pack_exception(configparser.NoSectionError("s")))
+    shown = in_a_fresh_interpreter(code, pack_exception(netrc.NetrcParseError("bad token", "home", 7)))
 
-    assert shown == "<class 'configparser.NoSectionError'> No section: 's' s"
+    assert shown == "<class 'netrc.NetrcParseError'> bad token (home, line 7) 7"
 
 
 def test_a_fresh_interpreter_has_a_stand_in_for_a_local_class() -> None:
