@@ -6,6 +6,10 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
     pytestmark = pytest.mark.backends("asyncio")    # each mode once
 
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
+
+A fresh interpreter for each test is slow, and what differs between two event loops is not how their process started. So
+a plain run leaves out forkserver and spawn on uvloop and trio; ``--cells=rest`` runs those alone, ``--cells=all`` the whole
+matrix.
 """
 
 from __future__ import annotations
@@ -66,6 +70,17 @@ class Cell(NamedTuple):
         """Whether the app's process is a new interpreter."""
         return self.mode in ("forkserver", "spawn")
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether a plain run has it."""
+        return self.backend == "asyncio" or not self.is_fresh
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cells", choices=("usual", "rest", "all"), default="usual", help="which part of the matrix to run"
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
@@ -78,6 +93,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         backends = _chosen(metafunc.definition, "backends", BACKENDS)
         cells = [Cell(mode, backend) for mode in modes for backend in backends]
         metafunc.parametrize("cell", cells, ids="-".join)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part = config.getoption("cells")
+    if part != "all":
+        wanted = [item for item in items if _is_usual(item) == (part == "usual")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+        items[:] = wanted
+
+
+def _is_usual(item: pytest.Item) -> bool:
+    """Whether a plain run has it, as it has all that is not part of the matrix."""
+    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
+    return cell is None or cell.is_usual
 
 
 def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[str, ...]:
