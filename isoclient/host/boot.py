@@ -14,6 +14,7 @@ from isoclient.host.pipe import Pipe
 from isoclient.host.server import Host
 from isoclient.link import frames
 from isoclient.link.codec import Codec
+from isoclient.link.errors import AppNotFound, NotAnApp
 from isoclient.link.limits import Limits
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class _Boot:
 
     def report(self, error: BaseException) -> None:
         """Tell the front why there will be no host."""
+        if isinstance(error, AppNotFound | NotAnApp):
+            error.__traceback__ = None  # the text says it all, and the frames would be ours alone
         self._put(frames.FAILED, self._codec.pack_exception(error))
         self._pipe.sock.setblocking(True)
         self._pipe.write()
