@@ -19,6 +19,7 @@ from isoclient.link.limits import Limits
 
 if TYPE_CHECKING:
     from isoclient.host.runtime import Runtime
+    from isoclient.host.side_channel import SideChannel
 
 __all__ = ["BACKENDS", "Setup", "serve"]
 
@@ -59,12 +60,12 @@ class Setup:
 class _Boot:
     """One host on its way up, and how it came down."""
 
-    def __init__(self, pipe: Pipe, codec: Codec, *, own_process: bool, crash: int) -> None:
+    def __init__(self, pipe: Pipe, codec: Codec, *, side: SideChannel | None, crash: int) -> None:
         self.exit_code = 0
         self.host_made = False
         self._pipe = pipe
         self._codec = codec
-        self._own_process = own_process
+        self._side = side
         self._crash = crash
 
     def run(self, setup: Setup) -> None:
@@ -82,6 +83,8 @@ class _Boot:
 
                 apply_limits(setup.limits, self._crash)
             app = setup.load()
+            if self._side is not None:
+                self._side.app_is_loaded()
             called = single_callable(app)
         except BaseException as error:
             self.report(error)
@@ -92,8 +95,9 @@ class _Boot:
             runtime,
             self._pipe.outbox,
             live={"app": app},
-            leave=self._leaver(runtime) if self._own_process else None,
+            leave=self._leaver(runtime) if self._side is not None else None,
             limits=setup.limits,
+            side=self._side,
         )
         self.host_made = True
         self._put(frames.READY, os.getpid())
@@ -122,7 +126,12 @@ class _Boot:
 
 
 def serve(
-    sock: socket.socket, get_setup: Callable[[], Setup], codec: Codec, *, own_process: bool, crash: int = -1
+    sock: socket.socket,
+    get_setup: Callable[[], Setup],
+    codec: Codec,
+    *,
+    side: SideChannel | None = None,
+    crash: int = -1,
 ) -> int:
     """Load the app and serve it until the other side of the socket is done with it.
 
@@ -130,7 +139,7 @@ def serve(
         sock: the host's end of the pipe.
         get_setup: returns what to run; it may raise.
         codec: how values cross.
-        own_process: whether the process is there for the app alone.
+        side: what the process exchanges with the test beside the pipe, where it is there for the app alone.
         crash: the descriptor of the file for the last words, if so.
 
     Returns:
@@ -140,9 +149,9 @@ def serve(
         BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
     """
     pipe = Pipe(sock)
-    if own_process:
+    if side is not None:
         pipe.close_in_forks()
-    boot = _Boot(pipe, codec, own_process=own_process, crash=crash)
+    boot = _Boot(pipe, codec, side=side, crash=crash)
     try:
         boot.run(get_setup())
     except BaseException as error:

@@ -25,7 +25,9 @@ from typing import Final
 
 from isoclient.host import lifeline
 from isoclient.host.boot import Setup, serve
+from isoclient.host.side_channel import SideChannel
 from isoclient.link.codec import PipeCodec
+from isoclient.link.context import Context
 
 _NOTHING: Final = threading.local()
 
@@ -37,30 +39,34 @@ DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIG
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """The descriptors that the process is given: its end of the pipe, and files for its output and its last words."""
+    """The descriptors that the process is given: its end of the pipe, and files for what it has to say."""
 
     pipe: int
     stdout: int
     stderr: int
     crash: int
+    journal: int
 
     def all(self) -> list[int]:
         """All of them, in the order of the fields."""
-        return [self.pipe, self.stdout, self.stderr, self.crash]
+        return [self.pipe, self.stdout, self.stderr, self.crash, self.journal]
 
 
-def run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool) -> None:
+def run(
+    descriptors: Descriptors, context: Context, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool
+) -> None:
     """Be the app's process; never returns.
 
     Args:
         descriptors: see there.
+        context: what is to be in force; see :mod:`isoclient.link.context`.
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
         forked: whether this is a fork of the test's process, with its memory.
     """
     code = 70  # EX_SOFTWARE: our own failure, were there one
     try:
-        code = _run(descriptors, get_setup, sentinel, forked=forked)
+        code = _run(descriptors, context, get_setup, sentinel, forked=forked)
     except SystemExit as error:
         code = _code_of(error)
     except KeyboardInterrupt:
@@ -73,17 +79,20 @@ def run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int,
         _leave(code)
 
 
-def _run(descriptors: Descriptors, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool) -> int:
+def _run(
+    descriptors: Descriptors, context: Context, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool
+) -> int:
     if forked:
         _forget_the_test()
     _own_group()
     lifeline.arm(sentinel)
     _own_signals()
     _own_output(descriptors)
+    side = SideChannel(descriptors.journal, context, forked=forked)
     sock = socket.socket(fileno=descriptors.pipe)
     # An empty context: which event loop the test runs in is no business of the app's.
     return contextvars.Context().run(
-        serve, sock, get_setup, PipeCodec(same_main=forked), own_process=True, crash=descriptors.crash
+        serve, sock, get_setup, PipeCodec(same_main=forked), side=side, crash=descriptors.crash
     )
 
 

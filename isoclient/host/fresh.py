@@ -11,6 +11,7 @@ from multiprocess import forkserver, spawn
 from isoclient.host import child
 from isoclient.host.boot import Setup
 from isoclient.host.child import Descriptors
+from isoclient.link.context import Context
 from isoclient.link.transit import pack_object, unpack_object
 
 __all__ = ["FreshStart", "main"]
@@ -23,10 +24,11 @@ class FreshStart:
     descriptors: Descriptors
     inherited: bool
     environment: dict[str, str]
+    context: Context
     setup: bytes
 
     @classmethod
-    def of(cls, descriptors: Descriptors, setup: Setup) -> FreshStart:
+    def of(cls, descriptors: Descriptors, context: Context, setup: Setup) -> FreshStart:
         """Pack it, with the environment as it is now.
 
         Raises:
@@ -39,7 +41,7 @@ class FreshStart:
             "options": dict(setup.options),
             "limits": setup.limits,
         }
-        return cls(descriptors, False, dict(os.environ), pack_object(parts, {}, same_main=False))
+        return cls(descriptors, False, dict(os.environ), context, pack_object(parts, {}, same_main=False))
 
     def by_index(self) -> FreshStart:
         """The same for the fork server, which passes descriptors by their place in a list."""
@@ -49,7 +51,7 @@ class FreshStart:
         """Where multiprocess starts the process. Never returns."""
         os.environ.clear()
         os.environ.update(self.environment)
-        child.run(self._own_descriptors(), self._unpack, parent_sentinel, forked=False)
+        child.run(self._own_descriptors(), self.context, self._unpack, parent_sentinel, forked=False)
         return 1  # pragma: no cover  # run() never returns
 
     def _unpack(self) -> Setup:

@@ -16,6 +16,7 @@ from isoclient.link.outbox import Outbox
 if TYPE_CHECKING:
     from isoclient.host.app import ASGIApp
     from isoclient.host.runtime import Runtime
+    from isoclient.host.side_channel import SideChannel
 
 __all__ = ["Host"]
 
@@ -34,6 +35,7 @@ class Host:
         limits: those of the process.
         leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
             there is no process of its own to end.
+        side: what is exchanged with the test beside the streams; None where both are one process.
     """
 
     grace: float = 1.0
@@ -49,6 +51,7 @@ class Host:
         live: Mapping[str, object],
         leave: Callable[[int], object] | None,
         limits: Limits | None = None,
+        side: SideChannel | None = None,
     ) -> None:
         self.app = app
         self.codec = codec
@@ -57,6 +60,7 @@ class Host:
         self.state: dict[str, Any] = {}
         self._leave = leave
         self._limits = limits
+        self._side = side
         self._outbox = outbox
         self._streams: dict[int, Stream] = {}
         self._flush_planned = False
@@ -74,6 +78,8 @@ class Host:
             self._open(frame)
         elif frame.kind == frames.STOP:
             self.stop()
+        elif frame.kind == frames.CONTEXT and self._side is not None:
+            self._side.apply(self.codec.decode(frame.meta, frame.payload))
         else:
             stream = self._streams.get(frame.stream)
             if stream is not None:
@@ -132,6 +138,8 @@ class Host:
     def end(self, stream: Stream, outcome: tuple[str, object]) -> None:
         """The last word on a stream. It goes out at once, and with it all that waited."""
         if self._streams.pop(stream.number, None) is not None:
+            if self._side is not None:
+                self._side.call_ends()
             self._put(frames.END, stream.number, outcome)
             self.flush()
             self._stop_when_idle()

@@ -19,6 +19,7 @@ from isoclient.link.errors import LinkError
 
 __all__ = [
     "CANCEL",
+    "CONTEXT",
     "CREDIT",
     "END",
     "EVENT",
@@ -47,6 +48,8 @@ FAILED: Final = 7
 """host to front, stream 0: the app could not be loaded; the value is a packed exception."""
 STOP: Final = 8
 """front to host, stream 0: end in order."""
+CONTEXT: Final = 9
+"""front to host, stream 0: what must be in force in the app as in the test, and has changed, such as logging levels."""
 
 _KINDS: Final = {
     OPEN: "OPEN",
@@ -57,6 +60,7 @@ _KINDS: Final = {
     READY: "READY",
     FAILED: "FAILED",
     STOP: "STOP",
+    CONTEXT: "CONTEXT",
 }
 
 _MAGIC: Final = 0x15C1

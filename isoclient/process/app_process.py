@@ -16,7 +16,9 @@ from isoclient.link.codec import PipeCodec
 from isoclient.link.errors import LinkError
 from isoclient.process import forks
 from isoclient.process.connection import Connection
+from isoclient.process.context import ContextWatch
 from isoclient.process.handle import Death
+from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
 from isoclient.process.output import OutputFile
 from isoclient.process.reaper import Reaper
@@ -58,14 +60,17 @@ class AppProcess:
         self._stdout = OutputFile("isoclient-stdout", "stdout")
         self._stderr = OutputFile("isoclient-stderr", "stderr")
         self._crash = OutputFile("isoclient-crash", None)
+        self._journal = JournalFile()
         _flush_standard_streams()
         with forks.start_lock():
             ours, theirs = socket.socketpair()
             self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
             forks.register(self)
+            context = ContextWatch(fresh=method != "fork")
+            self.connection.news = context.news
             given = self._duplicates_for_the_child(theirs)
             try:
-                popen = launch(method, given, setup)
+                popen = launch(method, given, context.first(), setup)
             except BaseException:
                 self._close_descriptors()
                 raise
@@ -88,14 +93,19 @@ class AppProcess:
             stdout=os.dup(self._stdout.descriptor),
             stderr=os.dup(self._stderr.descriptor),
             crash=os.dup(self._crash.descriptor),
+            journal=os.dup(self._journal.descriptor),
         )
 
     # -- while it runs
 
     def sync_output(self) -> None:
-        """Pass on what the app has printed to :data:`sys.stdout` and :data:`sys.stderr` as they are now."""
+        """Pass on what the app has printed to :data:`sys.stdout` and :data:`sys.stderr` as they are now.
+
+        And what is in its journal to the handlers of logging, and so on.
+        """
         self._stdout.sync()
         self._stderr.sync()
+        self._journal.sync()
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -132,7 +142,9 @@ class AppProcess:
     def _death(self) -> Death:
         if self._closed and self._known_death is not None:
             return self._known_death  # the files that it was read from are closed
-        self.sync_output()
+        self._stdout.sync()
+        self._stderr.sync()
+        self._journal.sync_at_the_end()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
         self._known_death = Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
         return self._known_death
@@ -174,7 +186,7 @@ class AppProcess:
         self.connection.close(in_order=in_order)
         if self._reaper is not None:
             self._reaper.close()
-        for file in (self._stdout, self._stderr, self._crash):
+        for file in (self._stdout, self._stderr, self._crash, self._journal):
             file.close()
 
     def abandon(self) -> None:

@@ -45,7 +45,7 @@ class AppThread:
 
     def _run(self, setup: Setup, codec: LocalCodec) -> None:
         try:
-            serve(self._theirs, lambda: setup, codec, own_process=False)
+            serve(self._theirs, lambda: setup, codec)
         except BaseException as error:
             self._error = error
         finally:

@@ -49,6 +49,7 @@ class Connection:
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
+        self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
         self._sock = sock
         self._watched = -1
         self._reader = FrameReader()
@@ -84,11 +85,21 @@ class Connection:
         stream.spend(messages)
         self._streams[stream.number] = stream
         try:
+            self.tell_news(deadline)
             self.write(frames.OPEN, stream.number, (kind, argument, messages), deadline)
         except BaseException:
             self.forget(stream)
             raise
         return stream
+
+    def tell_news(self, deadline: Deadline) -> None:
+        """Send what has changed of the things that the app shares with the test.
+
+        Raises:
+            DeadlineExceeded: the other side took nothing in time.
+        """
+        if self.news is not None and (news := self.news()) is not None:
+            self.write(frames.CONTEXT, 0, news, deadline)
 
     def forget(self, stream: Stream) -> None:
         """Frames that still come for this stream are dropped."""

@@ -27,6 +27,7 @@ from isoclient.host import child
 from isoclient.host.boot import Setup
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
+from isoclient.link.context import Context
 from isoclient.process import forks
 
 __all__ = ["launch"]
@@ -35,12 +36,13 @@ _PATIENCE: Final = 60  # seconds
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 
 
-def launch(method: str, descriptors: Descriptors, setup: Setup) -> AppPopen:
+def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup) -> AppPopen:
     """Start the app's process. The caller holds the start lock.
 
     Args:
         method: ``"fork"``, ``"forkserver"`` or ``"spawn"``.
         descriptors: of this process; the child gets duplicates of its own.
+        context: what of this process is to be in force there.
         setup: what it is to run.
 
     Raises:
@@ -48,8 +50,8 @@ def launch(method: str, descriptors: Descriptors, setup: Setup) -> AppPopen:
         OSError: the system refuses a new process.
     """
     if method == "fork":
-        return _ForkPopen(_ForkProcess(descriptors, setup))
-    start = FreshStart.of(descriptors, setup)
+        return _ForkPopen(_ForkProcess(descriptors, context, setup))
+    start = FreshStart.of(descriptors, context, setup)
     return _SpawnPopen(start) if method == "spawn" else _ServerPopen(start)
 
 
@@ -87,13 +89,15 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
 class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
     _start_method: ClassVar = "fork"
 
-    def __init__(self, descriptors: Descriptors, setup: Setup) -> None:
+    def __init__(self, descriptors: Descriptors, context: Context, setup: Setup) -> None:
         super().__init__(name="isoclient-app")
         self._descriptors = descriptors
+        self._context = context
         self._setup = setup
 
     def run(self) -> None:
-        child.run(self._descriptors, lambda: self._setup, process.parent_process().sentinel, forked=True)
+        sentinel = process.parent_process().sentinel
+        child.run(self._descriptors, self._context, lambda: self._setup, sentinel, forked=True)
 
 
 def _ignore_fork_warning() -> None:

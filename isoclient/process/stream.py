@@ -126,6 +126,7 @@ class Stream:
         if self.outcome is not None:
             return False
         self._outgoing.spend(weight(message))
+        self._connection.tell_news(deadline)
         self._connection.write(frames.EVENT, self.number, message, deadline)
         return True
 

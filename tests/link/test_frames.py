@@ -21,6 +21,7 @@ KINDS = [
     frames.READY,
     frames.FAILED,
     frames.STOP,
+    frames.CONTEXT,
 ]
 
 EXAMPLES = [

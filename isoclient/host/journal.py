@@ -1,0 +1,35 @@
+"""The writing end of the journal: a file of the test's process that is appended to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from isoclient.link.journal import pack
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Takes entries, from any thread and at any time.
+
+    Args:
+        descriptor: the file, open for appending.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._file = _identity(descriptor)
+
+    def write(self, kind: int, payload: bytes) -> None:
+        """Append an entry. Never raises."""
+        entry = pack(kind, payload)
+        with contextlib.suppress(OSError):
+            # The app may have closed all descriptors, and have opened a file of its own that got this number.
+            if _identity(self._descriptor) == self._file:
+                os.write(self._descriptor, entry)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,70 @@
+"""The app's log records: each goes into the journal, and from there to the handlers of the test's process.
+
+The place to see them is :meth:`logging.Logger.callHandlers`, not a handler: an app that configures logging removes
+handlers, those at the root included. Handlers that the app has added run here, as ever. Those that a fork has
+inherited, such as pytest's, do not: they belong to the test's process, and get the record there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from isoclient.host.journal import Journal
+from isoclient.link.journal import LOG
+from isoclient.link.transit.records import Likeness, likeness, pack_record
+
+__all__ = ["capture_logs"]
+
+Inherited = frozenset[tuple[int, int]]
+
+
+def capture_logs(journal: Journal, *, forked: bool, handled: bool) -> None:
+    """From now on, log records go into the journal.
+
+    Args:
+        journal: where they go.
+        forked: whether this process has inherited handlers from the test's.
+        handled: whether the test's process has handlers at its root logger. They are then seen here too, by one that
+            does nothing: so ``logging.basicConfig()`` leaves alone what is configured already, as it would there.
+    """
+    inherited = _forget_handlers() if forked else frozenset()
+    if handled and not forked:
+        stand_in = logging.NullHandler()
+        logging.root.addHandler(stand_in)
+        inherited = frozenset({(id(logging.root), id(stand_in))})
+
+    def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        last, ran = _call_own_handlers(logger, record, inherited)
+        journal.write(LOG, pack_record(record, last.name, ran))
+
+    logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign, assignment]
+
+
+def _forget_handlers() -> Inherited:
+    """Which handler is inherited at which logger; none of them is flushed or closed at the end of this process."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    found = [
+        (logger, handler) for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers
+    ]
+    ids = {id(handler) for _, handler in found}
+    handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
+    handlers[:] = [reference for reference in handlers if id(reference()) not in ids]
+    return frozenset((id(logger), id(handler)) for logger, handler in found)
+
+
+def _call_own_handlers(
+    logger: logging.Logger, record: logging.LogRecord, inherited: Inherited
+) -> tuple[logging.Logger, list[Likeness]]:
+    """Call the app's own handlers; return the logger where propagation ends, and which handlers have had the record."""
+    ran: list[Likeness] = []
+    current = logger
+    while True:
+        for handler in current.handlers:
+            if (id(current), id(handler)) not in inherited:
+                ran.append(likeness(current, handler))
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+        if not current.propagate or current.parent is None:
+            return current, ran
+        current = current.parent

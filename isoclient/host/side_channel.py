@@ -1,0 +1,35 @@
+"""What the app's process exchanges with the test beside the streams: the context comes in, the journal goes out."""
+
+from __future__ import annotations
+
+from isoclient.host.context import in_force
+from isoclient.host.journal import Journal
+from isoclient.host.logs import capture_logs
+from isoclient.host.warns import capture_warnings
+from isoclient.link.context import Context
+
+__all__ = ["SideChannel"]
+
+
+class SideChannel:
+    """Made once, before the app is loaded: importing the app may log already.
+
+    Args:
+        journal: the descriptor of the journal.
+        context: the first context.
+        forked: whether this is a fork of the test's process, with its memory.
+    """
+
+    def __init__(self, journal: int, context: Context, *, forked: bool) -> None:
+        self._journal = Journal(journal)
+        self.apply = in_force.apply
+        self.app_is_loaded = in_force.app_is_loaded
+        in_force.apply(context)
+        capture_warnings(self._journal)
+        capture_logs(self._journal, forked=forked, handled=bool(context.get("handlers")))
+
+    def call_ends(self) -> None:
+        """A call of the app has ended, and the test is about to know."""
+
+    def process_ends(self) -> None:
+        """Nothing of the app will run any more."""

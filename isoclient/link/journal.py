@@ -1,0 +1,84 @@
+"""The journal: what the app's process tells of itself beside the streams, as entries in a file.
+
+Log records, warnings and lines measured by coverage have no stream, and no reader that waits for them. They may come
+from any thread, at import, or right before a crash. So they do not cross the pipe, where a write could block and would
+need the event loop, but are appended to a file of the test's process. An entry is a header of 20 bytes and a payload::
+
+    magic u32 | kind u8 | 0 | len(payload) u32 | crc(payload) u32 | crc(header so far) u32
+
+The checksums keep away what else may get into the file, from an app that writes to descriptors which are not its own:
+such bytes are skipped up to the next entry.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+__all__ = ["COVERAGE", "LOG", "WARNING", "Entry", "JournalReader", "pack"]
+
+LOG: Final = 1
+"""a log record; see :mod:`isoclient.host.logs`."""
+WARNING: Final = 2
+"""a warning that passed the filters; see :mod:`isoclient.host.warns`."""
+COVERAGE: Final = 3
+"""lines or arcs that ran since the last such entry; see :mod:`isoclient.host.measure`."""
+
+_MAGIC: Final = b"\xf5jn\xfa"  # the outer two bytes are in no text in UTF-8
+_HEADER: Final = struct.Struct("<4sBxxxIII")
+_head = struct.Struct("<4sBxxxII").pack
+_CHECKED: Final = _HEADER.size - 4
+
+
+class Entry(NamedTuple):
+    """One entry, whole; its payload still encoded."""
+
+    kind: int
+    payload: bytes
+
+
+def pack(kind: int, payload: bytes) -> bytes:
+    """An entry as bytes, to be written in one piece.
+
+    Example:
+        >>> JournalReader().feed(pack(LOG, b"record"))
+        [Entry(kind=1, payload=b'record')]
+    """
+    head = _head(_MAGIC, kind, len(payload), crc32(payload))
+    return head + crc32(head).to_bytes(4, "little") + payload
+
+
+class JournalReader:
+    """Finds the entries in a file that is read in pieces of any size.
+
+    Example:
+        >>> reader = JournalReader()
+        >>> data = b"rubbish" + pack(LOG, b"record")
+        >>> reader.feed(data[:20]), reader.feed(data[20:])
+        ([], [Entry(kind=1, payload=b'record')])
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Entry]:
+        """The entries that these bytes complete."""
+        data = self._rest + data
+        entries: list[Entry] = []
+        at = data.find(_MAGIC)
+        while at >= 0 and at + _HEADER.size <= len(data):
+            _, kind, size, crc, head_crc = _HEADER.unpack_from(data, at)
+            start, stop = at + _HEADER.size, at + _HEADER.size + size
+            if crc32(data[at : at + _CHECKED]) != head_crc:
+                at = data.find(_MAGIC, at + 1)
+            elif stop > len(data):
+                break
+            elif crc32(payload := data[start:stop]) != crc:
+                at = data.find(_MAGIC, at + 1)
+            else:
+                entries.append(Entry(kind, payload))
+                at = data.find(_MAGIC, stop)
+        # Without a beginning of an entry, the last bytes may still be the first ones of one.
+        self._rest = data[at:] if at >= 0 else data[1 - len(_MAGIC) :]
+        return entries

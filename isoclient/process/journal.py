@@ -1,0 +1,66 @@
+"""The reading end of the journal: what the app's process told, handed on to who acts upon it here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from isoclient.link.journal import LOG, WARNING, Entry, JournalReader
+from isoclient.process.output import make_file
+from isoclient.process.replay.logs import replay_record
+from isoclient.process.replay.warns import replay_warning
+
+__all__ = ["JournalFile"]
+
+_PIECE: Final = 256 * 1024
+_REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {LOG: replay_record, WARNING: replay_warning}
+
+
+class JournalFile:
+    """The journal of one app, and how far it has been read."""
+
+    def __init__(self) -> None:
+        self.descriptor = make_file("isoclient-journal")
+        self._read = 0
+        self._reader = JournalReader()
+        self._entries: deque[Entry] = deque()
+        self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
+
+    def sync(self) -> None:
+        """Act upon what is new.
+
+        Raises:
+            BaseException: what a handler of the test's raises, as pytest's does for a record that can't be formatted.
+                What comes after is for the next time.
+        """
+        with self._lock:
+            while piece := self._new():
+                self._read += len(piece)
+                self._entries.extend(self._reader.feed(piece))
+            while self._entries:
+                entry = self._entries.popleft()
+                _REPLAY[entry.kind](entry.payload)
+
+    def sync_at_the_end(self) -> None:
+        """The same where nobody can be told of errors: the rest is acted upon all the same."""
+        done = False
+        while not done:
+            with contextlib.suppress(Exception):
+                self.sync()
+                done = True
+
+    def _new(self) -> bytes:
+        try:
+            return os.pread(self.descriptor, _PIECE, self._read)
+        except OSError:  # closed
+            return b""
+
+    def close(self) -> None:
+        """Close the descriptor; idempotent."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
