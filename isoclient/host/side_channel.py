@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from isoclient.host.context import in_force
 from isoclient.host.journal import Journal
 from isoclient.host.logs import capture_logs
 from isoclient.host.warns import capture_warnings
 from isoclient.link.context import Context
+
+if TYPE_CHECKING:
+    from isoclient.host.measure import Measurement
 
 __all__ = ["SideChannel"]
 
@@ -24,12 +30,18 @@ class SideChannel:
         self._journal = Journal(journal)
         self.apply = in_force.apply
         self.app_is_loaded = in_force.app_is_loaded
+        self._measurement = _measurement(self._journal, *context["coverage"]) if context.get("coverage") else None
         in_force.apply(context)
         capture_warnings(self._journal)
         capture_logs(self._journal, forked=forked, handled=bool(context.get("handlers")))
 
     def call_ends(self) -> None:
         """A call of the app has ended, and the test is about to know."""
+        if self._measurement is not None:
+            self._measurement.tell()
 
-    def process_ends(self) -> None:
-        """Nothing of the app will run any more."""
+
+def _measurement(journal: Journal, config: Mapping[str, Any], directory: str) -> Measurement:
+    from isoclient.host.measure import Measurement
+
+    return Measurement(journal, config, directory)

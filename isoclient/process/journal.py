@@ -9,15 +9,20 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from isoclient.link.journal import LOG, WARNING, Entry, JournalReader
+from isoclient.link.journal import COVERAGE, LOG, WARNING, Entry, JournalReader
 from isoclient.process.output import make_file
+from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record
 from isoclient.process.replay.warns import replay_warning
 
 __all__ = ["JournalFile"]
 
 _PIECE: Final = 256 * 1024
-_REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {LOG: replay_record, WARNING: replay_warning}
+_REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {
+    LOG: replay_record,
+    WARNING: replay_warning,
+    COVERAGE: merge_coverage,
+}
 
 
 class JournalFile:

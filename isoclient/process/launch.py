@@ -15,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import select
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -33,6 +35,7 @@ from isoclient.process import forks
 __all__ = ["launch"]
 
 _PATIENCE: Final = 60  # seconds
+_NO_FORK_WARNING: Final = ("ignore", re.compile(".*multi-threaded, use of fork"), DeprecationWarning, None, 0)
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 
 
@@ -100,14 +103,20 @@ class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
         child.run(self._descriptors, self._context, lambda: self._setup, sentinel, forked=True)
 
 
-def _ignore_fork_warning() -> None:
-    """Only this one warning of Python 3.12+, in whatever filters are in force.
+@contextlib.contextmanager
+def _without_fork_warning() -> Iterator[None]:
+    """Ignore this one warning of Python 3.12+, in whatever filters are in force, and leave them as they were.
 
     Not within ``warnings.catch_warnings``: that puts back, under the feet of another thread that has used it meanwhile,
-    filters which are not its own.
+    filters which are not its own. A filter of ours in the list of another's ends with that list.
     """
-    if sys.version_info >= (3, 12):
-        warnings.filterwarnings("ignore", ".*multi-threaded, use of fork.*", DeprecationWarning)
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    filters.insert(0, _NO_FORK_WARNING)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # another thread has reset them
+            filters.remove(_NO_FORK_WARNING)
 
 
 class _ForkPopen(AppPopen):
@@ -116,8 +125,8 @@ class _ForkPopen(AppPopen):
     def _launch(self, process_obj: _ForkProcess) -> None:
         child_end, self.lifeline = os.pipe()
         try:
-            _ignore_fork_warning()
-            self.pid = os.fork()
+            with _without_fork_warning():
+                self.pid = os.fork()
             if self.pid == 0:
                 self._be_the_child(process_obj, child_end)
         finally:

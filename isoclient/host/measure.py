@@ -1,0 +1,120 @@
+"""Coverage of the app: measured here with the test's configuration, and merged into its data over there.
+
+The data never touch the disk. The collector of coverage.py delivers into an object of ours in place of its database,
+and that goes into the journal whenever a call of the app ends. So a crash costs what the call that crashed has run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import marshal
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from isoclient.host.journal import Journal
+from isoclient.link.journal import COVERAGE
+
+__all__ = ["Measurement"]
+
+
+class Measurement:
+    """What of the app runs, from now on.
+
+    Args:
+        journal: where it is told.
+        config: the test's configuration: the attributes of :class:`coverage.config.CoverageConfig`.
+        directory: what the paths in it are relative to.
+    """
+
+    def __init__(self, journal: Journal, config: Mapping[str, Any], directory: str) -> None:
+        from coverage import Coverage
+
+        _end_others()
+        self._journal = journal
+        self._sink = _Sink()
+        # Exit handlers run in the reverse of their order: those of the app are measured, and coverage.py's own has run.
+        atexit.register(self.tell)
+        with _within(directory):
+            coverage: Any = Coverage(data_file=None, config_file=False)
+            coverage._warn = _ignore  # the test's own has warned of the configuration, or will
+            _configure(coverage.config, config)
+            coverage.start()
+        coverage._collector.use_data(self._sink, None)
+        self._coverage = coverage
+
+    def tell(self) -> None:
+        """Tell the test what has run since the last time."""
+        self._coverage._collector.flush_data()
+        if self._sink.has_news:
+            unmatched = list(self._coverage._inorout.source_pkgs_unmatched)
+            self._journal.write(COVERAGE, marshal.dumps((*self._sink.take(), unmatched)))
+
+
+class _Sink:
+    """Stands in for the database of coverage.py: takes what the collector flushes, until it is taken from here."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[int]] = {}
+        self._arcs: dict[str, list[tuple[int, int]]] = {}
+        self._tracers: dict[str, str] = {}
+
+    def add_lines(self, lines: Mapping[str, Iterable[int]]) -> None:
+        self._lines.update({file: list(numbers) for file, numbers in lines.items()})
+
+    def add_arcs(self, arcs: Mapping[str, Iterable[tuple[int, int]]]) -> None:
+        self._arcs.update({file: list(pairs) for file, pairs in arcs.items()})
+
+    def add_file_tracers(self, tracers: Mapping[str, str]) -> None:
+        self._tracers.update(tracers)
+
+    def set_context(self, context: str | None) -> None:
+        """The context is the test's, and known there."""
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._lines or self._arcs)
+
+    def take(self) -> tuple[dict[str, list[int]], dict[str, list[tuple[int, int]]], dict[str, str]]:
+        taken = self._lines, self._arcs, self._tracers
+        self._lines, self._arcs, self._tracers = {}, {}, {}
+        return taken
+
+
+def _end_others() -> None:
+    """A measurement that a fork has inherited, or that the user's configuration has started here, into files."""
+    from coverage import Coverage
+
+    while (other := Coverage.current()) is not None:
+        _silence(other)
+        with contextlib.suppress(Exception):  # its collector may belong to the process that we come from
+            other.stop()
+
+
+def _silence(coverage: Any) -> None:
+    coverage._auto_save = False
+    coverage.save = _ignore  # what coverage.py puts in place of os._exit, where it is told to, saves
+
+
+@contextlib.contextmanager
+def _within(directory: str) -> Iterator[None]:
+    """Paths of a configuration mean what they did when the test run began, wherever a test has gone since."""
+    before = os.getcwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _configure(ours: Any, theirs: Mapping[str, Any]) -> None:
+    vars(ours).update(theirs)
+    ours.parallel = False
+    ours.sigterm = False
+    ours.patch = []
+    ours.dynamic_context = None
+
+
+def _ignore(*_: object, **__: object) -> None:
+    pass
