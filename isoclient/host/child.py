@@ -21,7 +21,7 @@ import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from isoclient.host import lifeline
 from isoclient.host.boot import Setup, serve
@@ -30,6 +30,7 @@ from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
 
 _NOTHING: Final = threading.local()
+_ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
 __all__ = ["DUMP_SIGNAL", "Descriptors", "run"]
 
@@ -111,6 +112,9 @@ def _forget_the_test() -> None:
     # weakref.finalize registers itself once; what the app makes finalizers for should be cleaned up at its exit.
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    # pytest collects there what it reports at the end of a test.
+    threading.excepthook = threading.__excepthook__
+    sys.unraisablehook = sys.__unraisablehook__
     _forget_the_tests_loop()
 
 
@@ -142,6 +146,8 @@ def _own_output(descriptors: Descriptors) -> None:
     os.dup2(descriptors.stderr, 2)
     os.close(descriptors.stdout)
     os.close(descriptors.stderr)
+    _redirect(sys.stdout, 1)
+    _redirect(sys.stderr, 2)
     sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
     sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
     # From 3.14 on it adds the frames of C, at length.
@@ -151,9 +157,22 @@ def _own_output(descriptors: Descriptors) -> None:
         faulthandler.register(DUMP_SIGNAL, descriptors.crash, all_threads=True)
 
 
+def _redirect(stream: object, descriptor: int) -> None:
+    """Let what a fork has inherited as its standard stream write to this descriptor, whoever holds on to it.
+
+    loguru and structlog keep the stream that they find when they are imported: in a test run, one of pytest's, which
+    writes to where nobody reads what a fork has written.
+    """
+    if isinstance(stream, io.TextIOWrapper) and type(stream).write is io.TextIOWrapper.write:
+        io.TextIOWrapper.__init__(stream, _raw(descriptor), **_ENCODING)
+
+
 def _text(descriptor: int) -> io.TextIOWrapper:
-    raw = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115  # it lives as long as the process
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
+    return io.TextIOWrapper(_raw(descriptor), **_ENCODING)
+
+
+def _raw(descriptor: int) -> io.FileIO:
+    return open(descriptor, "wb", buffering=0, closefd=False)  # it lives as long as the process
 
 
 def _code_of(error: SystemExit) -> int:
