@@ -123,6 +123,7 @@ class AppRunner:
     def _start_lifespan(self, handle: AppHandle) -> Call | None:
         call = Call(handle, "lifespan", None, (), doing="lifespan startup", timeout=self.timeout, startup=self.timeout)
         message = call.receive()
+        call.sync_output()
         if message is None:
             call.finish()
             return None  # an app without lifespan

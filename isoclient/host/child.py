@@ -30,6 +30,7 @@ from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
 
 _NOTHING: Final = threading.local()
+_kept: Final[list[Any]] = []
 _ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
 __all__ = ["DUMP_SIGNAL", "Descriptors", "run"]
@@ -164,6 +165,7 @@ def _redirect(stream: object, descriptor: int) -> None:
     writes to where nobody reads what a fork has written.
     """
     if isinstance(stream, io.TextIOWrapper) and type(stream).write is io.TextIOWrapper.write:
+        _kept.append(stream.buffer)  # the file of the test's is not to be closed by the garbage collector
         io.TextIOWrapper.__init__(stream, _raw(descriptor), **_ENCODING)
 
 

@@ -23,11 +23,18 @@ class Journal:
 
     def write(self, kind: int, payload: bytes) -> None:
         """Append an entry. Never raises."""
-        entry = pack(kind, payload)
+        entry = pack(kind, payload, (_size(1), _size(2)))
         with contextlib.suppress(OSError):
             # The app may have closed all descriptors, and have opened a file of its own that got this number.
             if _identity(self._descriptor) == self._file:
                 os.write(self._descriptor, entry)
+
+
+def _size(descriptor: int) -> int:
+    try:
+        return os.fstat(descriptor).st_size
+    except OSError:  # closed by the app
+        return 0
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

@@ -8,13 +8,16 @@ inherited, such as pytest's, do not: they belong to the test's process, and get 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import os
+from typing import Any, Final
 
 from isoclient.host.journal import Journal
 from isoclient.link.journal import LOG
 from isoclient.link.transit.records import Likeness, likeness, pack_record
 
 __all__ = ["capture_logs"]
+
+_OURS: Final = f'"{os.path.dirname(os.path.abspath(__file__))}{os.sep}'
 
 Inherited = frozenset[tuple[int, int]]
 
@@ -35,6 +38,8 @@ def capture_logs(journal: Journal, *, forked: bool, handled: bool) -> None:
         inherited = frozenset({(id(logging.root), id(stand_in))})
 
     def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        if record.stack_info:
+            record.stack_info = _stack_of_app(record.stack_info)
         last, ran = _call_own_handlers(logger, record, inherited)
         journal.write(LOG, pack_record(record, last.name, ran))
 
@@ -51,6 +56,13 @@ def _forget_handlers() -> Inherited:
     handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
     handlers[:] = [reference for reference in handlers if id(reference()) not in ids]
     return frozenset((id(logger), id(handler)) for logger, handler in found)
+
+
+def _stack_of_app(stack: str) -> str:
+    """Without our frames, and without those below them, which in a fork are of the whole test run."""
+    title, *entries = stack.split("\n  File ")
+    ours = [number for number, entry in enumerate(entries) if entry.startswith(_OURS)]
+    return "\n  File ".join([title, *entries[ours[-1] + 1 :]]) if ours else stack
 
 
 def _call_own_handlers(

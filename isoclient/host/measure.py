@@ -86,15 +86,12 @@ def _end_others() -> None:
     """A measurement that a fork has inherited, or that the user's configuration has started here, into files."""
     from coverage import Coverage
 
+    # Not of those alone that are found here: what coverage.py puts in place of os._exit, where it is told to, saves the
+    # data of one that a fork has inherited, in place of what the test's process has written meanwhile.
+    Coverage.save = _ignore  # type: ignore[method-assign]
     while (other := Coverage.current()) is not None:
-        _silence(other)
         with contextlib.suppress(Exception):  # its collector may belong to the process that we come from
             other.stop()
-
-
-def _silence(coverage: Any) -> None:
-    coverage._auto_save = False
-    coverage.save = _ignore  # what coverage.py puts in place of os._exit, where it is told to, saves
 
 
 @contextlib.contextmanager

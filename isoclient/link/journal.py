@@ -2,9 +2,12 @@
 
 Log records, warnings and lines measured by coverage have no stream, and no reader that waits for them. They may come
 from any thread, at import, or right before a crash. So they do not cross the pipe, where a write could block and would
-need the event loop, but are appended to a file of the test's process. An entry is a header of 20 bytes and a payload::
+need the event loop, but are appended to a file of the test's process. An entry is a header of 36 bytes and a payload::
 
-    magic u32 | kind u8 | 0 | len(payload) u32 | crc(payload) u32 | crc(header so far) u32
+    magic u32 | kind u8 | 0 | stdout u64 | stderr u64 | len(payload) u32 | crc(payload) u32 | crc(header so far) u32
+
+``stdout`` and ``stderr`` say how much the app had printed by then: what it prints goes into two other files, and so the
+order of the three is known.
 
 The checksums keep away what else may get into the file, from an app that writes to descriptors which are not its own:
 such bytes are skipped up to the next entry.
@@ -26,8 +29,8 @@ COVERAGE: Final = 3
 """lines or arcs that ran since the last such entry; see :mod:`isoclient.host.measure`."""
 
 _MAGIC: Final = b"\xf5jn\xfa"  # the outer two bytes are in no text in UTF-8
-_HEADER: Final = struct.Struct("<4sBxxxIII")
-_head = struct.Struct("<4sBxxxII").pack
+_HEADER: Final = struct.Struct("<4sBxxxQQIII")
+_head = struct.Struct("<4sBxxxQQII").pack
 _CHECKED: Final = _HEADER.size - 4
 
 
@@ -36,16 +39,17 @@ class Entry(NamedTuple):
 
     kind: int
     payload: bytes
+    printed: tuple[int, int] = (0, 0)
 
 
-def pack(kind: int, payload: bytes) -> bytes:
+def pack(kind: int, payload: bytes, printed: tuple[int, int] = (0, 0)) -> bytes:
     """An entry as bytes, to be written in one piece.
 
     Example:
         >>> JournalReader().feed(pack(LOG, b"record"))
-        [Entry(kind=1, payload=b'record')]
+        [Entry(kind=1, payload=b'record', printed=(0, 0))]
     """
-    head = _head(_MAGIC, kind, len(payload), crc32(payload))
+    head = _head(_MAGIC, kind, *printed, len(payload), crc32(payload))
     return head + crc32(head).to_bytes(4, "little") + payload
 
 
@@ -56,7 +60,7 @@ class JournalReader:
         >>> reader = JournalReader()
         >>> data = b"rubbish" + pack(LOG, b"record")
         >>> reader.feed(data[:20]), reader.feed(data[20:])
-        ([], [Entry(kind=1, payload=b'record')])
+        ([], [Entry(kind=1, payload=b'record', printed=(0, 0))])
     """
 
     def __init__(self) -> None:
@@ -68,7 +72,7 @@ class JournalReader:
         entries: list[Entry] = []
         at = data.find(_MAGIC)
         while at >= 0 and at + _HEADER.size <= len(data):
-            _, kind, size, crc, head_crc = _HEADER.unpack_from(data, at)
+            _, kind, stdout, stderr, size, crc, head_crc = _HEADER.unpack_from(data, at)
             start, stop = at + _HEADER.size, at + _HEADER.size + size
             if crc32(data[at : at + _CHECKED]) != head_crc:
                 at = data.find(_MAGIC, at + 1)
@@ -77,7 +81,7 @@ class JournalReader:
             elif crc32(payload := data[start:stop]) != crc:
                 at = data.find(_MAGIC, at + 1)
             else:
-                entries.append(Entry(kind, payload))
+                entries.append(Entry(kind, payload, (stdout, stderr)))
                 at = data.find(_MAGIC, stop)
         # Without a beginning of an entry, the last bytes may still be the first ones of one.
         self._rest = data[at:] if at >= 0 else data[1 - len(_MAGIC) :]

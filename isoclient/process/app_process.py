@@ -60,7 +60,7 @@ class AppProcess:
         self._stdout = OutputFile("isoclient-stdout", "stdout")
         self._stderr = OutputFile("isoclient-stderr", "stderr")
         self._crash = OutputFile("isoclient-crash", None)
-        self._journal = JournalFile()
+        self._journal = JournalFile(self._pass_on)
         _flush_standard_streams()
         with forks.start_lock():
             ours, theirs = socket.socketpair()
@@ -103,9 +103,16 @@ class AppProcess:
 
         And what is in its journal to the handlers of logging, and so on.
         """
-        self._stdout.sync()
-        self._stderr.sync()
-        self._journal.sync()
+        try:
+            self._journal.sync()
+        finally:
+            self._stdout.sync()
+            self._stderr.sync()
+
+    def _pass_on(self, stdout: int, stderr: int) -> None:
+        """Pass on so much of what the app has printed."""
+        self._stdout.sync(stdout)
+        self._stderr.sync(stderr)
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -142,9 +149,9 @@ class AppProcess:
     def _death(self) -> Death:
         if self._closed and self._known_death is not None:
             return self._known_death  # the files that it was read from are closed
+        self._journal.sync_at_the_end()
         self._stdout.sync()
         self._stderr.sync()
-        self._journal.sync_at_the_end()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
         self._known_death = Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
         return self._known_death

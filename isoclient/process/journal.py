@@ -26,9 +26,14 @@ _REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {
 
 
 class JournalFile:
-    """The journal of one app, and how far it has been read."""
+    """The journal of one app, and how far it has been read.
 
-    def __init__(self) -> None:
+    Args:
+        pass_on: called before an entry is acted upon with how much had been printed by then; see :class:`Entry`.
+    """
+
+    def __init__(self, pass_on: Callable[[int, int], object]) -> None:
+        self._pass_on = pass_on
         self.descriptor = make_file("isoclient-journal")
         self._read = 0
         self._reader = JournalReader()
@@ -48,6 +53,7 @@ class JournalFile:
                 self._entries.extend(self._reader.feed(piece))
             while self._entries:
                 entry = self._entries.popleft()
+                self._pass_on(*entry.printed)
                 _REPLAY[entry.kind](entry.payload)
 
     def sync_at_the_end(self) -> None:

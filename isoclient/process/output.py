@@ -44,16 +44,16 @@ class OutputFile:
         self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
-    def sync(self) -> None:
-        """Pass on what is new."""
+    def sync(self, end: int = sys.maxsize) -> None:
+        """Pass on what is new, up to this place in the file."""
         with self._lock:
-            while piece := self._new():
+            while self._passed < end and (piece := self._new(min(_PIECE, end - self._passed))):
                 self._passed += len(piece)
                 self._pass_on(piece)
 
-    def _new(self) -> bytes:
+    def _new(self, size: int) -> bytes:
         try:
-            return os.pread(self.descriptor, _PIECE, self._passed)
+            return os.pread(self.descriptor, size, self._passed)
         except OSError:  # closed
             return b""
 

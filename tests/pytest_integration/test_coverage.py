@@ -1,0 +1,181 @@
+"""The app's lines in the report, isolated or not, with no configuration of the user's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pytest_integration.runs import ISOLATED, Outcome, Run
+
+APP = """
+    import os
+    import threading
+    from contextlib import asynccontextmanager
+
+    def in_thread(count):
+        if count > 1:
+            return count
+        return 0
+
+    async def lifespan(receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        closing = True
+        if closing:
+            closed = True
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def answer(send, text):
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": text})
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        elif scope["path"] == "/thread":
+            thread = threading.Thread(target=in_thread, args=(3,))
+            thread.start()
+            thread.join()
+            await answer(send, b"thread")
+        elif scope["path"] == "/crash":
+            os._exit(3)
+        else:
+            for number in range(3):
+                if number == 100:
+                    break
+            else:
+                number = 7
+            await answer(send, b"ordinary")
+
+    def never():
+        return 1
+"""
+
+TEST = """
+    import os
+
+    import pytest
+
+    from isoclient import AppCrashed, TestClient
+
+    MODE = os.environ["SHOP_MODE"]
+    OPTIONS = {} if MODE == "thread" else {"isolated": True, "start_method": MODE}
+    pytestmark = pytest.mark.filterwarnings("error")
+
+    @pytest.fixture(scope="session")
+    def client():
+        with TestClient("farm:app", **OPTIONS) as client:
+            yield client
+
+    def test_thread(client):
+        assert client.get("/thread").text == "thread"
+
+    def test_elsewhere(client, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with TestClient("farm:app", **OPTIONS) as other:
+            assert other.get("/").text == "ordinary"
+
+    def test_crash(client):
+        client.get("/")
+        if MODE != "thread":
+            with pytest.raises(AppCrashed):
+                client.get("/crash")
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(write: Callable[..., None]) -> None:
+    write(farm=APP, test_farm=TEST)
+
+
+def measured(outcome: Outcome) -> Any:
+    """Which lines and branches of the app ran."""
+    directory = outcome.directory
+    data = {path.name for path in directory.glob(".coverage*")} - {".coveragerc"}
+    assert data == {".coverage"}, "there are stray data files"
+    assert "Warning" not in outcome.text
+    from coverage import Coverage
+
+    coverage = Coverage(data_file=str(directory / ".coverage"), config_file=False)
+    coverage.load()
+    coverage.json_report(outfile=str(directory / "coverage.json"))
+    files = json.loads((directory / "coverage.json").read_text())["files"]
+    (farm,) = (file for name, file in files.items() if Path(name).name == "farm.py")
+    return farm["executed_lines"], farm.get("executed_branches")
+
+
+@pytest.mark.parametrize(
+    ("under", "options", "modes"),
+    [
+        (("coverage", "run", "--branch"), (), ISOLATED),
+        (("coverage", "run", "--source=farm"), (), ("forkserver",)),
+        ((), ("-ppytest_cov", "--cov=.", "--cov-branch"), ("fork",)),
+        ((), ("-ppytest_cov", "-pxdist", "-n2", "--cov=farm"), ("fork",)),
+    ],
+    ids=["branch", "source", "pytest-cov", "xdist"],
+)
+def test_the_same_lines(run: Run, under: tuple[str, ...], options: tuple[str, ...], modes: tuple[str, ...]) -> None:
+    in_process = run(*options, under=under)
+    in_process.passed(3)
+    expected = measured(in_process)
+    for mode in modes:
+        isolated = run(*options, under=under, mode=mode)
+        isolated.passed(3)
+        assert measured(isolated) == expected, mode
+
+
+def test_patches_of_the_user_leave_no_data_behind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".coveragerc").write_text("[run]\npatch = _exit, fork\n")
+    outcome = run(under=("coverage", "run"), mode="fork")
+    outcome.passed(3)
+    lines, _ = measured(outcome)
+    (tmp_path / ".coveragerc").unlink()
+    assert lines == measured(run(under=("coverage", "run")))[0]
+
+
+def test_contexts_are_those_of_the_tests(run: Run, tmp_path: Path) -> None:
+    from coverage import CoverageData
+
+    def contexts(mode: str) -> Any:
+        run("-ppytest_cov", "--cov=farm", "--cov-context=test", mode=mode).passed(3)
+        data = CoverageData(str(tmp_path / ".coverage"))
+        data.read()
+        return data.contexts_by_lineno(str(tmp_path / "farm.py"))
+
+    in_thread = 7
+    assert contexts("fork")[in_thread] == contexts("thread")[in_thread] == ["test_farm.py::test_thread|run"]
+
+
+def test_what_is_not_to_be_covered_is_not(run: Run, write: Callable[..., None]) -> None:
+    write(test_farm=TEST.replace("    def test_thread", "    @pytest.mark.no_cover\n    def test_thread"))
+    options = "-ppytest_cov", "--cov=farm"
+    lines, _ = measured(run(*options, mode="fork"))
+    in_thread = 8
+    assert in_thread not in lines
+    assert lines == measured(run(*options))[0]
+
+
+def test_without_coverage_nothing_of_it_is_imported(run: Run, write: Callable[..., None]) -> None:
+    write(
+        test_clean="""
+        import sys
+
+        import pytest
+
+        from isoclient import TestClient
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": repr("coverage" in sys.modules).encode()})
+
+        @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+        def test_modules(method):
+            assert TestClient(app, isolated=True, start_method=method).get("/").text == "False"
+        """
+    )
+    run("test_clean.py").passed(3)

@@ -1,0 +1,51 @@
+"""The small suite in ``suite/``, run in-process and isolated: the reports are equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pytest_integration.runs import Outcome, Run
+
+pytestmark = pytest.mark.usefixtures("suite")
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("fork", ()),
+        ("fork", ("-olog_level=DEBUG", "-Werror::shop.Ripe")),
+        ("forkserver", ()),
+        ("spawn", ("-kold_client",)),
+    ],
+)
+def test_outcomes_sections_and_warnings(run: Run, mode: str, options: tuple[str, ...]) -> None:
+    expected = run(*options).report
+    assert len(expected["reports"]) > 50
+    found = run(*options, mode=mode).report
+    assert found["reports"] == expected["reports"]
+    assert found["warnings"] == expected["warnings"]
+
+
+def lines(outcome: Outcome) -> Iterator[str]:
+    """What was in the terminal, without what differs from run to run."""
+    for line in outcome.text.splitlines():
+        line = re.sub(r"in \d+\.\d+s", "in 1s", line)
+        if not line.startswith(("platform ", "plugins: ", "rootdir: ")):
+            yield line
+
+
+def test_the_terminal_of_a_run_without_capture(run: Run) -> None:
+    options = ("-s", "-v", "--tb=no", "-olog_cli=true", "-olog_cli_level=INFO", "-k", "levels or threads or warn")
+    assert list(lines(run(*options, mode="fork"))) == list(lines(run(*options)))
+
+
+def test_junit_reports(run: Run, suite: Path) -> None:
+    def report(mode: str) -> str:
+        run("--junit-xml=report.xml", "-ojunit_logging=all", "--tb=no", "-k", "output or records or threads", mode=mode)
+        return re.sub(r'(time|timestamp)="[^"]*"', "", (suite / "report.xml").read_text())
+
+    assert report("fork") == report("thread")
