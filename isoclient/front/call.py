@@ -187,6 +187,7 @@ class Call:
             except ConnectionLost as lost:
                 return self._explained(lost)  # it has died just now
         if isinstance(error, NotReady):
+            self._handle.sync_output()
             told = AppStartupError(f"the app could not be loaded: {_in_words(error.__cause__)}", request=self._request)
         elif isinstance(error, ConnectionLost) and error.closed_here:
             told = requests.ConnectionError(f"the client was closed while {self.doing}", request=self._request)
