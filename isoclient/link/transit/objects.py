@@ -58,15 +58,20 @@ def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = Tr
         "the other side's app"
     """
     names = {id(value): name for name, value in live.items()}
-    for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, functools.partial(_dill_dumps, same_main=same_main))):
-        try:
-            return seal(how + dumps(obj, names))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a __reduce__ may raise SystemExit
-            failure = error
-    path, reason = _culprit(obj, names, failure)
-    raise ObjectNotSendable(f"{path}: {reason}; {_ADVICE}") from failure
+    failure: BaseException | None = None
+    try:
+        for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, functools.partial(_dill_dumps, same_main=same_main))):
+            try:
+                return seal(how + dumps(obj, names))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a __reduce__ may raise SystemExit
+                failure = error
+        assert failure is not None
+        path, reason = _culprit(obj, names, failure)
+        raise ObjectNotSendable(f"{path}: {reason}; {_ADVICE}") from failure
+    finally:
+        failure = None  # its traceback holds this frame, and those below it with the client
 
 
 def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
