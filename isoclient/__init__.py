@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from isoclient.front.client import TestClient
     from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconnect
     from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
+    from isoclient.front.patching import AppPatch
     from isoclient.front.response import Response
     from isoclient.front.websocket import WebSocketSession
     from isoclient.link.errors import AppNotFound, AppProtocolError, ClientDisconnected, NotAnApp
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AppCrashed",
     "AppNotFound",
+    "AppPatch",
     "AppProtocolError",
     "AppStartupError",
     "AppTimeout",
@@ -52,6 +54,7 @@ _HOMES = {
     "AppCrashed": "front.errors",
     "AppStartupError": "front.errors",
     "AppTimeout": "front.errors",
+    "AppPatch": "front.patching",
     "Response": "front.response",
     "WebSocketSession": "front.websocket",
     "AppNotFound": "link.errors",

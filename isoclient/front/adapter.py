@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 from isoclient.front import body
 from isoclient.front.exchange import Exchange
 from isoclient.front.response import Response
-from isoclient.front.runner import AppRunner
+from isoclient.front.runner import Runner
 from isoclient.front.scope import http_scope
 from isoclient.front.timeout import read_timeout
 
@@ -28,7 +28,7 @@ class ASGIAdapter(BaseAdapter):
         client: of the scope.
     """
 
-    def __init__(self, runner: AppRunner, *, raises: bool, root_path: str, client: tuple[str, int]) -> None:
+    def __init__(self, runner: Runner, *, raises: bool, root_path: str, client: tuple[str, int]) -> None:
         super().__init__()
         self._runner = runner
         self._raises = raises

@@ -6,20 +6,25 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, overload
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from isoclient.front import aliases, defaults
 from isoclient.front.adapter import ASGIAdapter
+from isoclient.front.modes import Isolated, make_runner
+from isoclient.front.names import name_of_app
+from isoclient.front.patching import AppPatch, is_target
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
-from isoclient.front.runner import AppRunner
+from isoclient.front.roster import roster
+from isoclient.front.runner import Runner
 from isoclient.front.scope import websocket_scope
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
 from isoclient.link.limits import Limits
-from isoclient.process.setup import make_setup, starter
+from isoclient.process.setup import make_setup
 
 __all__ = ["TestClient"]
 
@@ -39,7 +44,9 @@ class TestClient(requests.Session):
         headers: for all requests of the session.
         follow_redirects: whether requests follow redirects, where the request does not say.
         client: of the scope: the client's host and port.
-        isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one.
+        isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one. ``"request"``
+            forks a fresh copy of the app, from this process as it is then, for each request, WebSocket or
+            :meth:`call`; nothing that one does survives it, and within ``with`` each copy runs its own lifespan.
         start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"``
             (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
         timeout: how long each wait for the app may take, in seconds; None for no limit.
@@ -48,6 +55,9 @@ class TestClient(requests.Session):
         limits: what the app's process may use; see :class:`Limits`.
 
     The app starts at the first use, or with ``with``, which also runs its lifespan.
+
+    Of ``isolated``, ``start_method`` and ``timeout``, what is not given may be set for a whole run of pytest: by
+    ``--isolated`` and the other options of isoclient's plugin.
 
     Raises:
         TypeError: the app is no ASGI app.
@@ -77,9 +87,9 @@ class TestClient(requests.Session):
         follow_redirects: bool = True,
         client: tuple[str, int] = ("testclient", 50000),
         *,
-        isolated: bool = False,
-        start_method: str | None = None,
-        timeout: float | None = 60.0,
+        isolated: Isolated = defaults.isolated,
+        start_method: str | None = defaults.start_method,
+        timeout: float | None = defaults.timeout,
         factory: bool = False,
         restart: bool = True,
         limits: Limits | None = None,
@@ -96,13 +106,18 @@ class TestClient(requests.Session):
             self.cookies.update(cookies)
         self._client_address = client
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
-        start = starter(setup, isolated=isolated, method=start_method)
-        self._runner = AppRunner(start, setup, timeout, restarts=restart)
+        self._runner = make_runner(
+            setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart
+        )
         self._runner.owner = weakref.ref(self)
         adapter = ASGIAdapter(self._runner, raises=raise_server_exceptions, root_path=root_path, client=client)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         self._finalizer = weakref.finalize(self, _finalize, self._runner, os.getpid())
+        roster.enter(self)
+
+    def __repr__(self) -> str:
+        return f"<TestClient for {name_of_app(self.app)}: {self._runner.describe()}>"
 
     # -- requests
 
@@ -110,16 +125,19 @@ class TestClient(requests.Session):
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a request, as :meth:`requests.Session.request` does. The URL may be relative to ``base_url``.
 
+        Two options have the names that httpx gives them, too, so that tests written for a client of its kind run:
+        ``content`` is ``data``, and ``follow_redirects`` is ``allow_redirects``.
+
         Returns:
             Response: see there.
 
         Raises:
             AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            TypeError: the same is given under both names.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
-        if kwargs.get("allow_redirects") is None:
-            kwargs["allow_redirects"] = self.follow_redirects
-        return super().request(method, urljoin(self.base_url, url), *args, **kwargs)  # type: ignore[return-value]
+        options = aliases.resolve(args, kwargs, follow_redirects=self.follow_redirects)
+        return super().request(method, urljoin(self.base_url, url), **options)  # type: ignore[return-value]
 
     @shows_app_errors
     def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -134,7 +152,8 @@ class TestClient(requests.Session):
     @shows_app_errors
     def head(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a HEAD request; it follows no redirects, where the request does not say so."""
-        kwargs.setdefault("allow_redirects", False)
+        if kwargs.get("follow_redirects") is None:
+            kwargs.setdefault("allow_redirects", False)
         return self.request("HEAD", url, **kwargs)
 
     @shows_app_errors
@@ -147,10 +166,51 @@ class TestClient(requests.Session):
         """Send a PUT request."""
         return self.request("PUT", url, data=data, **kwargs)
 
-    @shows_app_errors
-    def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
-        """Send a PATCH request."""
-        return self.request("PATCH", url, data=data, **kwargs)
+    @overload  # type: ignore[override]
+    def patch(self, target: str, new: Callable[..., Any], /, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, target: str, /, *, return_value: Any, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, target: str, /, *, side_effect: Any, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, url: str, data: Any = None, **options: Any) -> Response: ...
+    @shows_app_errors  # type: ignore[misc]
+    def patch(self, url: str, *args: Any, **options: Any) -> Response | AppPatch:
+        """Send a PATCH request; or, given a dotted name and no option of a request, patch the app.
+
+        ``client.patch("/cart", json=...)`` is an HTTP request as any other. As a context manager,
+        ``client.patch("shop.payments.charge", ...)`` patches in the app's process, for the length of the block, as
+        :func:`unittest.mock.patch` would there. What is a name is decided by its form: identifiers joined by dots, no
+        slash. Where a URL has that form, write it with a slash, ``"/items.json"``, or give an option of requests, such
+        as ``data=``.
+
+        Args:
+            url: the URL; or what is patched, ``"package.module.attribute"``; the app's process imports the module.
+            *args: the body (``data``); or what comes in the place of what is patched (``new``), a function or a value
+                that can cross to the other process. Without it, a mock does: one to be awaited where what is patched is
+                an ``async def``.
+            **options: those of :func:`requests.patch`; or those of :func:`unittest.mock.patch`: ``return_value``,
+                ``side_effect``, ``autospec``...
+
+        Returns:
+            The response; or the :class:`AppPatch`, a context manager that tells the calls that were made.
+
+        Raises:
+            TypeError: some of it is for a request, and some for patching.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send): ...
+            >>> client = TestClient(app, isolated=True)
+            >>> with client.patch("os.getcwd", return_value="/elsewhere") as getcwd:
+            ...     client.call(lambda: os.getcwd())
+            '/elsewhere'
+            >>> getcwd.called, client.call(os.getcwd) == os.getcwd()
+            (True, True)
+        """
+        if is_target(url, options):
+            return AppPatch.of(self._runner, url, args, options)
+        return self.request("PATCH", url, **aliases.with_body(args, options))
 
     @shows_app_errors
     def delete(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -236,16 +296,7 @@ class TestClient(requests.Session):
             ...     client.call(os.getpid) == client.pid
             True
         """
-        live = self._runner.live
-        codec = self._runner.handle().connection.codec
-        packed = codec.pack_object((func, args, kwargs), live)
-        name = getattr(func, "__qualname__", repr(func))
-        call = self._runner.open("call", packed, (), doing=f"calling {name}", timeout=self.timeout)
-        try:
-            return codec.unpack_object(call.finish(), live)
-        except BaseException:
-            call.abandon()
-            raise
+        return self._runner.call(func, args, kwargs)
 
     @property
     def timeout(self) -> float | None:
@@ -258,8 +309,11 @@ class TestClient(requests.Session):
 
     @property
     def pid(self) -> int:
-        """The process that the app runs in; it is started if it does not run."""
-        return self._runner.handle().pid
+        """The process that the app runs in; it is started if it does not run.
+
+        With ``isolated="request"``, that of the last request, which may have ended.
+        """
+        return self._runner.pid
 
     # -- its life
 
@@ -281,7 +335,7 @@ class TestClient(requests.Session):
 
     @shows_app_errors
     def restart(self) -> None:
-        """End the app and start a fresh copy of it."""
+        """End the app and start a fresh copy of it; with ``isolated="request"``, end what still runs."""
         self._runner.restart()
 
     @shows_app_errors
@@ -300,7 +354,7 @@ def _handshake_url(url: str) -> tuple[str, str]:
     return url, "wss" if secure else "ws"
 
 
-def _finalize(runner: AppRunner, owner: int) -> None:
+def _finalize(runner: Runner, owner: int) -> None:
     """When the client is collected, or the interpreter exits."""
     if os.getpid() == owner:
         with contextlib.suppress(Exception):  # nobody is left to be told

@@ -10,7 +10,7 @@ import requests
 from isoclient.link.limits import Limits
 from isoclient.process.handle import Death
 
-__all__ = ["AppCrashed", "AppStartupError", "AppTimeout"]
+__all__ = ["AppCrashed", "AppStartupError", "AppTimeout", "ending"]
 
 
 class AppCrashed(requests.ConnectionError):
@@ -95,11 +95,20 @@ class AppCrashed(requests.ConnectionError):
             return f"was ended, {self._why},"
         if self.limit is not None and self._limits is not None:
             return f"hit {self._limits.describe(self.limit)}"
-        if self.signal is not None:
-            return f"died of {self.signal.name}"
-        if self.exitcode is None:
-            return "ended"
-        return f"exited with code {self.exitcode}"
+        return ending(self.exitcode)
+
+
+def ending(exitcode: int | None) -> str:
+    """How a process ended, in words.
+
+    Example:
+        >>> ending(-9), ending(3)
+        ('died of SIGKILL', 'exited with code 3')
+    """
+    signal = _signal_of(exitcode)
+    if signal is not None:
+        return f"died of {signal.name}"
+    return "ended" if exitcode is None else f"exited with code {exitcode}"
 
 
 def _rebuilt(kind: type[AppCrashed], args: tuple[Any, ...], state: dict[str, Any]) -> AppCrashed:

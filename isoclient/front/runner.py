@@ -2,22 +2,104 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol
+
+import requests
 
 from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
+from isoclient.front.roster import Usage
 from isoclient.host.boot import Setup
 from isoclient.process.errors import Reentered
 from isoclient.process.handle import AppHandle, Death
 
-__all__ = ["AppRunner"]
+__all__ = ["AppRunner", "Ask", "Patch", "Runner"]
 
 _CLOSING: Final = 60.0  # seconds
+_RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
+
+
+class Runner(Protocol):
+    """What a client needs of whatever runs its app.
+
+    Attributes:
+        setup: what is started.
+        timeout: how long a wait may take, in seconds, where nothing else is said.
+        owner: returns the client (a weak reference to it), for those who must keep it.
+        isolated: whether the app has a process of its own.
+        usage: which apps have been used of late.
+        patches: those that are in force in the app.
+    """
+
+    setup: Setup
+    timeout: float | None
+    owner: Callable[[], object]
+    isolated: bool
+    usage: Usage
+    patches: list[Patch]
+
+    @property
+    def pid(self) -> int:
+        """The process of the app."""
+
+    def describe(self) -> str:
+        """How the app is run, and where, in a few words."""
+
+    def open(
+        self,
+        kind: str,
+        argument: Any,
+        messages: tuple[Any, ...],
+        *,
+        doing: str,
+        timeout: float | None,
+        request: Any = None,
+    ) -> Call:
+        """Begin a call of the app."""
+
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function in the app's process, and return what it returns."""
+
+    def enter(self) -> None:
+        """From now on until it is closed, the app runs with its lifespan."""
+
+    def restart(self) -> None:
+        """End the app, so that the next use meets a fresh copy of it."""
+
+    def close(self) -> None:
+        """End the app, in order. Idempotent; the next use starts it again."""
+
+    def install(self, patch: Patch) -> None:
+        """Put a patch into force in the app, and in each fresh copy of it."""
+
+    def uninstall(self, patch: Patch) -> None:
+        """Undo a patch."""
+
+    def peek(self, patch: Patch) -> list[Any]:
+        """What a patch has recorded in the apps that run now."""
+
+
+Ask = Callable[..., Any]
+"""Calls a function in the app's process: ``ask(func, *args)``."""
+
+
+class Patch(Protocol):
+    """Something that is put into force in each process of the app; see :class:`isoclient.front.patching.AppPatch`."""
+
+    def begin(self, ask: Ask) -> None:
+        """Put it into force in this process."""
+
+    def finish(self, ask: Ask) -> None:
+        """Undo it in this process, and keep what it has recorded there."""
+
+    def recorded(self, ask: Ask) -> list[Any]:
+        """What it has recorded in this process."""
 
 
 class AppRunner:
@@ -28,18 +110,30 @@ class AppRunner:
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
         restarts: whether the next use after a crash starts the app again.
+        method: the start method of the app's process; None for a thread.
 
-    Attributes:
-        owner: returns the client (a weak reference to it), for those who must keep it.
+    Attributes: see :class:`Runner`.
     """
 
+    kind_of_call: ClassVar = Call
+
     def __init__(
-        self, start: Callable[[Setup], AppHandle], setup: Setup, timeout: float | None, *, restarts: bool
+        self,
+        start: Callable[[Setup], AppHandle],
+        setup: Setup,
+        timeout: float | None,
+        *,
+        restarts: bool,
+        method: str | None,
     ) -> None:
         self.setup = setup
         self.owner: Callable[[], object] = _nobody
         self.timeout = timeout
+        self.isolated = method is not None
+        self.usage = Usage()
+        self.patches: list[Patch] = []
         self._restarts = restarts
+        self._method = method
         self._start = start
         self._lock = threading.RLock()
         self._handle: AppHandle | None = None
@@ -68,13 +162,36 @@ class AppRunner:
             old.stop()
         self._lifespan = None
         self._handle = handle = self._start(self.setup)
-        if self._wants_lifespan:
-            try:
+        self.usage.note(handle)
+        try:
+            for patch in self.patches:
+                patch.begin(self._asker(handle))
+            if self._wants_lifespan:
                 self._lifespan = self._start_lifespan(handle)
-            except BaseException:
-                self._end()
-                raise
+        except BaseException:
+            self._end()
+            raise
         return handle
+
+    @property
+    def running(self) -> AppHandle | None:
+        """The app, if it runs."""
+        handle = self._handle
+        return handle if handle is not None and _is_usable(handle) else None
+
+    @property
+    def pid(self) -> int:
+        """The process that the app runs in; it is started if it does not run."""
+        return self.handle().pid
+
+    def describe(self) -> str:
+        """See :class:`Runner`."""
+        if not self.isolated:
+            return "in-process"
+        where = f"pid {self.running.pid}" if self.running is not None else "not running"
+        return f"isolated ({self._method}), {where}"
+
+    # -- calls
 
     def open(
         self,
@@ -86,9 +203,11 @@ class AppRunner:
         timeout: float | None,
         request: Any = None,
     ) -> Call:
-        """Begin a call of the app."""
-        return Call(
-            self.handle(),
+        """See :class:`Runner`."""
+        handle = self.handle()
+        self.usage.note(handle)
+        return self.kind_of_call(
+            handle,
             kind,
             argument,
             messages,
@@ -99,6 +218,72 @@ class AppRunner:
             owner=self.owner(),
             limits=self.setup.limits,
         )
+
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See :class:`Runner`."""
+        handle = self.handle()
+        self.usage.note(handle)
+        return self._call(handle, func, args, kwargs, timeout=self.timeout)
+
+    def _call(
+        self,
+        handle: AppHandle,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        codec = handle.connection.codec
+        packed = codec.pack_object((func, args, kwargs), self.live)
+        call = Call(
+            handle,
+            "call",
+            packed,
+            (),
+            doing=f"calling {getattr(func, '__qualname__', repr(func))}",
+            timeout=timeout,
+            startup=self.timeout,
+            owner=self.owner(),
+            limits=self.setup.limits,
+        )
+        try:
+            return codec.unpack_object(call.finish(), self.live)
+        except BaseException:
+            call.abandon()
+            raise
+
+    # -- patches
+
+    def install(self, patch: Patch) -> None:
+        """See :class:`Runner`."""
+        with self._lock:
+            patch.begin(self._asker(self.handle()))
+            self.patches.append(patch)
+
+    def uninstall(self, patch: Patch) -> None:
+        """See :class:`Runner`. With a process that has ended its patches have, too."""
+        with self._lock:
+            self.patches.remove(patch)
+            if self.running is not None:
+                patch.finish(self._asker(self.running))
+
+    def peek(self, patch: Patch) -> list[Any]:
+        """See :class:`Runner`."""
+        return patch.recorded(self._asker(self.running)) if self.running is not None else []
+
+    def _asker(self, handle: AppHandle, timeout: float | None = None) -> Ask:
+        def ask(func: Callable[..., Any], *args: Any) -> Any:
+            return self._call(handle, func, args, {}, timeout=self.timeout if timeout is None else timeout)
+
+        return ask
+
+    def _finish_patches(self) -> None:
+        """The app is about to end: what the patches have recorded there would be lost."""
+        for patch in self.patches:
+            if self.running is not None:
+                with contextlib.suppress(requests.RequestException):
+                    patch.finish(self._asker(self.running, _RECORDS))
 
     # -- lifespan
 
@@ -141,8 +326,9 @@ class AppRunner:
         with self._lock:
             call, self._lifespan, self._wants_lifespan = self._lifespan, None, False
             try:
-                if call is not None and self._handle is not None and _is_usable(self._handle):
+                if call is not None and self.running is not None:
                     self._shut_down(call)
+                self._finish_patches()
             except Reentered:
                 # In a signal handler, while this thread waits for the app: it can't wait for the answer, but the app is
                 # told to end, and its lifespan with it, all the same.

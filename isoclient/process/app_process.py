@@ -55,6 +55,7 @@ class AppProcess:
     def __init__(self, method: str, setup: Setup) -> None:
         self.abandoned = False
         self._closed = False
+        self._forced = False
         self._reaper: Reaper | None = None
         self._known_death: Death | None = None
         self._stdout = OutputFile("isoclient-stdout", "stdout")
@@ -153,8 +154,17 @@ class AppProcess:
         self._stdout.sync()
         self._stderr.sync()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        self._known_death = Death(self.pid, exitcode, self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL)))
+        stderr, stack = self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL))
+        self._known_death = Death(self.pid, exitcode, stderr, stack, forced=self._forced)
         return self._known_death
+
+    def report(self) -> Death | None:
+        """See :meth:`isoclient.process.handle.AppHandle.report`."""
+        if self._closed or self._reaper is None:
+            return self._known_death
+        self._reaper.wait(0.0)  # so that one that has just died is not said to run
+        stack = app_stacks(self._crash.tail(_TAIL))
+        return Death(self.pid, self._reaper.exitcode, self._stderr.tail(_TAIL), stack)
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
@@ -170,6 +180,7 @@ class AppProcess:
 
     def _force(self, reaper: Reaper) -> Death:
         stack = self.stack()
+        self._forced = True
         reaper.signal(signal.SIGTERM)
         if not reaper.wait(0.5):
             reaper.signal(signal.SIGKILL)
@@ -179,6 +190,7 @@ class AppProcess:
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
         if not self.abandoned and not self._closed and self._reaper is not None:
+            self._forced = True
             self._reaper.signal(signal.SIGKILL)
             self._clear_away(in_order=False)
 

@@ -80,6 +80,10 @@ class AppThread:
         frame = sys._current_frames().get(self._thread.ident or 0)
         return "".join(traceback.format_stack(frame)) if frame is not None else ""
 
+    def report(self) -> Death | None:
+        """See :meth:`isoclient.process.handle.AppHandle.report`."""
+        return None
+
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`. The thread ends when the app lets it."""
         if not self.abandoned and not self._stopped:

@@ -70,6 +70,12 @@ class AppHandle(Protocol):
     def kill(self) -> None:
         """End it by force, at once; it does not answer. Idempotent; never raises."""
 
+    def report(self) -> Death | None:
+        """What there is to tell of it, whether it runs (then without an exit code) or has ended.
+
+        None where it has no process of its own.
+        """
+
     @property
     def abandoned(self) -> bool:
         """Whether this process is a fork of the one that it belongs to, and has nothing to do with it."""

@@ -13,7 +13,7 @@ from isoclient.link.limits import Limits
 from isoclient.process.app_thread import AppThread
 from isoclient.process.handle import AppHandle
 
-__all__ = ["METHODS", "make_setup", "starter"]
+__all__ = ["METHODS", "chosen_method", "make_setup", "starter"]
 
 METHODS: Final = ("fork", "forkserver", "spawn")
 
@@ -38,8 +38,8 @@ def make_setup(
     return Setup(app, factory, backend, dict(options or {}), limits)
 
 
-def starter(setup: Setup, *, isolated: bool, method: str | None) -> Callable[[Setup], AppHandle]:
-    """What starts it.
+def chosen_method(setup: Setup, *, isolated: bool, method: str | None) -> str | None:
+    """How it is to be started: by one of :data:`METHODS`, or, for None, in a thread.
 
     Raises:
         ValueError: there is no such start method, here or anywhere; or something is asked for that only an isolated app
@@ -50,18 +50,25 @@ def starter(setup: Setup, *, isolated: bool, method: str | None) -> Callable[[Se
             raise ValueError(f"start_method={method!r} needs isolated=True: without, the app runs in a thread")
         if setup.limits is not None:
             raise ValueError("limits= needs isolated=True: without, they would hold for the test run as well")
-        return AppThread
+        return None
     chosen = method or _default_method(setup)
     if chosen not in METHODS:
         raise ValueError(f"start_method is {chosen!r}; it is one of {', '.join(map(repr, METHODS))}")
     if chosen != "spawn" and not hasattr(os, "fork"):
         raise ValueError(f"start_method {chosen!r} needs os.fork, which this platform has not; use 'spawn'")
+    return chosen
+
+
+def starter(method: str | None) -> Callable[[Setup], AppHandle]:
+    """What starts it by this method."""
+    if method is None:
+        return AppThread
 
     def start(setup: Setup) -> AppHandle:
         # multiprocess is imported when the first process starts: not at import, and never for apps in threads.
         from isoclient.process.app_process import AppProcess
 
-        return AppProcess(chosen, setup)
+        return AppProcess(method, setup)
 
     return start
 
