@@ -29,6 +29,7 @@ class AsyncioRuntime:
         self._stopped = loop.create_future()
         self._written = loop.create_future()
         self.call_soon = loop.call_soon
+        self.call_from_thread = loop.call_soon_threadsafe
         self.call_later = loop.call_later
 
     def signal(self) -> AsyncioSignal:

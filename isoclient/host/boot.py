@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.app import check_app, import_app, single_callable
+from isoclient.host.debugger import Debugger
 from isoclient.host.pipe import Pipe
 from isoclient.host.server import Host
 from isoclient.link import frames
@@ -60,12 +61,15 @@ class Setup:
 class _Boot:
     """One host on its way up, and how it came down."""
 
-    def __init__(self, pipe: Pipe, codec: Codec, *, side: SideChannel | None, crash: int) -> None:
+    def __init__(
+        self, pipe: Pipe, codec: Codec, *, side: SideChannel | None, debugger: Debugger | None, crash: int
+    ) -> None:
         self.exit_code = 0
         self.host_made = False
         self._pipe = pipe
         self._codec = codec
         self._side = side
+        self._debugger = debugger
         self._crash = crash
 
     def run(self, setup: Setup) -> None:
@@ -77,6 +81,8 @@ class _Boot:
         backend.run(self._pipe, partial(self._make_host, setup), setup.options)
 
     def _make_host(self, setup: Setup, runtime: Runtime) -> Host | None:
+        if self._debugger is not None:
+            self._debugger.call_on_loop = runtime.call_from_thread
         try:
             if setup.limits is not None:
                 from isoclient.host.caps import apply_limits
@@ -149,9 +155,12 @@ def serve(
         BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
     """
     pipe = Pipe(sock)
+    debugger = None
     if side is not None:
         pipe.close_in_forks()
-    boot = _Boot(pipe, codec, side=side, crash=crash)
+        debugger = Debugger(pipe)
+        debugger.install()
+    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash)
     try:
         boot.run(get_setup())
     except BaseException as error:

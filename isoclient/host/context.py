@@ -9,6 +9,7 @@ import warnings
 from typing import Any, Final
 
 from isoclient.link.context import Context, Filter, Level, Pattern
+from isoclient.link.wishes import wishes
 
 __all__ = ["InForce", "in_force"]
 
@@ -16,21 +17,16 @@ Key = tuple[str, str]
 
 
 class InForce:
-    """What is in force in this process.
-
-    Attributes:
-        locals: whether tracebacks are to carry the text of local variables.
-    """
+    """What is in force in this process."""
 
     def __init__(self) -> None:
-        self.locals = False
         self._wanted: dict[Key, Level] = {}
         self._set: dict[Key, int | bool] = {}  # by us
         self._own: dict[Key, int | bool] = {}  # what we have set something else in place of
 
     def apply(self, context: Context) -> None:
         """Put what has changed into force."""
-        self.locals = context.get("locals", self.locals)
+        wishes.locals = context.get("locals", wishes.locals)
         for level in context.get("levels", ()):
             self._apply_level(level)
         if "filters" in context:

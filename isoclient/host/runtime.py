@@ -33,6 +33,9 @@ class Runtime(Protocol):
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call this on the loop once what is ready now has run."""
 
+    def call_from_thread(self, callback: Callable[[], object]) -> object:
+        """The same from any thread."""
+
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call this on the loop after a while."""
 

@@ -38,6 +38,9 @@ class TrioRuntime:
     def call_soon(self, callback: Callable[[], object]) -> None:
         self._soon(callback)
 
+    def call_from_thread(self, callback: Callable[[], object]) -> None:
+        self._soon(callback)
+
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         self._nursery.start_soon(_call_later, seconds, callback)
 

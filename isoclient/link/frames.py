@@ -21,6 +21,7 @@ __all__ = [
     "CANCEL",
     "CONTEXT",
     "CREDIT",
+    "DEBUG",
     "END",
     "EVENT",
     "FAILED",
@@ -50,6 +51,8 @@ STOP: Final = 8
 """front to host, stream 0: end in order."""
 CONTEXT: Final = 9
 """front to host, stream 0: what must be in force in the app as in the test, and has changed, such as logging levels."""
+DEBUG: Final = 10
+"""host to front, stream 0: a debugger wants the terminal for its process group, the value; None to give it back."""
 
 _KINDS: Final = {
     OPEN: "OPEN",
@@ -61,6 +64,7 @@ _KINDS: Final = {
     FAILED: "FAILED",
     STOP: "STOP",
     CONTEXT: "CONTEXT",
+    DEBUG: "DEBUG",
 }
 
 _MAGIC: Final = 0x15C1

@@ -23,6 +23,7 @@ from isoclient.process.launch import launch
 from isoclient.process.output import OutputFile
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump
+from isoclient.process.terminal import Terminal
 
 __all__ = ["AppProcess"]
 
@@ -69,6 +70,7 @@ class AppProcess:
             forks.register(self)
             context = ContextWatch(fresh=method != "fork")
             self.connection.news = context.news
+            self.connection.terminal = Terminal(self.sync_output)
             given = self._duplicates_for_the_child(theirs)
             try:
                 popen = launch(method, given, context.first(), setup)

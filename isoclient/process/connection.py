@@ -25,6 +25,7 @@ from isoclient.link.outbox import Outbox
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.stream import Stream
+from isoclient.process.terminal import Terminal
 
 __all__ = ["Connection"]
 
@@ -50,6 +51,7 @@ class Connection:
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
+        self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
         self._sock = sock
         self._watched = -1
         self._reader = FrameReader()
@@ -136,9 +138,24 @@ class Connection:
             self._lead.reader = get_ident()
             if not ready() and self.lost is None:
                 self._read(deadline)
+            while self.has_prompt:
+                # Nobody goes on while somebody types there, also where what was waited for has come meanwhile.
+                self._read(deadline)
+        except BaseException:
+            self._take_terminal_back()  # Ctrl-C, or a time limit on the test
+            raise
         finally:
             self._lead.reader = 0
             self._lead.give_back()
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether a debugger in the app's process has its prompt open."""
+        return self.terminal is not None and self.terminal.is_lent
+
+    def _take_terminal_back(self) -> None:
+        if self.terminal is not None:
+            self.terminal.take_back()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -156,14 +173,15 @@ class Connection:
             if self._lead.take():
                 self._lead.give_back()
             elif not waiter.acquire(timeout=deadline.lock_timeout()):
-                raise deadline.exceeded()
+                deadline.check()
         finally:
             self._waiters.remove(waiter)
 
     def _read(self, deadline: Deadline) -> None:
         ready = self._incoming.poll(deadline.milliseconds())
         if not ready:
-            raise deadline.exceeded()
+            deadline.check()
+            return
         if any(descriptor == self._watched for descriptor, _ in ready):
             self._drain()
         else:
@@ -202,6 +220,7 @@ class Connection:
             lost = ConnectionLost(str(cause) if cause else "the app's side of the pipe was closed")
             lost.__cause__ = cause
             self.lost = lost
+        self._take_terminal_back()
 
     def _take(self, frame: Frame) -> None:
         stream = self._streams.get(frame.stream)
@@ -213,6 +232,8 @@ class Connection:
             self.ready = True
         elif frame.kind == frames.FAILED:
             self.failure = self.codec.unpack_exception(self.codec.decode(frame.meta, frame.payload))
+        elif frame.kind == frames.DEBUG and self.terminal is not None:
+            self.terminal.take(self.codec.decode(frame.meta, frame.payload))
         elif self.codec.by_reference:
             self.codec.decode(frame.meta, frame.payload)  # so that the table does not keep it
 
@@ -229,8 +250,8 @@ class Connection:
         meta, payload = self.codec.encode(value)
         if self._writer == get_ident():
             raise Reentered("this thread is already writing to the app, further down its stack")
-        if not self._write_lock.acquire(timeout=deadline.lock_timeout()):
-            raise deadline.exceeded()
+        while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
+            deadline.check()
         try:
             self._writer = get_ident()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
@@ -314,7 +335,7 @@ class Connection:
                 poll.register(self._watched, _IN)
             found = dict(poll.poll(deadline.milliseconds()))
             if not found:
-                raise deadline.exceeded()
+                deadline.check()
             if self._watched in found:
                 self._outbox.clear()
             if leads and found.get(self._sock.fileno(), 0) & ~_OUT:
@@ -361,12 +382,15 @@ class Connection:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`."""
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
+        self._take_terminal_back()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
         self._sock.close()
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
+        if self.terminal is not None:
+            self.terminal.abandon()
         self._sock.close()
         self.close()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import ceil
 from time import monotonic
 
+from isoclient.process.debugging import is_at_work, prompts
 from isoclient.process.errors import DeadlineExceeded
 
 __all__ = ["Deadline"]
 
 
 class Deadline:
-    """A point in time so many seconds from now.
+    """A point in time so many seconds from now, or from when the last debugger's prompt was closed.
 
     Args:
         seconds: how long a wait may take; None for no limit, which only the user may choose.
@@ -29,7 +30,10 @@ class Deadline:
 
     def remaining(self) -> float | None:
         """What is left, in seconds; never negative."""
-        return None if self._end is None else max(0.0, self._end - monotonic())
+        if self._end is None or self.seconds is None:
+            return None
+        end = max(self._end, prompts.last_end + self.seconds)
+        return max(0.0, end - monotonic())
 
     def milliseconds(self) -> int | None:
         """The same as ``poll`` takes it: rounded up, so that a wait never ends before its time."""
@@ -41,6 +45,17 @@ class Deadline:
         remaining = self.remaining()
         return -1 if remaining is None else remaining
 
-    def exceeded(self) -> DeadlineExceeded:
-        """The error to raise."""
-        return DeadlineExceeded(self.seconds)
+    def check(self) -> None:
+        """To be called after a wait that was as long as :meth:`remaining` said.
+
+        While a debugger is at work nothing is late: then the deadline begins anew, and so should the wait.
+
+        Raises:
+            DeadlineExceeded: it has passed.
+        """
+        if self.remaining() != 0.0:
+            return
+        if self.seconds is None or not is_at_work():
+            raise DeadlineExceeded(self.seconds)
+        # At least a little, so that a deadline of 0 does not make its waits a busy loop.
+        self._end = monotonic() + max(self.seconds, 0.1)

@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import threading
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 from isoclient.process.connection import Connection
+from isoclient.process.deadline import Deadline
 
 __all__ = ["Reaper"]
 
@@ -45,9 +46,9 @@ class Reaper:
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; return whether it has ended."""
-        end = monotonic() + seconds
-        while not self._has_ended(max(0.0, end - monotonic())):
-            if monotonic() >= end:
+        deadline = Deadline(seconds)
+        while not self._has_ended(deadline.remaining() or 0.0):
+            if deadline.remaining() == 0.0 and not self._connection.has_prompt:
                 return False
         return True
 

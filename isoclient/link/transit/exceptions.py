@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from isoclient.link.transit.classes import ClassRef, refer_to, resolve
 from isoclient.link.transit.frames import FrameRecord, read_frames, rebuild_traceback
+from isoclient.link.transit.locals import LocalsReader
 from isoclient.link.transit.seal import seal, unseal
 from isoclient.link.transit.standins import ExceptionStandIn, stand_in_class
 from isoclient.link.transit.state import (
@@ -26,6 +27,7 @@ from isoclient.link.transit.state import (
 )
 from isoclient.link.transit.text import class_name, text_of
 from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
+from isoclient.link.wishes import wishes
 
 __all__ = ["pack_exception", "unpack_exception"]
 
@@ -130,6 +132,7 @@ class _Packer:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
         self._values = ValueWriter(self._graph.number, self._graph.recall)
+        self._locals = LocalsReader() if wishes.locals else None
         self._frames = 0
         self._graph.number(root)
 
@@ -158,7 +161,8 @@ class _Packer:
         return self._with_reduction(node, exc) if own else self._with_state(node, exc)
 
     def _read_frames(self, exc: BaseException) -> list[FrameRecord]:
-        frames = read_frames(traceback_of(exc), _MAX_FRAMES if self._frames < _MANY_FRAMES else _FEW_FRAMES)
+        limit = _MAX_FRAMES if self._frames < _MANY_FRAMES else _FEW_FRAMES
+        frames = read_frames(traceback_of(exc), limit, self._locals)
         self._frames += len(frames)
         return frames
 

@@ -6,12 +6,16 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from types import SimpleNamespace, TracebackType
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from isoclient.link.transit.locals import LocalsReader, PackedLocal, rebuild_locals
 
 __all__ = ["FrameRecord", "read_frames", "rebuild_traceback"]
 
 # The app is called from there; these frames are ours, and say nothing about the app.
 _HOST_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "host", "")
+
+_WITH_LOCALS: Final = 50  # frames of one traceback
 
 
 class FrameRecord(NamedTuple):
@@ -24,12 +28,13 @@ class FrameRecord(NamedTuple):
     module: str | None
     module_file: str | None
     hidden: bool  # pytest's __tracebackhide__
+    locals: list[PackedLocal]
 
 
-def read_frames(traceback: TracebackType | None, limit: int) -> list[FrameRecord]:
+def read_frames(traceback: TracebackType | None, limit: int, reader: LocalsReader | None = None) -> list[FrameRecord]:
     """The frames of ``traceback``, outermost first: the first and the last of them if there are more than ``limit``.
 
-    The host's frames before the app's first are left out.
+    The host's frames before the app's first are left out. The innermost have their locals, if there is a reader.
     """
     first: list[TracebackType] = []
     last: deque[TracebackType] = deque(maxlen=limit // 2)
@@ -41,7 +46,13 @@ def read_frames(traceback: TracebackType | None, limit: int) -> list[FrameRecord
             left_out += len(last) == last.maxlen
             last.append(entry)
     marker = [_marker(left_out)] if left_out else []
-    return [*map(_record, first), *marker, *map(_record, last)]
+    entries = [*first, *last]
+    records = [*map(_record, entries)]
+    if reader is not None:
+        # The innermost first, for that is where the failure is, and the reader has bounds.
+        for number in reversed(range(max(0, len(records) - _WITH_LOCALS), len(records))):
+            records[number] = records[number]._replace(locals=reader.read(entries[number].tb_frame))
+    return [*records[: len(first)], *marker, *records[len(first) :]]
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
@@ -65,6 +76,7 @@ def _record(entry: TracebackType) -> FrameRecord:
         _plain(frame.f_globals.get("__name__")),
         _plain(frame.f_globals.get("__file__")),
         "__tracebackhide__" in frame.f_code.co_varnames and frame.f_locals.get("__tracebackhide__") is True,
+        [],
     )
 
 
@@ -73,7 +85,7 @@ def _plain(value: object) -> str | None:
 
 
 def _marker(left_out: int) -> FrameRecord:
-    return FrameRecord("<isoclient>", 1, 1, f"({left_out:,} frames left out)", None, None, False)
+    return FrameRecord("<isoclient>", 1, 1, f"({left_out:,} frames left out)", None, None, False, [])
 
 
 def rebuild_traceback(records: list[FrameRecord]) -> TracebackType | None:
@@ -99,7 +111,7 @@ def _frame(record: FrameRecord) -> SimpleNamespace:
     names = {"__name__": record.module, "__file__": record.module_file}
     return SimpleNamespace(
         f_globals={name: value for name, value in names.items() if value is not None},
-        f_locals={"__tracebackhide__": True} if record.hidden else {},
+        f_locals=rebuild_locals(record.locals) | ({"__tracebackhide__": True} if record.hidden else {}),
         f_lineno=record.line,
         f_code=SimpleNamespace(co_filename=record.filename, co_name=record.function),
     )

@@ -1,0 +1,229 @@
+"""pdb in the app's process: ``breakpoint()`` opens its prompt in the terminal of the test run.
+
+The standard streams of this process are files, and its process group is not the one in the foreground of the terminal.
+So whenever pdb stops, the test's process is asked for the terminal (a DEBUG frame), and it is given back when pdb lets
+the app go on. The other half is :mod:`isoclient.process.terminal`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic, sleep
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from isoclient.link import frames
+from isoclient.link.values import dumps
+
+if TYPE_CHECKING:
+    from isoclient.host.pipe import Pipe
+
+__all__ = ["Debugger"]
+
+_PATIENCE: Final = 30.0  # seconds that the test may take until it waits for the app, and so hands the terminal over
+_OURS: Final = "isoclient.*"
+_NO_PROMPT: Final = contextlib.nullcontext()
+_ADVICE: Final = "Run that test alone, in a terminal and without xdist (pytest -n 0), to debug its app."
+
+
+class Debugger:
+    """Gives each prompt of pdb the terminal.
+
+    Args:
+        pipe: the pipe to the test.
+
+    Attributes:
+        call_on_loop: calls something on the event loop, from any thread; None as long as there is no loop.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.call_on_loop: Callable[[Callable[[], object]], object] | None = None
+        self._pipe = pipe
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._lock = threading.RLock()
+        self._is_open = False
+
+    def install(self) -> None:
+        """From now on every Pdb of this process has its prompt in the terminal."""
+        # In a fork of pytest, pdb.set_trace is pytest's. It would have pytest's capture of the test's process end here.
+        pytest_pdb = getattr(sys.modules.get("_pytest.debugging"), "pytestPDB", None)
+        if pytest_pdb is not None:
+            pytest_pdb._pluginmanager = pytest_pdb._config = None
+        if "pdb" in sys.modules:
+            self._patch(sys.modules["pdb"])
+        else:
+            # Importing it takes longer than to start many an app.
+            sys.meta_path.insert(0, _WhenImported("pdb", self._patch))
+
+    def _patch(self, pdb: Any) -> None:
+        original = getattr(pdb.Pdb.interaction, "__wrapped__", pdb.Pdb.interaction)
+
+        def interaction(this: Any, *args: Any, **kwargs: Any) -> None:
+            # Without raw input it has streams of its own: a remote debugger's, or a prompt's within another.
+            with self._lock, self._prompt(this) if this.use_rawinput and not self._is_open else _NO_PROMPT:
+                # Stepping into the code that sends frames would send frames amid others.
+                this.skip = {*(this.skip or ()), _OURS}
+                original(this, *args, **kwargs)
+
+        interaction.__wrapped__ = original  # type: ignore[attr-defined]
+        pdb.Pdb.interaction = interaction
+
+    @contextlib.contextmanager
+    def _prompt(self, pdb: Any) -> Iterator[None]:
+        with _terminal(self._pid) as terminal:
+            foreground = os.tcgetpgrp(terminal)
+            self._is_open = True
+            self._tell(os.getpgrp())
+            try:
+                _await_foreground(terminal)
+                with _signals_of_a_prompt(), _standard_streams(terminal, pdb):
+                    yield
+            finally:
+                # The next prompt may open before the test has seen that this one is closed: then the terminal must not
+                # look as if it were ours still.
+                with contextlib.suppress(OSError):
+                    if os.tcgetpgrp(terminal) == os.getpgrp():
+                        os.tcsetpgrp(terminal, foreground)
+                self._is_open = False
+                self._tell(None)
+
+    def _tell(self, group: int | None) -> None:
+        frame = frames.pack(frames.DEBUG, 0, dumps(group))
+        if threading.get_ident() == self._thread:
+            self._write(frame)
+        elif self.call_on_loop is not None:
+            self.call_on_loop(lambda: self._write(frame))
+
+    def _write(self, frame: bytes) -> None:
+        """Write it out before anything else happens: the loop is not to run until the prompt is closed."""
+        self._pipe.outbox.put(frame)
+        end = monotonic() + _PATIENCE
+        while not self._pipe.write() and monotonic() < end:
+            poll = select.poll()
+            poll.register(self._pipe.sock, select.POLLOUT)
+            poll.poll(1000)
+
+
+@contextlib.contextmanager
+def _terminal(pid: int) -> Iterator[int]:
+    """The terminal's descriptor.
+
+    Raises:
+        RuntimeError: there is none to be had.
+    """
+    if os.getpid() != pid:
+        raise RuntimeError(f"a debugger can't have its prompt in process {os.getpid()}, which the app has forked")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        raise RuntimeError(f"a debugger can't have its prompt in a worker of pytest-xdist. {_ADVICE}")
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise RuntimeError(f"a debugger can't have its prompt where there is no terminal. {_ADVICE}") from error
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+
+
+def _await_foreground(terminal: int) -> None:
+    end = monotonic() + _PATIENCE
+    while os.tcgetpgrp(terminal) != os.getpgrp():
+        if monotonic() > end:
+            raise RuntimeError(
+                f"a debugger can't have its prompt: for {_PATIENCE:g} s the test has not waited for the app, or it is "
+                f"not in the foreground of its terminal. {_ADVICE}"
+            )
+        sleep(0.002)
+
+
+@contextlib.contextmanager
+def _signals_of_a_prompt() -> Iterator[None]:
+    """Ctrl-C is pdb's then, and not the event loop's. And Ctrl-Z would stop what no shell knows of, for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTSTP: signal.signal(signal.SIGTSTP, signal.SIG_IGN),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _standard_streams(terminal: int, pdb: Any) -> Iterator[None]:
+    """Readline wants the terminal at the descriptors 0 and 1, and Python's streams on top of them."""
+    kept = sys.stdin, sys.stdout, pdb.stdin, pdb.stdout
+    with _redirected(0, terminal), _redirected(1, terminal):
+        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # closed below
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        pdb.stdin, pdb.stdout = sys.stdin, sys.stdout
+        try:
+            yield
+        finally:
+            opened = pdb.stdin, pdb.stdout
+            sys.stdin, sys.stdout, pdb.stdin, pdb.stdout = kept
+            for stream in opened:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+@contextlib.contextmanager
+def _redirected(descriptor: int, target: int) -> Iterator[None]:
+    kept = _duplicate(descriptor)
+    os.dup2(target, descriptor)
+    try:
+        yield
+    finally:
+        if kept is None:
+            os.close(descriptor)
+        else:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def _duplicate(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # closed
+        return None
+
+
+class _WhenImported:
+    """A finder that finds one module as the path does, and has something done when that is imported.
+
+    Args:
+        name: the module.
+        then: called with it.
+    """
+
+    def __init__(self, name: str, then: Callable[[ModuleType], object]) -> None:
+        self._name = name
+        self._then = then
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        if name != self._name:
+            return None
+        with contextlib.suppress(ValueError):
+            sys.meta_path.remove(self)
+        spec: Any = importlib.machinery.PathFinder.find_spec(name)
+        if spec is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                load(module)
+                self._then(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
