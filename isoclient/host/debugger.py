@@ -53,10 +53,7 @@ class Debugger:
 
     def install(self) -> None:
         """From now on every Pdb of this process has its prompt in the terminal."""
-        # In a fork of pytest, pdb.set_trace is pytest's. It would have pytest's capture of the test's process end here.
-        pytest_pdb = getattr(sys.modules.get("_pytest.debugging"), "pytestPDB", None)
-        if pytest_pdb is not None:
-            pytest_pdb._pluginmanager = pytest_pdb._config = None
+        _forget_pytest()
         if "pdb" in sys.modules:
             self._patch(sys.modules["pdb"])
         else:
@@ -71,10 +68,13 @@ class Debugger:
             with self._lock, self._prompt(this) if this.use_rawinput and not self._is_open else _NO_PROMPT:
                 # Stepping into the code that sends frames would send frames amid others.
                 this.skip = {*(this.skip or ()), _OURS}
+                if header := vars(this).pop("isoclient_header", None):
+                    this.message(header)
                 original(this, *args, **kwargs)
 
         interaction.__wrapped__ = original  # type: ignore[attr-defined]
         pdb.Pdb.interaction = interaction
+        pdb.set_trace = _set_trace
 
     @contextlib.contextmanager
     def _prompt(self, pdb: Any) -> Iterator[None]:
@@ -110,6 +110,22 @@ class Debugger:
             poll = select.poll()
             poll.register(self._pipe.sock, select.POLLOUT)
             poll.poll(1000)
+
+
+def _forget_pytest() -> None:
+    """In a fork of pytest, its ``set_trace`` would suspend what it captures: what the test's process has captured."""
+    pytest_pdb = getattr(sys.modules.get("_pytest.debugging"), "pytestPDB", None)
+    if pytest_pdb is not None:
+        pytest_pdb._pluginmanager = pytest_pdb._config = None
+
+
+def _set_trace(*, header: str | None = None, **options: Any) -> None:
+    """What :func:`pdb.set_trace` does, which in a fork of pytest is pytest's. The header waits for the terminal."""
+    import pdb
+
+    debugger = pdb.Pdb()
+    debugger.isoclient_header = header  # type: ignore[attr-defined]
+    debugger.set_trace(sys._getframe().f_back, **options)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from types import SimpleNamespace, TracebackType
+from types import FrameType, SimpleNamespace, TracebackType
 from typing import Final, NamedTuple
 
 from isoclient.link.transit.locals import LocalsReader, PackedLocal, rebuild_locals
@@ -16,6 +16,7 @@ __all__ = ["FrameRecord", "read_frames", "rebuild_traceback"]
 _HOST_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "host", "")
 
 _WITH_LOCALS: Final = 50  # frames of one traceback
+_LONGEST_FUNCTION: Final = 10_000  # lines
 
 
 class FrameRecord(NamedTuple):
@@ -103,8 +104,22 @@ def rebuild_traceback(records: list[FrameRecord]) -> TracebackType | None:
     # instruction (-1) there are no columns, hence no carets in the wrong places.
     rebuilt = None
     for entry, record in zip(reversed(entries), reversed(records), strict=True):
-        rebuilt = TracebackType(rebuilt, entry.tb_frame, -1, record.line)
+        frame = _stopped_frame(record, entry.tb_frame) if record.locals else entry.tb_frame
+        rebuilt = TracebackType(rebuilt, frame, -1, record.line)
     return rebuilt
+
+
+def _stopped_frame(record: FrameRecord, frame: FrameType) -> FrameType:
+    """The same frame, stopped at the failing line: debuggers ask the frame, and not the traceback, where it is."""
+    offset = min(max(0, record.line - record.first_line), _LONGEST_FUNCTION)
+    code = compile("\n" * offset + "1 / 0", record.filename, "exec")
+    code = code.replace(co_name=record.function, co_firstlineno=record.first_line)
+    try:
+        exec(code, frame.f_globals, frame.f_locals)
+    except ZeroDivisionError as error:
+        *_, stopped = _entries(error.__traceback__)
+        return stopped.tb_frame
+    return frame
 
 
 def _frame(record: FrameRecord) -> SimpleNamespace:
