@@ -1,0 +1,1 @@
+"""A bookshop: accounts, a catalogue, orders with receipts by mail, files of the users, and a chat."""

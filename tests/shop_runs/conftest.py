@@ -1,0 +1,70 @@
+"""What runs the suites of the shops: each is a project of its own, and each run of it a pytest of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+
+collect_ignore = ["leaky"]
+
+_HERE: Final = Path(__file__).parent
+_TIME: Final = 120  # seconds
+_OURS: Final = ("PYTEST_", "BOOKSHOP_", "SHOP_")
+
+
+class Outcome(NamedTuple):
+    """How a run went: the names of the tests that passed, those of the others, and what the run printed."""
+
+    passed: set[str]
+    failed: set[str]
+    report: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run_shop(tmp_path: Path) -> Run:
+    """Runs the suite of the shop with the given options of pytest."""
+    return _runner(_HERE.parent / "shop", tmp_path)
+
+
+@pytest.fixture
+def run_leaky_shop(tmp_path: Path) -> Run:
+    """Runs the suite of the leaky shop with the given options of pytest."""
+    return _runner(_HERE / "leaky", tmp_path)
+
+
+def _runner(project: Path, directory: Path) -> Run:
+    def run(*options: str) -> Outcome:
+        results = directory / "results.xml"
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", *options]
+        done = subprocess.run(
+            command, cwd=project, env=_environment(), capture_output=True, text=True, timeout=_TIME, check=False
+        )
+        report = done.stdout + done.stderr
+        assert done.returncode in (0, 1), report  # all passed, or some failed; not that the run itself went wrong
+        return _outcome(results, report)
+
+    return run
+
+
+def _environment() -> dict[str, str]:
+    """Without what says that this is a test within a run already."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return kept | {"PYTHONPATH": str(_HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _outcome(results: Path, report: str) -> Outcome:
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    bad = {_name(case) for case in cases if len(case)}
+    return Outcome({_name(case) for case in cases} - bad, bad, report)
+
+
+def _name(case: ElementTree.Element) -> str:
+    return f"{case.get('classname')}::{case.get('name')}"

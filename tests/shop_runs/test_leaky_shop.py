@@ -1,0 +1,25 @@
+"""What an app leaves behind in its process makes tests depend on their order, unless it has a process of its own."""
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.shop_runs.conftest import Run
+
+# Between them, these orders show every leak there is.
+SEEDS: Final = [2, 7]
+
+
+def test_in_process_the_outcome_depends_on_the_order(run_leaky_shop: "Run") -> None:
+    assert run_leaky_shop().failed == set()
+    one, other = (run_leaky_shop("-prandomly", f"--randomly-seed={seed}").failed for seed in SEEDS)
+    assert one - other
+    assert other - one
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_isolated_it_does_not(run_leaky_shop: "Run", seed: int) -> None:
+    passed, failed, report = run_leaky_shop("-pemulated_isolation", "-prandomly", f"--randomly-seed={seed}")
+    assert not failed, report
+    assert len(passed) == 18
