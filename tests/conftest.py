@@ -8,8 +8,8 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
 
 A fresh interpreter for each test is slow, and what differs between two event loops is not how their process started. So
-a plain run leaves out forkserver and spawn on uvloop and trio; ``--cells=rest`` runs those alone, ``--cells=all`` the whole
-matrix.
+a plain run leaves out forkserver and spawn on uvloop and trio; ``--cells=rest`` runs those alone, ``--cells=all`` the
+whole matrix.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from isoclient.host.context import in_force
+from isoclient.link.wishes import wishes
 from isoclient.process.context import ContextWatch, settings
 from tests.conftest import MakeClient, Receive, Scope, Send
 
@@ -104,16 +104,16 @@ def test_the_app_has_what_is_in_force(make_client: MakeClient) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     def has_locals() -> bool:
-        from isoclient.host.context import in_force
+        from isoclient.link.wishes import wishes
 
-        return in_force.locals
+        return wishes.locals
 
     settings.locals = True
     client = make_client(app)
     assert client.call(has_locals) is True
     settings.locals = False
     assert client.call(has_locals) is False
-    assert in_force.locals is False
+    assert wishes.locals is False
 
 
 @pytest.mark.backends("asyncio")

@@ -26,6 +26,7 @@ from isoclient.host.pipe import Pipe
 from isoclient.link import frames
 from isoclient.link.codec import PipeCodec
 from tests.reliability.bench import machine, print_table
+from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
 
 DEADLINE = 0.5
@@ -87,7 +88,8 @@ class Bench:
         pid = self.client.pid
         with self.client.websocket_connect("/") as bystander:
             outcome = self._request(data)
-            if self.client._runner._handle is None or self.client._runner._handle.connection.lost:
+            handle = handle_of(self.client)
+            if handle is None or handle.connection.lost:
                 self._is_told(bystander.receive_text)
         response = self.client.get("/")
         assert response.text == "answered"

@@ -28,6 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from isoclient import AppCrashed, TestClient
 from isoclient.link.outbox import Outbox
 from tests.reliability.bench import machine, print_table
+from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, live
 
 STREAMS: Final = 20  # of one process
@@ -151,8 +152,7 @@ def kill_amid_streams(method: str, seed: int) -> Tally:
         app = Streaming(file.name, seed)
         with TestClient(app, isolated=True, start_method=method, restart=False) as client:
             tally = _read_all(client, at_random)
-            pid = client._runner._handle.pid if client._runner._handle else 0  # it does not start another one
-            assert pid
+            assert handle_of(client) is not None
         written = Book(file.name).went_out()
     faults = list(tally.faults)
     delivered = 0

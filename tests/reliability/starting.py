@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from isoclient import TestClient
 from tests.reliability.bench import machine, milliseconds, print_table
 from tests.reliability.death import METHODS, wait_gone
+from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import plain
 
 THREADS = 8
@@ -61,7 +62,7 @@ def start_at_once(method: str) -> list[float]:
 
 
 def _hang_up(client: TestClient) -> float:
-    handle = client._runner._handle
+    handle = handle_of(client)
     assert handle is not None
     began = time.perf_counter()
     handle.connection.close(in_order=False)  # only this: its lifeline stays
