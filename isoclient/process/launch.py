@@ -173,10 +173,12 @@ class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
 
     def poll_ended(self) -> int | None:
         # The fork server passes on the exit code, a moment after the end.
-        poll = select.poll()
-        poll.register(self.sentinel, select.POLLIN)
-        poll.poll(200)
-        returncode: int | None = self.poll()
+        sentinel = self.sentinel  # a signal handler may close it at any step
+        if sentinel >= 0:
+            poll = select.poll()
+            poll.register(sentinel, select.POLLIN)
+            poll.poll(200)
+        returncode: int | None = self.poll() if self.sentinel >= 0 else self.returncode
         return returncode
 
     def close(self) -> None:

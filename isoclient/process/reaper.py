@@ -28,6 +28,7 @@ class Reaper:
         self._connection = connection
         self._lock = threading.RLock()  # re-entrant, for a signal handler may close a client that is being closed
         self._pidfd = -1
+        self._is_closed = False
         self._group_ended = False
         # Where there are no pidfds, the end of file is all there is to see.
         if hasattr(os, "pidfd_open"):
@@ -53,17 +54,24 @@ class Reaper:
         return True
 
     def _has_ended(self, seconds: float) -> bool:
-        if self._popen.returncode is not None:
+        pidfd = self._pidfd
+        if self._is_over():
             return True
-        if self._pidfd < 0:
+        if pidfd < 0:
             sleep(min(0.002, seconds))
-        elif not self._connection.discard_until(self._pidfd, seconds):
+        elif not self._connection.discard_until(pidfd, seconds):
             return False
-        else:
-            # As long as nobody has waited for it, its number can't belong to anybody else.
-            self._end_group()
         with self._lock:
+            # While this thread waited for a call, another one may have closed the client, and the descriptors with it.
+            if self._is_over():
+                return True
+            if pidfd >= 0:
+                # As long as nobody has waited for it, its number can't belong to anybody else.
+                self._end_group()
             return self._popen.poll_ended() is not None or self._is_gone()
+
+    def _is_over(self) -> bool:
+        return self._is_closed or self._popen.returncode is not None
 
     def _is_gone(self) -> bool:
         """It has ended, and how is not known: somebody else in this process has waited for it."""
@@ -75,10 +83,10 @@ class Reaper:
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it has not ended."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with self._lock, contextlib.suppress(OSError):
             if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, number)
-            elif self._popen.returncode is None:
+            elif not self._is_over():
                 os.kill(self._popen.pid, number)
 
     def _end_group(self) -> None:
@@ -98,7 +106,9 @@ class Reaper:
 
     def close(self) -> None:
         """Close the descriptors."""
-        pidfd, self._pidfd = self._pidfd, -1
-        if pidfd >= 0:
-            os.close(pidfd)
-        self._popen.close()
+        with self._lock:
+            self._is_closed = True
+            pidfd, self._pidfd = self._pidfd, -1
+            if pidfd >= 0:
+                os.close(pidfd)
+            self._popen.close()
