@@ -38,8 +38,8 @@ class Call:
         limits: those of the app's process, for the texts of errors.
 
     Attributes:
-        outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then, and
-            an app whose event loop is stuck is ended.
+        outlives_timeouts: whether the call goes on after a wait for it was not in time; else it is cancelled then. An
+            app whose event loop is stuck is ended either way: nothing can go on there.
     """
 
     def __init__(
@@ -77,6 +77,11 @@ class Call:
     def limit_waits(self, seconds: float) -> None:
         """From now on no wait takes longer than that."""
         self._timeout = seconds if self._timeout is None else min(self._timeout, seconds)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last wait for the app was ended by Ctrl-C, or whatever else a signal handler may raise."""
+        return self._handle.connection.interrupted
 
     @property
     def lost(self) -> bool:
@@ -117,11 +122,15 @@ class Call:
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
 
-    def cancel(self) -> None:
-        """Let the app know that nobody waits any more, and wait until its call has ended."""
+    def cancel(self, *, late: bool = False) -> None:
+        """Let the app know that nobody waits any more, and wait until its call has ended.
+
+        Args:
+            late: whether it was not in time before, so that it need not be given much time now.
+        """
         try:
             # Not the timeout of the request: that is about its response, and may be shorter than the app's grace.
-            self._stream.cancel(Deadline(self._startup))
+            self._stream.cancel(Deadline(self._startup), _LATE if late else None)
             self._stream.wait_end(Deadline(self._startup))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
@@ -227,19 +236,32 @@ class Call:
             tasks = None
         # Also where the loop answers: what hangs may be a thread that one of its tasks waits for.
         stack = self._handle.stack()
-        if tasks is None and not self.outlives_timeouts:
+        if tasks is None:
             self._handle.kill()
             text += f"; its event loop is stuck, {self._handle.force}"
         return AppTimeout(text, seconds=seconds, stack=stack, tasks=tasks or "", request=self._request)
 
     def _ask_for_tasks(self) -> str:
         """What the tasks are doing; an answer also shows that the loop is not stuck."""
-        deadline = Deadline(_ANSWER)
-        connection = self._handle.connection
-        _, text = connection.open("inspect", None, (), deadline).wait_end(deadline)
+        text = self._inspect(_ANSWER)
         if not self.outlives_timeouts:
             self._stream.abandon(_LATE)
+        return text
+
+    def _inspect(self, seconds: float) -> str:
+        deadline = Deadline(seconds)
+        _, text = self._handle.connection.open("inspect", None, (), deadline).wait_end(deadline)
         return str(text)
+
+    def is_stuck(self, seconds: float) -> bool:
+        """Whether the app's event loop answers nothing for so long. Then it is not waited for when it is ended."""
+        try:
+            self._inspect(seconds)
+        except DeadlineExceeded:
+            self._handle.connection.stuck = True
+        except ConnectionLost:
+            pass  # which is told by the next wait
+        return self._handle.connection.stuck
 
 
 def _in_words(error: BaseException | None) -> str:

@@ -22,6 +22,8 @@ __all__ = ["AppRunner", "Ask", "Patch", "Runner"]
 
 _CLOSING: Final = 60.0  # seconds
 _RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
+_GRACE: Final = 3.0  # seconds that an event loop which is not stuck may take to say so, before it is to shut down
+_AT_ONCE: Final = 1.0  # the same after Ctrl-C
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
 
 
@@ -338,6 +340,9 @@ class AppRunner:
 
     def _shut_down(self, call: Call) -> None:
         call.doing = "lifespan shutdown"
+        # What its shutdown takes is for the app to say. A loop that is stuck before that would not even hear of it.
+        if call.is_stuck(_AT_ONCE if call.interrupted else _GRACE):
+            return  # it is ended by force, which is told
         call.limit_waits(_CLOSING)  # also where the user has set no limit: what ends a client always ends
         call.send({"type": "lifespan.shutdown"})
         failed = None

@@ -225,7 +225,7 @@ class WebSocketSession:
             return
         try:
             self.close()
-            self._call.cancel()
+            self._call.cancel(late=isinstance(error, requests.ReadTimeout))
             self._raise_end()
         except BaseException as ending:
             # What failed inside the block comes first, unless it is only the disconnect that the app's failure caused.

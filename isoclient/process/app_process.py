@@ -30,6 +30,7 @@ __all__ = ["AppProcess"]
 _TAIL: Final = 16 * 1024
 _DUMP_TIME: Final = 0.2
 _EXIT_TIME: Final = 0.5
+_AT_ONCE: Final = 1.5  # seconds for an orderly end after Ctrl-C; the calls under way may take 1 s of them
 _WHY: Final = "for it had closed its end of the pipe to the test"
 _WHAT: Final = {
     True: "it had put something else than a message on the pipe to the test",
@@ -174,11 +175,17 @@ class AppProcess:
             return None
         was_well = self.connection.lost is None and not self.connection.exiting
         self.connection.ask_to_end()
-        death = self._death() if self._reaper.wait(self.grace) else self._force(self._reaper)
+        death = self._death() if self._reaper.wait(self._patience) else self._force(self._reaper)
         self._clear_away(in_order=was_well)
         # One that could not be loaded has told so, and ends with an exit code.
         is_news = was_well and self.connection.failure is None
         return death if is_news and (death.forced or death.exitcode) else None
+
+    @property
+    def _patience(self) -> float:
+        if self.connection.stuck:
+            return 0.0
+        return _AT_ONCE if self.connection.interrupted else self.grace
 
     def _force(self, reaper: Reaper) -> Death:
         stack = self.stack()

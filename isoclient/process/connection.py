@@ -48,6 +48,8 @@ class Connection:
         self.codec = codec
         self.ready = False
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
+        self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
+        self.stuck = False  # it was seen that the other side's event loop does not answer
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
@@ -83,6 +85,7 @@ class Connection:
             NotReady: the app could not be loaded.
             DeadlineExceeded: the other side took nothing in time.
         """
+        self.interrupted = False
         stream = Stream(self, next(self._numbers))
         stream.spend(messages)
         self._streams[stream.number] = stream
@@ -128,6 +131,11 @@ class Connection:
                     self._lead_on(ready, deadline)
                 else:
                     self._follow(ready, deadline)
+        except (ConnectionLost, DeadlineExceeded, NotReady, Reentered):
+            raise
+        except BaseException:
+            self.interrupted = True
+            raise
         finally:
             # Whoever leaves without having led last may have been woken to lead: then the task is handed on.
             if not self._lead.is_taken:

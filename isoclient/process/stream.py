@@ -137,17 +137,18 @@ class Stream:
         assert self.outcome is not None
         return self.outcome
 
-    def cancel(self, deadline: Deadline) -> None:
-        """Nobody waits any more: the app sees a disconnect, and is cancelled if it does not end then."""
-        if self.outcome is None and self._connection.lost is None:
-            self._connection.write(frames.CANCEL, self.number, None, deadline)
-
-    def abandon(self, grace: float | None = None) -> None:
-        """The same without any waiting, and what still comes is dropped.
+    def cancel(self, deadline: Deadline, grace: float | None = None) -> None:
+        """Nobody waits any more: the app sees a disconnect, and is cancelled if it does not end then.
 
         Args:
+            deadline: for the pipe to take it.
             grace: how long, in seconds, the app may go on before it is cancelled; None for what is usual.
         """
+        if self.outcome is None and self._connection.lost is None:
+            self._connection.write(frames.CANCEL, self.number, grace, deadline)
+
+    def abandon(self, grace: float | None = None) -> None:
+        """The same without any waiting, and what still comes is dropped."""
         if self.outcome is None and self._connection.lost is None:
             self._connection.cancel_soon(self.number, grace)
         self._connection.forget(self)

@@ -102,6 +102,21 @@ def test_it_is_bounded_whatever_the_app_does(method: str, path: str) -> None:
         assert not thread.is_alive()
 
 
+def test_a_loop_that_is_stuck_is_not_asked_for_its_lifespan() -> None:
+    """Its timeout is for a shutdown that is under way."""
+    client = TestClient(stubborn, isolated=True, timeout=LONG)
+    client.__enter__()
+    pid = client.pid
+    thread = threading.Thread(target=_swallow, args=(lambda: client.get("/sleep"),))
+    thread.start()
+    _wait_until_stuck(pid)
+    with pytest.warns(RuntimeWarning, match="in stubborn"):
+        seconds = _timed(client.close)
+    assert seconds < BOUND
+    assert not is_alive(pid)
+    thread.join(BOUND)
+
+
 def _swallow(action: Callable[[], object]) -> None:
     with suppress(requests.RequestException):
         action()
@@ -429,7 +444,9 @@ _RUN = """
 def _write_run(tmp_path: Path, name: str, body: str) -> list[str]:
     file = tmp_path / "test_run.py"
     file.write_text(textwrap.dedent(_RUN).format(name=name, body=body))
-    options = ["-p", "no:cacheprovider", "-s", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    # The tests build on each other: no plugin that happens to be installed may shuffle them.
+    plugins = ["-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:randomly"]
+    options = [*plugins, "-s", "-c", os.devnull, "--rootdir", str(tmp_path)]
     return [sys.executable, "-m", "pytest", *options, str(file)]
 
 
@@ -456,13 +473,15 @@ _STUCK = ('client.get("/gil")', 'client.get("/deaf")', "time.sleep(40)", "client
 @pytest.mark.parametrize("body", _STUCK)
 def test_ctrl_c_ends_the_run_and_leaves_nothing(tmp_path: Path, body: str) -> None:
     """In a terminal: the line discipline sends SIGINT to all processes of the foreground group."""
-    body = f"print('now', flush=True); {body}"
+    body = f"print('it is stuck now', flush=True); {body}"
     pid, terminal = pty.fork()
     if pid == 0:
         command = _write_run(tmp_path, "stuck", body)
         os.execve(command[0], command, _environment())
     try:
-        output = _read_until(terminal, "now")
+        output = _read_until(terminal, "it is stuck now")
+        if "client" in body:
+            _wait_until_stuck(_pids(output)[0])
         os.write(terminal, b"\x03")
         began = time.monotonic()
         output += _read_until(terminal, None)
