@@ -395,4 +395,5 @@ def _nobody() -> None:
 
 def _is_usable(handle: AppHandle) -> bool:
     connection = handle.connection
-    return not (handle.abandoned or connection.exiting or connection.lost or connection.failure)
+    gone = connection.exiting or connection.lost or connection.failure or connection.stuck
+    return not (handle.abandoned or gone)

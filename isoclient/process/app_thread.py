@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import traceback
+from time import monotonic
 from typing import Final
 
 from isoclient.host.boot import Setup, serve
@@ -68,8 +69,9 @@ class AppThread:
         self.connection.ask_to_end()
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
-            self.connection.read_until_lost(0.0 if self.connection.stuck else self.grace)
-            self._thread.join(0.2)
+            end = monotonic() + (0.0 if self.connection.stuck else self.grace)
+            self.connection.read_until_lost(max(0.0, end - monotonic()))
+            self._thread.join(max(0.2, end - monotonic()))
             if self._thread.is_alive():
                 death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -30,6 +31,9 @@ MODES: Final[dict[str, dict[str, Any]]] = {
     "spawn": {"isolated": True, "start_method": "spawn"},
     "thread": {"isolated": False},
 }
+
+
+_MOMENT: Final = 1.0  # seconds
 
 
 class Holdings(NamedTuple):
@@ -49,6 +53,14 @@ class Holdings(NamedTuple):
             sum(_parent(name) == own for name in os.listdir("/proc") if name.isdigit()),
             len(os.listdir(tempfile.gettempdir())) + len(os.listdir("/dev/shm")),
         )
+
+
+def _settled(wanted: Holdings | None) -> Holdings:
+    """What there is when a thread that has ended in Python's eyes has had its moment to end in the kernel's."""
+    end = monotonic() + _MOMENT
+    while (found := Holdings.take()) != wanted and monotonic() < end:
+        sleep(0.01)
+    return found
 
 
 def _parent(pid: str) -> int:
@@ -80,10 +92,10 @@ def count_leaks(mode: str, cycles: int) -> tuple[Holdings, Holdings]:
         gc.disable()
         tempfile.tempdir = directory  # others use the usual one too
         try:
-            before = Holdings.take()
+            before = _settled(None)
             for _ in range(cycles):
                 cycle(mode)
-            return before, Holdings.take()
+            return before, _settled(before)
         finally:
             tempfile.tempdir = temporary
             if was_enabled:
