@@ -9,7 +9,7 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
 
 A fresh interpreter for each test is slow, and what differs between two event loops is not how their process started. So
 a plain run leaves out forkserver and spawn on uvloop and trio; ``--cells=rest`` runs those alone, ``--cells=all`` the
-whole matrix.
+whole matrix. It leaves out what is marked as slow, too, which goes with the rest.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
+    config.addinivalue_line("markers", "slow: not part of a plain run, but of --cells=rest and --cells=all")
     config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")
 
 
@@ -104,7 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_usual(item: pytest.Item) -> bool:
-    """Whether a plain run has it, as it has all that is not part of the matrix."""
+    """Whether a plain run has it, as it has all that is neither part of the matrix nor slow."""
+    if item.get_closest_marker("slow") is not None:
+        return False
     cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
     return cell is None or cell.is_usual
 

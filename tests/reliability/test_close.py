@@ -23,7 +23,8 @@ import requests
 
 from isoclient import AppCrashed, AppTimeout, Limits, TestClient
 from isoclient.process.app_process import AppProcess
-from tests.reliability.death import METHODS, is_alive, wait_gone
+from tests.reliability.death import is_alive, wait_gone
+from tests.reliability.marks import each_method, slow
 from tests.reliability.plain_apps import (
     LONG,
     Receive,
@@ -81,6 +82,7 @@ async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
         threading.Thread(target=time.sleep, args=(LONG,)).start()
 
 
+@slow
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 @pytest.mark.parametrize("path", ["/gil", "/deaf", "/sleep", "/stop", "/thread"])
 def test_it_is_bounded_whatever_the_app_does(method: str, path: str) -> None:
@@ -146,7 +148,7 @@ def test_it_is_idempotent_and_the_next_use_starts_again() -> None:
     client.close()
 
 
-@pytest.mark.parametrize("state", ["before the first byte", "lifespan startup", "import"])
+@pytest.mark.parametrize("state", ["before the first byte", "lifespan startup", pytest.param("import", marks=slow)])
 def test_while_it_starts(state: str) -> None:
     """Closed by another thread, or by a signal, in the midst of the start."""
 
@@ -240,7 +242,7 @@ def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
         if armed:
             raise Interruption
 
-    client = TestClient(plain, isolated=True, timeout=20)
+    client = TestClient(plain, isolated=True, timeout=LONG)
     old = signal.signal(signal.SIGALRM, interrupt)
     began = time.monotonic()
     try:
@@ -260,7 +262,7 @@ def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
         client.close()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < LONG
 
 
 def test_by_the_garbage_collector() -> None:
@@ -273,7 +275,7 @@ def test_by_the_garbage_collector() -> None:
     assert not is_alive(pid)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_at_exit(method: str, tmp_path: Path) -> None:
     """By isoclient's own handler, and by one that the user has registered, before or after the client was made."""
     script = tmp_path / "leaving.py"
@@ -329,7 +331,7 @@ def _count_waiting() -> int:
 # -- nothing outlives it
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_what_the_app_has_started_ends_with_it(method: str) -> None:
     with TestClient(clinging, isolated=True, start_method=method) as client:
         pids = ast.literal_eval(client.get("/").text)
@@ -338,7 +340,7 @@ def test_what_the_app_has_started_ends_with_it(method: str) -> None:
     assert all(wait_gone(pid, BOUND) for pid in pids)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_what_the_app_has_started_ends_with_its_crash(method: str) -> None:
     with TestClient(clinging, isolated=True, start_method=method) as client:
         pids = ast.literal_eval(client.get("/").text)
@@ -347,7 +349,7 @@ def test_what_the_app_has_started_ends_with_its_crash(method: str) -> None:
         assert all(wait_gone(pid, BOUND) for pid in pids)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_what_was_started_at_import_ends_with_a_crash_there(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +370,7 @@ def test_what_was_started_at_import_ends_with_a_crash_there(
 # -- options
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_restart_false(method: str) -> None:
     client = TestClient(plain, isolated=True, start_method=method, restart=False)
     with pytest.raises(AppCrashed):
@@ -398,12 +400,12 @@ def _take_descriptors() -> None:
         os.dup(0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 @pytest.mark.parametrize(
     ("limits", "hit", "text", "act"),
     [
         (Limits(memory=64 << 20), "memory", "64 MiB of memory", _take_memory),
-        (Limits(cpu_seconds=2), "cpu_seconds", "2 s of processor time", _take_processor),
+        pytest.param(Limits(cpu_seconds=2), "cpu_seconds", "2 s of processor time", _take_processor, marks=slow),
         (Limits(open_files=20), "open_files", "20 open files", _take_descriptors),
     ],
     ids=["memory", "cpu_seconds", "open_files"],
@@ -455,7 +457,14 @@ def _pids(output: str) -> list[int]:
     return [int(pid) for text in lists for pid in text.split(",")]
 
 
-@pytest.mark.parametrize("body", ["client.call(os._exit, 7)", "client.call(os.abort)", "client.call(exit, 3)"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "client.call(os._exit, 7)",
+        pytest.param("client.call(os.abort)", marks=slow),
+        pytest.param("client.call(exit, 3)", marks=slow),
+    ],
+)
 def test_only_the_guilty_test_fails(tmp_path: Path, body: str) -> None:
     command = _write_run(tmp_path, "guilty", body)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
@@ -467,10 +476,10 @@ def test_only_the_guilty_test_fails(tmp_path: Path, body: str) -> None:
     assert all(wait_gone(pid, BOUND) for pid in pids)
 
 
-_STUCK = ('client.get("/gil")', 'client.get("/deaf")', "time.sleep(40)", "client.call(time.sleep, 40)")
+_ALSO_STUCK = ('client.get("/deaf")', "time.sleep(40)", "client.call(time.sleep, 40)")
 
 
-@pytest.mark.parametrize("body", _STUCK)
+@pytest.mark.parametrize("body", ['client.get("/gil")', *(pytest.param(body, marks=slow) for body in _ALSO_STUCK)])
 def test_ctrl_c_ends_the_run_and_leaves_nothing(tmp_path: Path, body: str) -> None:
     """In a terminal: the line discipline sends SIGINT to all processes of the foreground group."""
     body = f"print('it is stuck now', flush=True); {body}"

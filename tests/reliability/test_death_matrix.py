@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, cells, ending, play, senseless
+from tests.reliability.marks import slow
 
 # A hang takes its deadline; where something has to start within it, that is a long one.
 _SLOW_MOMENTS = ("import", "startup", "shutdown", "exit")
@@ -25,7 +26,16 @@ def _sample() -> list[Cell]:
     return [*chosen, Cell("SIGSTOP", "exit", "fork")]
 
 
-@pytest.mark.parametrize("death", _sample(), ids=lambda cell: "-".join(cell).replace(" ", "_"))
+def _is_quick(cell: Cell) -> bool:
+    return cell.method == "fork" and not (cell.hangs and cell.moment in _SLOW_MOMENTS)
+
+
+_PARAMS = [
+    pytest.param(cell, id="-".join(cell).replace(" ", "_"), marks=() if _is_quick(cell) else slow) for cell in _sample()
+]
+
+
+@pytest.mark.parametrize("death", _PARAMS)
 def test_the_test_is_told(death: Cell) -> None:
     assert play(death).wrong == ""
 

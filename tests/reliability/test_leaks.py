@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.leaks import MODES, count_leaks, descriptors_of_children
+from tests.reliability.leaks import count_leaks, descriptors_of_children
+from tests.reliability.marks import each_method, slow
 
 
-@pytest.mark.parametrize(("mode", "cycles"), [("fork", 30), ("forkserver", 30), ("spawn", 10), ("thread", 30)])
+@pytest.mark.parametrize(
+    ("mode", "cycles"), [("fork", 30), ("thread", 30), ("forkserver", 30), pytest.param("spawn", 10, marks=slow)]
+)
 def test_a_cycle_leaves_nothing(mode: str, cycles: int) -> None:
     before, after = count_leaks(mode, cycles)
     assert after == before
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "thread"])
-def test_a_child_sees_nothing_of_its_siblings(mode: str) -> None:
-    first, *_, last = descriptors_of_children(mode, 20)
+@each_method
+def test_a_child_sees_nothing_of_its_siblings(method: str) -> None:
+    first, *_, last = descriptors_of_children(method, 20)
     assert last == first

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoclient import TestClient
-from tests.reliability.death import METHODS
 from tests.reliability.garbage import Bench, garbage, garbling
+from tests.reliability.marks import each_method, slow
 from tests.reliability.messages import STREAMS, kill_amid_streams
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each_method
 def test_what_went_out_arrives_once_and_in_order(method: str) -> None:
     for seed in range(4):
         tally = kill_amid_streams(method, seed)
@@ -31,6 +31,7 @@ def bench() -> Iterator[Bench]:
 _COSTLY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@slow
 @_COSTLY
 @given(at_random=st.randoms(use_true_random=False))
 def test_damaged_frames(bench: Bench, at_random: object) -> None:

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from tests.reliability.marks import slow
 from tests.reliability.starting import THREADS, start_at_once
 
 
-@pytest.mark.parametrize(("method", "rounds"), [("fork", 5), ("forkserver", 3), ("spawn", 1)])
+@pytest.mark.parametrize(("method", "rounds"), [("fork", 5), ("forkserver", 3), pytest.param("spawn", 1, marks=slow)])
 def test_no_end_of_file_is_lost(method: str, rounds: int) -> None:
     interval = sys.getswitchinterval()
     for _ in range(rounds):
