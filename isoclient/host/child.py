@@ -113,9 +113,6 @@ def _forget_the_test() -> None:
     # weakref.finalize registers itself once; what the app makes finalizers for should be cleaned up at its exit.
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
-    # pytest collects there what it reports at the end of a test.
-    threading.excepthook = threading.__excepthook__
-    sys.unraisablehook = sys.__unraisablehook__
     _forget_the_tests_loop()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isoclient.host.context import in_force
 from isoclient.host.journal import Journal
 from isoclient.host.logs import capture_logs
+from isoclient.host.unhandled import capture_unhandled
 from isoclient.host.warns import capture_warnings
 from isoclient.link.context import Context
 
@@ -33,6 +34,8 @@ class SideChannel:
         self._measurement = _measurement(self._journal, *context["coverage"]) if context.get("coverage") else None
         in_force.apply(context)
         capture_warnings(self._journal)
+        of_threads, unraisable = context["hooks"]
+        capture_unhandled(self._journal, of_threads=of_threads, unraisable=unraisable)
         capture_logs(self._journal, forked=forked, handled=bool(context.get("handlers")))
 
     def call_ends(self) -> None:

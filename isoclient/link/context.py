@@ -13,6 +13,9 @@ A context is a dict in which only what has changed is present:
     the configuration to measure with, and the directory that its paths are relative to; only in the first context.
 ``"handlers"``
     whether the test's process has handlers at its root logger; only in the first context of a fresh interpreter.
+``"hooks"``
+    whether the test's process has hooks for the exceptions of threads, and for those that can't be raised; only in the
+    first context.
 """
 
 from __future__ import annotations

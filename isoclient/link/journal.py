@@ -19,7 +19,7 @@ import struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ["COVERAGE", "LOG", "WARNING", "Entry", "JournalReader", "pack"]
+__all__ = ["COVERAGE", "LOG", "THREAD_EXCEPTION", "UNRAISABLE", "WARNING", "Entry", "JournalReader", "pack"]
 
 LOG: Final = 1
 """a log record; see :mod:`isoclient.host.logs`."""
@@ -27,6 +27,10 @@ WARNING: Final = 2
 """a warning that passed the filters; see :mod:`isoclient.host.warns`."""
 COVERAGE: Final = 3
 """lines or arcs that ran since the last such entry; see :mod:`isoclient.host.measure`."""
+THREAD_EXCEPTION: Final = 4
+"""an exception that has ended a thread; see :mod:`isoclient.host.unhandled`."""
+UNRAISABLE: Final = 5
+"""an exception that could not be raised."""
 
 _MAGIC: Final = b"\xf5jn\xfa"  # the outer two bytes are in no text in UTF-8
 _HEADER: Final = struct.Struct("<4sBxxxQQIII")

@@ -62,7 +62,7 @@ class ContextWatch:
 
     def first(self) -> Context:
         """What the app is to start with."""
-        context: Context = {"locals": self._locals, "coverage": coverage_in_force()}
+        context: Context = {"locals": self._locals, "coverage": coverage_in_force(), "hooks": _hooks()}
         if self._fresh:
             context["levels"] = self._new_levels()
             context["filters"] = _plain_filters()
@@ -157,6 +157,11 @@ def _plain_filters() -> list[Filter]:
 
 def _plain_pattern(pattern: re.Pattern[str] | str | None) -> Pattern:
     return (pattern.pattern, pattern.flags) if isinstance(pattern, re.Pattern) else pattern
+
+
+def _hooks() -> tuple[bool, bool]:
+    own_hook_of_threads = threading.excepthook is not threading.__excepthook__
+    return own_hook_of_threads, sys.unraisablehook is not sys.__unraisablehook__
 
 
 def coverage_in_force() -> tuple[dict[str, Any], str] | None:

@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     def report(self) -> Any:
         """What the conftest of the small suite has written."""
         text = (self.directory / "report.json").read_text()
+        text = re.sub(r"at 0x[0-9a-f]+", "at 0x1", text)
         # By way of what the app was called is not the same.
         return json.loads(re.sub(r"(Stack \(most recent call last\):).*?(  File \\\"[^\"]*shop.py)", r"\1\\n\2", text))
 

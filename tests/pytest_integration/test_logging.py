@@ -254,3 +254,18 @@ def test_an_app_that_closes_all_its_descriptors(make_client: MakeClient, tmp_pat
     with pytest.raises((AppCrashed, isoclient.AppTimeout)):
         make_client(app_of(act), timeout=5).get("/")
     assert b"baked" not in Path(file).read_bytes()
+
+
+@pytest.mark.modes("fork")
+def test_an_app_that_logs_a_lot_takes_no_memory_for_it(make_client: MakeClient) -> None:
+    def act() -> None:
+        for _ in range(100):
+            logging.getLogger("bakery").warning("x" * 100_000)
+
+    client = make_client(app_of(act))
+    sizes = []
+    for _ in range(3):
+        client.get("/")
+        (journal,) = (entry for entry in os.scandir("/proc/self/fd") if "isoclient-journal" in os.readlink(entry.path))
+        sizes.append(os.stat(journal.path).st_blocks * 512)
+    assert max(sizes) < 9_000_000, sizes  # of the 30 MB that it has logged

@@ -1,4 +1,4 @@
-"""Log records and warnings in transit.
+"""Log records, warnings and unhandled exceptions in transit.
 
 A record of plain values, which nearly all are, takes a short way by :mod:`marshal`. Of others, each argument and extra
 attribute arrives as itself or as a stand-in, and the text of the message as it was.
@@ -14,8 +14,19 @@ from typing import Any, Final, NamedTuple
 from isoclient.link.transit.exceptions import pack_exception, unpack_exception
 from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
 
-__all__ = ["AppRecord", "Likeness", "Record", "Warned", "likeness", "pack_record", "pack_warning", "unpack_record"]
-__all__ += ["unpack_warning"]
+__all__ = [
+    "AppRecord",
+    "Likeness",
+    "Record",
+    "Warned",
+    "likeness",
+    "pack_record",
+    "pack_unhandled",
+    "pack_warning",
+    "unpack_record",
+    "unpack_unhandled",
+    "unpack_warning",
+]
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 
@@ -168,3 +179,19 @@ def unpack_warning(data: bytes) -> Warned:
     """
     packed, filename, line, source = marshal.loads(data)
     return Warned(unpack_exception(packed), filename, line, source)  # type: ignore[arg-type]
+
+
+def pack_unhandled(error: BaseException, about: str | None, described: str = "") -> bytes:
+    """An exception that nobody has handled as bytes, with two texts on where it comes from. Never raises."""
+    return marshal.dumps((pack_exception(error), about, described))
+
+
+def unpack_unhandled(data: bytes) -> tuple[BaseException, str | None, str]:
+    """What :func:`pack_unhandled` packed.
+
+    Example:
+        >>> unpack_unhandled(pack_unhandled(KeyError("pear"), "Thread-1"))
+        (KeyError('pear'), 'Thread-1', '')
+    """
+    packed, about, described = marshal.loads(data)
+    return unpack_exception(packed), about, described

@@ -101,6 +101,28 @@ def warn_in_secret() -> None:
     print("caught", [str(one.message) for one in caught])
 
 
+class Rotten:
+    def __del__(self) -> None:
+        raise ValueError("rotten")
+
+    def __repr__(self) -> str:
+        return "Rotten()"
+
+
+def rot() -> None:
+    Rotten()
+
+
+def fail_in_a_thread() -> None:
+    thread = threading.Thread(target=sell_nothing_at_all, name="seller")
+    thread.start()
+    thread.join()
+
+
+def sell_nothing_at_all() -> None:
+    raise LookupError("nothing to sell")
+
+
 async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Send) -> None:
     if scope["type"] == "lifespan":
         await receive()

@@ -174,6 +174,16 @@ def test_ignored(shop: TestClient, recwarn: pytest.WarningsRecorder) -> None:
     shop.get("/ripen")
 
 
+def test_exceptions_that_nobody_handles(shop: TestClient) -> None:
+    shop.get("/fail_in_a_thread")
+    shop.get("/rot")
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_same_as_errors(shop: TestClient) -> None:
+    shop.get("/fail_in_a_thread")
+
+
 @pytest.mark.filterwarnings("once::DeprecationWarning")
 def test_once(shop: TestClient) -> None:
     shop.get("/deprecate")
