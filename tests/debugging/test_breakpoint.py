@@ -227,6 +227,9 @@ def test_it(client, path):
             assert "\n1\n" in session.ask("p first")
             assert "-> second = 2" in session.ask("continue")
             assert "-> await respond" in session.ask("step")
+            assert "-> async def respond" in session.ask("step")
+            assert "-> await send" in session.ask("step")
+            assert "-> await send" in session.ask("step")  # and not into isoclient
             session.type("continue")
         code, text = session.end()
 
