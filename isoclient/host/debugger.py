@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Debugger"]
 
 _PATIENCE: Final = 30.0  # seconds that the test may take until it waits for the app, and so hands the terminal over
-_OURS: Final = "isoclient.*"
+# Stepping into the code that sends frames would send frames amid others; and event loops are nobody's app.
+_SKIPPED: Final = frozenset({"isoclient.*", "asyncio.*", "uvloop.*", "trio.*", "outcome.*", "selectors", "_weakrefset"})
+_HELD: Final = "isoclient_held_messages"
 _NO_PROMPT: Final = contextlib.nullcontext()
 _ADVICE: Final = "Run that test alone, in a terminal and without xdist (pytest -n 0), to debug its app."
 
@@ -66,15 +68,28 @@ class Debugger:
         def interaction(this: Any, *args: Any, **kwargs: Any) -> None:
             # Without raw input it has streams of its own: a remote debugger's, or a prompt's within another.
             with self._lock, self._prompt(this) if this.use_rawinput and not self._is_open else _NO_PROMPT:
-                # Stepping into the code that sends frames would send frames amid others.
-                this.skip = {*(this.skip or ()), _OURS}
-                if header := vars(this).pop("isoclient_header", None):
-                    this.message(header)
+                this.skip = _SKIPPED.union(this.skip or ())
+                for held_args, held_kwargs in vars(this).pop(_HELD, ()):
+                    this.message(*held_args, **held_kwargs)
                 original(this, *args, **kwargs)
 
         interaction.__wrapped__ = original  # type: ignore[attr-defined]
         pdb.Pdb.interaction = interaction
+        self._patch_message(pdb)
         pdb.set_trace = _set_trace
+
+    def _patch_message(self, pdb: Any) -> None:
+        """What Pdb says before its prompt is open, such as "--Return--", waits for that: it is no output of the app."""
+        original = getattr(pdb.Pdb.message, "__wrapped__", pdb.Pdb.message)
+
+        def message(this: Any, *args: Any, **kwargs: Any) -> None:
+            if this.use_rawinput and not self._is_open:
+                vars(this).setdefault(_HELD, []).append((args, kwargs))
+            else:
+                original(this, *args, **kwargs)
+
+        message.__wrapped__ = original  # type: ignore[attr-defined]
+        pdb.Pdb.message = message
 
     @contextlib.contextmanager
     def _prompt(self, pdb: Any) -> Iterator[None]:
@@ -120,11 +135,12 @@ def _forget_pytest() -> None:
 
 
 def _set_trace(*, header: str | None = None, **options: Any) -> None:
-    """What :func:`pdb.set_trace` does, which in a fork of pytest is pytest's. The header waits for the terminal."""
+    """What :func:`pdb.set_trace` does, which in a fork of pytest is pytest's."""
     import pdb
 
     debugger = pdb.Pdb()
-    debugger.isoclient_header = header  # type: ignore[attr-defined]
+    if header is not None:
+        debugger.message(header)
     debugger.set_trace(sys._getframe().f_back, **options)
 
 

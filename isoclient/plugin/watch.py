@@ -10,6 +10,7 @@ import sys
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,5 +136,10 @@ def _lend_the_terminal(config: pytest.Config) -> None:
     terminal = sys.modules.get("isoclient.process.terminal")
     capture = config.pluginmanager.getplugin("capturemanager")
     if terminal is not None and capture is not None:
-        terminal.hooks.suspend = lambda: capture.suspend(in_=True)
+        terminal.hooks.suspend = partial(_suspend, config, capture)
         terminal.hooks.resume = capture.resume
+
+
+def _suspend(config: pytest.Config, capture: Any) -> None:
+    config.hook.pytest_enter_pdb(config=config, pdb=None)  # pytest-timeout, for one, has no time limit from then on
+    capture.suspend(in_=True)

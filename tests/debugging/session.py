@@ -12,22 +12,12 @@ from typing import Final, Self
 
 import pexpect
 
-__all__ = ["CONFTEST", "PYTEST", "Session", "environment", "run_pytest"]
+__all__ = ["PYTEST", "Session", "environment", "run_pytest"]
 
 _PATIENCE: Final = 90  # seconds
 
 _WITHOUT: Final = ["-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider"]
 PYTEST: Final = (sys.executable, "-m", "pytest", "--color=no", *_WITHOUT)
-
-CONFTEST: Final = """
-import pytest
-from isoclient.process.terminal import hooks
-
-def pytest_configure(config):
-    capture = config.pluginmanager.getplugin("capturemanager")
-    hooks.suspend = lambda: (config.hook.pytest_enter_pdb(config=config, pdb=None), capture.suspend(in_=True))
-    hooks.resume = capture.resume
-"""
 
 
 def environment(**more: str) -> dict[str, str]:

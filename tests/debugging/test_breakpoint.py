@@ -8,7 +8,7 @@ from time import sleep
 
 import pytest
 
-from tests.debugging.session import CONFTEST, PYTEST, Session, run_pytest
+from tests.debugging.session import PYTEST, Session, run_pytest
 
 APP = """
 import pdb
@@ -40,7 +40,6 @@ MODES = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "shop.py").write_text(APP)
     return tmp_path
 
@@ -230,6 +229,7 @@ def test_it(client, path):
             assert "-> async def respond" in session.ask("step")
             assert "-> await send" in session.ask("step")
             assert "-> await send" in session.ask("step")  # and not into isoclient
+            assert "--Return--" in session.ask("step")
             session.type("continue")
         code, text = session.end()
 

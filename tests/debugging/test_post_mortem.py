@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debugging.session import CONFTEST, PYTEST, Session, run_pytest
-
-SWITCH = """
-from isoclient.process.context import settings
-
-settings.locals = True
-"""
+from tests.debugging.session import PYTEST, Session, run_pytest
 
 TEST = """
 import pytest
@@ -58,7 +52,6 @@ def test_charge(isolated):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text(CONFTEST + SWITCH)
     (tmp_path / "test_shop.py").write_text(TEST)
     return tmp_path
 
@@ -96,12 +89,3 @@ def locals_from(place: str, text: str) -> list[str]:
     lines = text[text.index(place) :].splitlines()
     shown = [line for line in lines if (found := re.match(r" *(\w+ *) = ", line)) and len(found[1]) == 10]
     return [re.sub(r"0x[0-9a-f]+", "0x", line) for line in shown if "Hostile" not in line]
-
-
-def test_without_being_asked_no_locals_cross(project: Path) -> None:
-    (project / "conftest.py").write_text("")
-
-    _, text = run_pytest(project, "--showlocals", "-k", "True")
-
-    assert "return total / rate" in text
-    assert "Order 7" not in text

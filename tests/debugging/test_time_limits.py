@@ -7,9 +7,7 @@ import re
 from pathlib import Path
 from time import monotonic, sleep
 
-import pytest
-
-from tests.debugging.session import CONFTEST, PYTEST, Session, run_pytest
+from tests.debugging.session import PYTEST, Session, run_pytest
 
 APP = """
 import asyncio, os, time
@@ -33,14 +31,8 @@ def client():
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    return tmp_path
-
-
-def write_test(project: Path, source: str) -> None:
-    (project / "test_shop.py").write_text(APP + source)
+def write_test(tmp_path: Path, source: str) -> None:
+    (tmp_path / "test_shop.py").write_text(APP + source)
 
 
 def pids(text: str) -> set[int]:
@@ -54,9 +46,9 @@ def assert_gone(pid: int) -> None:
         sleep(0.01)
 
 
-def test_a_time_limit_by_signal_leaves_a_client_that_can_be_used(project: Path) -> None:
+def test_a_time_limit_by_signal_leaves_a_client_that_can_be_used(tmp_path: Path) -> None:
     write_test(
-        project,
+        tmp_path,
         """
 @pytest.mark.timeout(2, method="signal", func_only=True)
 @pytest.mark.parametrize("path", ["/await", "/block"])
@@ -70,7 +62,7 @@ def test_next(client):
     )
 
     started = monotonic()
-    code, text = run_pytest(project, "-rA", "-k", "await or next")
+    code, text = run_pytest(tmp_path, "-rA", "-k", "await or next")
 
     assert code == 1
     assert monotonic() - started < 30
@@ -80,9 +72,9 @@ def test_next(client):
     assert_gone(*pids(text))
 
 
-def test_a_stuck_event_loop_is_ended_when_the_client_is_used_again(project: Path) -> None:
+def test_a_stuck_event_loop_is_ended_when_the_client_is_used_again(tmp_path: Path) -> None:
     write_test(
-        project,
+        tmp_path,
         """
 from isoclient import AppTimeout
 
@@ -98,7 +90,7 @@ def test_next(client):
 """,
     )
 
-    code, text = run_pytest(project, "-rA")
+    code, text = run_pytest(tmp_path, "-rA")
 
     assert code == 1
     assert "Timeout (>2.0s) from pytest-timeout" in text
@@ -108,16 +100,16 @@ def test_next(client):
         assert_gone(pid)
 
 
-def test_a_time_limit_by_thread_ends_the_app_with_the_run(project: Path) -> None:
+def test_a_time_limit_by_thread_ends_the_app_with_the_run(tmp_path: Path) -> None:
     write_test(
-        project,
+        tmp_path,
         """
 def test_stuck(client):
     client.get("/block")
 """,
     )
 
-    code, text = run_pytest(project, "-s", "--timeout=2", "--timeout-method=thread")
+    code, text = run_pytest(tmp_path, "-s", "--timeout=2", "--timeout-method=thread")
 
     assert code == 1
     assert "in test_stuck" in text
@@ -125,9 +117,9 @@ def test_stuck(client):
         assert_gone(pid)
 
 
-def test_faulthandler_shows_where_the_test_waits(project: Path) -> None:
+def test_faulthandler_shows_where_the_test_waits(tmp_path: Path) -> None:
     write_test(
-        project,
+        tmp_path,
         """
 from isoclient import AppTimeout
 
@@ -137,16 +129,16 @@ def test_stuck(client):
 """,
     )
 
-    code, text = run_pytest(project, "-s", "-o", "faulthandler_timeout=1")
+    code, text = run_pytest(tmp_path, "-s", "-o", "faulthandler_timeout=1")
 
     assert (code, "1 passed" in text) == (0, True), text
     assert "Timeout (0:00:01)!" in text
     assert "in test_stuck" in text
 
 
-def test_no_time_limit_passes_at_a_prompt(project: Path) -> None:
+def test_no_time_limit_passes_at_a_prompt(tmp_path: Path) -> None:
     write_test(
-        project,
+        tmp_path,
         """
 async def stops(scope, receive, send):
     breakpoint()
@@ -159,7 +151,7 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, "--timeout=3", cwd=project) as session:
+    with Session(*PYTEST, "--timeout=3", cwd=tmp_path) as session:
         session.prompt()
         sleep(3.5)  # somebody thinks, for longer than the limit
         assert "\n2\n" in session.ask("p 1 + 1")
