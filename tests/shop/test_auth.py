@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 from bookshop.database import Database
 from bookshop.dependencies import get_clock, get_current_user
+from bookshop.main import app
 from bookshop.models import User
 from bookshop.security import check_password
 from conftest import Customer
@@ -82,6 +83,15 @@ def test_changing_the_password(client: TestClient, ada: Customer, password: str)
     login = {"username": ada.email, "password": "battery staple"}
     assert client.post("/auth/token", data=login).status_code == 200
     assert client.put("/auth/me/password", json=new, headers=ada.auth).status_code == 403
+
+
+def test_a_user_who_changes_while_the_shop_is_open(client_with: Callable[..., TestClient]) -> None:
+    # Each request has a copy of the app as it is then; one that had been isolated as a whole would not see the second.
+    client = client_with(isolated="request")
+    for name in ("Ada", "Grace"):
+        user = User(id=1, email="some@body.org", name=name, password="", is_admin=False)
+        app.dependency_overrides[get_current_user] = lambda user=user: user
+        assert client.get("/auth/me").json()["name"] == name
 
 
 def test_an_overridden_user(client_with: Callable[..., TestClient]) -> None:

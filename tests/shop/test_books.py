@@ -77,6 +77,11 @@ def test_an_admin_adds_a_book(client: TestClient, admin: Customer, database: Dat
         assert session.get_one(Book, response.json()["id"]).author == "Jane Austen"
 
 
+def test_a_body_that_is_no_json(client: TestClient, admin: Customer) -> None:
+    response = client.post("/books", content=b"{", headers=admin.auth | {"content-type": "application/json"})
+    assert (response.status_code, response.json()["fields"]) == (422, {"body.1": "JSON decode error"})
+
+
 def test_a_customer_does_not(client: TestClient, ada: Customer) -> None:
     assert client.post("/books", json=EMMA).status_code == 401
     assert client.post("/books", json=EMMA, headers=ada.auth).status_code == 403

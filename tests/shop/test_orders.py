@@ -74,6 +74,21 @@ def test_an_overridden_payment_service(client_with: Callable[..., TestClient], a
     assert (response.status_code, response.json()["title"]) == (402, "the payment failed: 999 is too much")
 
 
+def test_a_payment_service_that_is_patched_while_the_shop_is_open(client: TestClient, ada: Customer, emma: int) -> None:
+    # monkeypatch would be too late for an isolated app that runs already.
+    with client.patch("bookshop.payments.charge", return_value="patched") as charge:
+        order = client.post("/orders", json={"book_id": emma, "card": CARD}, headers=ada.auth).json()
+    assert order["receipt"] == "patched"
+    charge.assert_called_once_with(CARD, 999)
+    order = client.post("/orders", json={"book_id": emma, "card": CARD}, headers=ada.auth).json()
+    assert order["receipt"] == "receipt-1111-999"
+
+
+def test_a_book_that_is_not_there(client: TestClient, ada: Customer) -> None:
+    response = client.post("/orders", json={"book_id": 77, "card": CARD}, headers=ada.auth)
+    assert (response.status_code, response.json()["title"]) == (404, "there is no book 77")
+
+
 class Outbox:
     """A mailer that only keeps what it is given."""
 

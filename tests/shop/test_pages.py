@@ -49,6 +49,11 @@ def test_redirects_that_are_not_followed(client_with: Callable[..., TestClient],
     assert (response.status_code, response.headers["location"]) == (303, "/account")
 
 
+def test_a_redirect_that_is_not_followed(client: TestClient, ada: Customer, password: str) -> None:
+    response = client.post("/login", data={"email": ada.email, "password": password}, follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, "/account")
+
+
 def test_the_name_of_the_shop(client_with: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKSHOP_SHOP_NAME", "Shakespeare & Company")
     assert "<h1>Shakespeare &amp; Company</h1>" in client_with().get("/").text

@@ -57,7 +57,7 @@ def _runner(project: Path, directory: Path) -> Run:
 def _environment() -> dict[str, str]:
     """Without what says that this is a test within a run already."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return kept | {"PYTHONPATH": str(_HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _outcome(results: Path, report: str) -> Outcome:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 SEEDS: Final = range(10, 20)
 MODES: Final = {
     "in-process": [],
-    "isolated": ["-pemulated_isolation"],
-    "isolated-fresh": ["-pemulated_isolation", "--fresh"],
-    "isolated-xdist": ["-pemulated_isolation", "-n2", "--dist=worksteal"],
+    "isolated": ["--isolated"],
+    "isolated-fresh": ["--isolated", "--fresh"],
+    "isolated-xdist": ["--isolated", "-n2", "--dist=worksteal"],
 }
 
 
@@ -28,4 +28,4 @@ def test_the_shop_in_any_order(run_shop: "Run", mode: str, seed: int) -> None:
 def test_the_leaky_shop_in_any_order(run_leaky_shop: "Run", seed: int) -> None:
     order = ["-prandomly", f"--randomly-seed={seed}"]
     assert run_leaky_shop(*order).failed
-    assert not run_leaky_shop(*order, "-pemulated_isolation").failed
+    assert not run_leaky_shop(*order, "--isolated").failed

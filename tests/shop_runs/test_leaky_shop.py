@@ -20,6 +20,6 @@ def test_in_process_the_outcome_depends_on_the_order(run_leaky_shop: "Run") -> N
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_isolated_it_does_not(run_leaky_shop: "Run", seed: int) -> None:
-    passed, failed, report = run_leaky_shop("-pemulated_isolation", "-prandomly", f"--randomly-seed={seed}")
+    passed, failed, report = run_leaky_shop("--isolated", "-prandomly", f"--randomly-seed={seed}")
     assert not failed, report
     assert len(passed) == 18

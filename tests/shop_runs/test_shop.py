@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 RUNS: Final = {
     "xdist": ["-n2", "-prandomly", "--randomly-seed=1"],
-    "isolated": ["-pemulated_isolation", "-prandomly", "--randomly-seed=2"],
-    "isolated-xdist": ["-pemulated_isolation", "-n2", "-prandomly", "--randomly-seed=3"],
+    "isolated": ["--isolated", "-prandomly", "--randomly-seed=2"],
+    "isolated-xdist": ["--isolated", "-n2", "-prandomly", "--randomly-seed=3"],
 }
 
 
