@@ -1,7 +1,8 @@
-"""The fixtures of the shop's tests, and the two options that say with which client they run.
+"""The fixtures of the shop's tests, and the options that say with which clients they run.
 
 With ``--client=starlette`` they run with Starlette's own test client. With ``--fresh`` each test has a client, and thus
-an app, of its own; without, most of them share one.
+an app, of its own; without, most of them share one. With ``--warm`` the app has served a request in this process before
+the first test, so that the forks of this process inherit what it loads and works out at its first use.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bookshop")
     group.addoption("--client", choices=["isoclient", "starlette"], default="isoclient", help="the client to test with")
     group.addoption("--fresh", action="store_true", help="give each test an app of its own")
+    group.addoption("--warm", action="store_true", help="let the app serve a request before the first test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,6 +56,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         monkeypatch.setenv("BOOKSHOP_SECRET", "tests only")
         monkeypatch.setenv("BOOKSHOP_HASH_ROUNDS", "100")
         yield Settings.from_environment()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_app(settings: Settings, pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--warm"):
+        with isoclient.TestClient(app, isolated=False) as client:
+            client.get("/books")
+            client.get("/")
 
 
 @pytest.fixture(scope="session")
