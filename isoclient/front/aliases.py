@@ -31,6 +31,8 @@ def resolve(args: tuple[Any, ...], kwargs: dict[str, Any], *, follow_redirects: 
     """
     options = {**kwargs, **_named(args, kwargs)}
     _check_content(options)
+    if isinstance(options.get("content"), list | tuple):
+        options["content"] = iter(options["content"])  # pieces of a body; for requests, a list is the items of a form
     _rename(options, "content", "data")
     _rename(options, "follow_redirects", "allow_redirects")
     if options.get("allow_redirects") is None:
