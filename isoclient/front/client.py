@@ -173,6 +173,8 @@ class TestClient(requests.Session):
     @overload
     def patch(self, target: str, /, *, side_effect: Any, **options: Any) -> AppPatch: ...
     @overload
+    def patch(self, url: str) -> Any: ...  # one or the other: only the form of the string tells
+    @overload
     def patch(self, url: str, data: Any = None, **options: Any) -> Response: ...
     @shows_app_errors  # type: ignore[misc]
     def patch(self, url: str, *args: Any, **options: Any) -> Response | AppPatch:

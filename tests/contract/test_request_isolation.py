@@ -68,7 +68,7 @@ def test_nothing_survives_and_every_change_is_seen(make_fresh: Make, monkeypatch
     monkeypatch.setitem(settings, "greeting", "bye")
     assert client.get("/c").text == "bye Ada ['/c']"
     assert client.call(lambda: settings["greeting"]) == "bye"
-    client.call(settings.clear)
+    client.call(lambda: settings.clear())
     assert client.call(lambda: len(settings)) == 1
 
 

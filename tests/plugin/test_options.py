@@ -40,14 +40,14 @@ SUITE = """
 def test_nothing_is_isolated_by_itself(suite: Suite) -> None:
     result = suite(SUITE.replace("ISOLATED", "False"), "-s")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["at import: <TestClient for shop.app: in-process>"])
+    result.stdout.fnmatch_lines(["at import: <TestClient for shop:app: in-process>"])
 
 
 @pytest.mark.parametrize(("options", "ini"), [(("--isolated",), ""), ((), "isoclient_isolated = true")])
 def test_a_whole_suite_with_one_flag(suite: Suite, options: tuple[str, ...], ini: str) -> None:
     result = suite(SUITE.replace("ISOLATED", "True"), "-s", *options, ini=ini)
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["at import: <TestClient for shop.app: isolated (fork), not running>"])
+    result.stdout.fnmatch_lines(["at import: <TestClient for shop:app: isolated (fork), not running>"])
 
 
 @pytest.mark.parametrize(

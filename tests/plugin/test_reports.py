@@ -55,7 +55,7 @@ def sections(result: pytest.RunResult) -> dict[str, list[str]]:
     for line in result.stdout.lines:
         if test := re.fullmatch(r"_+ (test_\w+) _+", line):
             texts = found.setdefault(test[1], [])
-        elif re.fullmatch(r"-+ isoclient: shop\.app \(pid \d+\) -+", line):
+        elif re.fullmatch(r"-+ isoclient: shop:app \(pid \d+\) -+", line):
             texts.append("")
         elif line.startswith(("---", "===", "[gw")):
             continue
@@ -102,7 +102,7 @@ def test_a_fixture_that_fails_shows_them_too(suite: Suite) -> None:
     """
     result = suite(source)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*isoclient: shop.app (pid *", "It died of SIGSEGV."])
+    result.stdout.fnmatch_lines(["*isoclient: shop:app (pid *", "It died of SIGSEGV."])
 
 
 def test_fresh_copies_are_shown(suite: Suite) -> None:
