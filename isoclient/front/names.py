@@ -27,7 +27,7 @@ def _attribute(app: object) -> str | None:
     found = [
         f"{name}:{attribute}"
         for name, module in list(sys.modules.items())
-        if isinstance(module, ModuleType)
+        if type(module) is ModuleType
         for attribute, value in list(vars(module).items())
         if value is app
     ]

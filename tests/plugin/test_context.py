@@ -1,0 +1,74 @@
+"""What the plugin lets the rest of isoclient know of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Suite = Callable[..., pytest.RunResult]
+
+
+def test_each_test_is_a_new_epoch(suite: Suite) -> None:
+    source = """
+        from isoclient import TestClient
+        from isoclient.process.context import settings
+        from shop import app
+
+        seen = [settings.epoch]
+
+        def test_one():
+            TestClient(app, isolated=True).get("/")
+            seen.append(settings.epoch)
+
+        def test_two():
+            seen.append(settings.epoch)
+            assert len({*seen}) == 3
+    """
+    suite(source).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(("options", "wanted"), [((), False), (("--showlocals",), True), (("--pdb",), True)])
+def test_tracebacks_carry_locals_where_they_are_shown(suite: Suite, options: tuple[str, ...], wanted: bool) -> None:
+    source = f"""
+        def test_locals():
+            from isoclient import TestClient
+            from shop import app
+            client = TestClient(app, isolated=True)
+            client.get("/")
+            from isoclient.process.context import settings
+            assert settings.locals is {wanted}
+    """
+    suite(source, *options).assert_outcomes(passed=1)
+
+
+def test_the_terminal_is_lent_to_a_debugger(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import sys
+        from types import ModuleType, SimpleNamespace
+
+        terminal = sys.modules["isoclient.process.terminal"] = ModuleType("isoclient.process.terminal")
+        terminal.hooks = SimpleNamespace(suspend=None, resume=None)
+        """
+    )
+    source = """
+        import os, sys
+        from isoclient import TestClient
+        from shop import app
+
+        def test_terminal(capfd):
+            client = TestClient(app)
+            hooks = sys.modules["isoclient.process.terminal"].hooks
+            print("captured before")
+            hooks.suspend()
+            print("on the terminal")
+            os.write(1, b"on descriptor 1\\n")
+            hooks.resume()
+            print("captured after")
+            assert capfd.readouterr().out == "captured before\\ncaptured after\\n"
+    """
+    result = suite(source)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*on the terminal*", "on descriptor 1"])
+    result.stdout.no_fnmatch_line("*captured*")
