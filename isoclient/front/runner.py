@@ -12,9 +12,11 @@ import requests
 
 from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
+from isoclient.front.names import name_of_app
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
 from isoclient.host.boot import Setup
+from isoclient.link.transit.errors import ObjectNotSendable
 from isoclient.process.errors import Reentered
 from isoclient.process.handle import AppHandle, Death
 
@@ -163,7 +165,11 @@ class AppRunner:
         if old is not None:
             old.stop()
         self._lifespan = None
-        self._handle = handle = self._start(self.setup)
+        try:
+            self._handle = handle = self._start(self.setup)
+        except ObjectNotSendable as error:
+            error.add_note(_advice(self.setup.app))
+            raise
         self.usage.note(handle)
         try:
             for patch in self.patches:
@@ -387,6 +393,15 @@ class AppRunner:
                 self.enter()
             else:
                 self.handle()
+
+
+def _advice(app: object) -> str:
+    place = name_of_app(app)
+    example = place if ":" in place and "<locals>" not in place else "package.module:app"
+    return (
+        f'A fresh interpreter can import the app instead: TestClient("{example}"), with what it is imported from on '
+        'sys.path. Or a fork has it as it is: start_method="fork".'
+    )
 
 
 def _nobody() -> None:

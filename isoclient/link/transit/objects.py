@@ -31,6 +31,7 @@ _PLAIN, _DILL = b"p", b"d"
 _NOT_COPIED = (type(threading.Lock()), type(threading.RLock()), io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
 _MAX_DEPTH = 20
+_MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
 
 
@@ -241,6 +242,8 @@ def _culprit(obj: object, names: Mapping[int, str], error: BaseException) -> tup
                 break
         else:
             break
+    if len(path) > _MOST_SHOWN:
+        path[2 : 2 - _MOST_SHOWN] = ["..."]
     return " -> ".join(path) or text_of(obj, repr, 200), text_of(error, str, 1000)
 
 
