@@ -45,21 +45,21 @@ def test_tracebacks_carry_locals_where_they_are_shown(suite: Suite, options: tup
 def test_the_terminal_is_lent_to_a_debugger(suite: Suite, pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
-        import sys
-        from types import ModuleType, SimpleNamespace
+        entered = []
 
-        terminal = sys.modules["isoclient.process.terminal"] = ModuleType("isoclient.process.terminal")
-        terminal.hooks = SimpleNamespace(suspend=None, resume=None)
+        def pytest_enter_pdb():
+            entered.append("time limits end here")
         """
     )
     source = """
-        import os, sys
+        import os
         from isoclient import TestClient
+        from isoclient.process.terminal import hooks
+        from conftest import entered
         from shop import app
 
         def test_terminal(capfd):
             client = TestClient(app)
-            hooks = sys.modules["isoclient.process.terminal"].hooks
             print("captured before")
             hooks.suspend()
             print("on the terminal")
@@ -67,6 +67,7 @@ def test_the_terminal_is_lent_to_a_debugger(suite: Suite, pytester: pytest.Pytes
             hooks.resume()
             print("captured after")
             assert capfd.readouterr().out == "captured before\\ncaptured after\\n"
+            assert entered == ["time limits end here"]
     """
     result = suite(source)
     result.assert_outcomes(passed=1)
