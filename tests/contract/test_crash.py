@@ -328,8 +328,8 @@ def test_a_process_that_the_app_has_started_does_not_hide_its_death(make_client:
     async def crashing(scope: Scope, receive: Receive, send: Send) -> None:
         import subprocess
 
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
-        os._exit(7)
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False):
+            os._exit(7)
 
     with pytest.raises(AppCrashed) as caught:
         make_client(crashing).get("/")

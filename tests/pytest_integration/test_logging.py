@@ -248,7 +248,7 @@ def test_an_app_that_closes_all_its_descriptors(make_client: MakeClient, tmp_pat
     def act() -> None:
         os.closerange(0, 100)
         for _ in range(50):
-            os.open(file, os.O_CREAT | os.O_RDWR)
+            os.open(file, os.O_CREAT | os.O_RDWR | os.O_APPEND)
         logging.getLogger("bakery").warning("baked")
 
     with pytest.raises((AppCrashed, isoclient.AppTimeout)):

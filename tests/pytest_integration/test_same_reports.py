@@ -39,7 +39,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
 
 
 def test_the_terminal_of_a_run_without_capture(run: Run) -> None:
-    options = ("-s", "-v", "--tb=no", "-olog_cli=true", "-olog_cli_level=INFO", "-k", "levels or threads or warn")
+    live = ("-s", "-olog_cli=true", "-olog_cli_level=INFO")
+    options = (*live, "-v", "--tb=no", "-k", "levels or threads or turn or warn")
     assert list(lines(run(*options, mode="fork"))) == list(lines(run(*options)))
 
 

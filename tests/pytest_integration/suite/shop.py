@@ -80,6 +80,13 @@ def chat() -> None:
     print("to stdout again, with \N{PEAR}")
 
 
+def count() -> None:
+    print("one")
+    log.warning("two")
+    print("three")
+    log.warning("four")
+
+
 def say() -> None:
     print("to stdout")
     print("to stderr", file=sys.stderr)

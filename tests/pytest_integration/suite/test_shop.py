@@ -121,6 +121,10 @@ def test_output(shop: TestClient) -> None:
     pytest.fail("to see the sections")
 
 
+def test_output_and_records_in_turn(shop: TestClient) -> None:
+    shop.get("/count")
+
+
 def test_output_with_capfd(shop: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
     shop.get("/chat")
     out, err = capfd.readouterr()
