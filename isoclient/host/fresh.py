@@ -65,14 +65,15 @@ class FreshStart:
         return self.descriptors
 
 
-def main(data: int) -> None:
+def main(data: int, sentinel: int) -> None:
     """Where an interpreter started by spawn begins: read what to do, and do it.
 
     Args:
-        data: the descriptor to read from. Its other end stays open for as long as the test's process lives.
+        data: the descriptor to read from; it is closed then.
+        sentinel: the descriptor whose other end stays open for as long as the test's process lives.
     """
-    with open(data, "rb", closefd=False) as file:
+    os.set_inheritable(sentinel, False)
+    with open(data, "rb") as file:
         spawn.prepare(pickle.load(file))
         start: FreshStart = pickle.load(file)
-    os.set_inheritable(data, False)
-    start._bootstrap(data)
+    start._bootstrap(sentinel)

@@ -144,18 +144,31 @@ class _ForkPopen(AppPopen):
             os._exit(code)
 
 
+# What has to be imported takes a while. The lifeline does not wait for that.
+_SPAWNED: Final = """\
+import sys
+sys.path.insert(0, {root!r})
+from isoclient.host.lifeline import arm
+arm({lifeline})
+from isoclient.host.fresh import main
+main({data}, {lifeline})
+"""
+
+
 class _SpawnPopen(AppPopen):
     method = "spawn"
 
     def _launch(self, process_obj: FreshStart) -> None:
         child_end, self.lifeline = os.pipe()
-        code = f"import sys; sys.path.insert(0, {_ROOT!r}); from isoclient.host.fresh import main; main({child_end})"
+        reading, writing = os.pipe()
+        code = _SPAWNED.format(root=_ROOT, lifeline=child_end, data=reading)
         command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-c", code]
         try:
-            self.pid = util.spawnv_passfds(command[0], command, [child_end, *process_obj.descriptors.all()])
+            self.pid = util.spawnv_passfds(command[0], command, [child_end, reading, *process_obj.descriptors.all()])
+            _write_all(writing, pickle.dumps(_preparation()) + pickle.dumps(process_obj))
         finally:
-            os.close(child_end)
-        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(process_obj))
+            for descriptor in (child_end, reading, writing):
+                os.close(descriptor)
 
 
 class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
