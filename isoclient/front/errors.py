@@ -111,7 +111,9 @@ def ending(exitcode: int | None) -> str:
     return "ended" if exitcode is None else f"exited with code {exitcode}"
 
 
-def _rebuilt(kind: type[AppCrashed], args: tuple[Any, ...], state: dict[str, Any]) -> AppCrashed:
+def _rebuilt(
+    kind: type[AppCrashed | AppTimeout], args: tuple[Any, ...], state: dict[str, Any]
+) -> AppCrashed | AppTimeout:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(state)
@@ -150,6 +152,9 @@ class AppTimeout(requests.ReadTimeout):
         if stack:
             text += f"\n\nIts stack:\n{stack.rstrip()}"
         super().__init__(text, request=request)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, {**self.__dict__, "request": None})
 
 
 class AppStartupError(requests.ConnectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def test_it_says_where_the_app_waits(make_client: MakeClient, cell: Cell) -> Non
     assert error.tasks.strip() in str(error)
     assert error.request is not None
     assert error.request.url == "http://testserver/wait"
+    copied = pickle.loads(pickle.dumps(error))  # as a pool of processes would
+    assert (str(copied), copied.tasks) == (str(error), error.tasks)
     # The loop works, so the process stays.
     assert client.get("/").text == "in time"
     assert client.pid == pid
