@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoclient import AppCrashed, AppTimeout, Response, TestClient, WebSocketDisconnect
+from tests.reliability.marks import slow
 from tests.reliability.plain_apps import Receive, Scope, Send, live
 
 _MODES: dict[str, dict[str, Any]] = {"fork": {"isolated": True}, "thread": {"isolated": False}}
@@ -190,3 +191,28 @@ def test_on_a_websocket(client: TestClient, messages: list[Any]) -> None:
     if not isinstance(error, WebSocketDisconnect):  # the refusal itself, or what a message of its own says
         _settle(client, error)
     assert client.pid == pid
+
+
+_lifespan_messages = st.fixed_dictionaries(
+    {"type": st.sampled_from([kind for kind in TYPES if kind.startswith("lifespan")])},
+    optional=dict.fromkeys(("message", "state", "surplus"), _value),
+)
+
+
+@slow
+@pytest.mark.parametrize("mode", _MODES)
+@settings(_COSTLY, max_examples=40)
+@given(messages=st.lists(st.one_of(_lifespan_messages, _messages), min_size=1, max_size=3))
+def test_in_a_lifespan(mode: str, messages: list[Any]) -> None:
+    async def speaking(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        for message in messages:
+            await send(_expanded(message))
+
+    error: BaseException | None = None
+    try:
+        with TestClient(speaking, timeout=20, **_MODES[mode]) as client:
+            client.call(_pid)
+    except Exception as caught:
+        error = caught
+    assert not isinstance(error, AppTimeout | AppCrashed), error

