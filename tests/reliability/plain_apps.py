@@ -42,9 +42,13 @@ def hold_the_gil() -> None:
     library.pthread_mutex_timedlock(held, until)
 
 
+_kept: list[object] = []  # subprocess warns of a command that is still running when nobody refers to it any more
+
+
 def start_processes() -> list[int]:
     """What an app may start: a command, a child of multiprocessing, and a grandchild whose parent has gone."""
     command = subprocess.Popen(["sleep", str(LONG)])
+    _kept.append(command)
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
     child.start()
     assert child.pid is not None

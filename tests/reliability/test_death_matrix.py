@@ -35,6 +35,7 @@ _PARAMS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is told of an exception at exit
 @pytest.mark.parametrize("death", _PARAMS)
 def test_the_test_is_told(death: Cell) -> None:
     assert play(death).wrong == ""
