@@ -1,0 +1,177 @@
+"""The clients that isoclient is measured beside, each with the app that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import requests
+from requests.adapters import BaseAdapter
+
+from tests.benchmarks.harness import Case
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+_SERVER: Final = """
+import socket, sys, uvicorn
+config = uvicorn.Config(sys.argv[1], log_level="warning")
+uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
+"""
+
+
+def starlette(app: Any) -> Any:
+    """Starlette's client, on httpx."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has a recommendation for another httpx
+        from starlette.testclient import TestClient
+
+    return TestClient(app)
+
+
+def starlette_on_requests(app: Any) -> Any:
+    """Starlette's client as it was once, on requests (starlette-testclient)."""
+    from starlette_testclient import TestClient
+
+    return TestClient(app)
+
+
+def litestar(app: Any) -> Any:
+    """Litestar's client, on httpx."""
+    from litestar.testing import TestClient
+
+    return TestClient(app)
+
+
+@contextmanager
+def async_client(app: Any, count: int) -> Iterator[Case]:
+    """A case for async-asgi-testclient, which is used from within a loop: so many times GET ``/``."""
+    from async_asgi_testclient import TestClient
+
+    client = TestClient(app)
+
+    async def many() -> float:
+        began = perf_counter()
+        for _ in range(count):
+            await client.get("/")
+        return (perf_counter() - began) / count
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.__aenter__())
+    try:
+        yield lambda: loop.run_until_complete(many())
+    finally:
+        loop.run_until_complete(client.__aexit__(None, None, None))
+        loop.close()
+
+
+class Server:
+    """uvicorn in a process of its own, on a port of the loopback interface.
+
+    Args:
+        app: an import string.
+
+    Attributes:
+        url: where it listens; what is sent there before it is ready is answered when it is.
+    """
+
+    def __init__(self, app: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            number = listener.fileno()
+            command = [sys.executable, "-c", _SERVER, app, str(number)]
+            self._process = subprocess.Popen(command, pass_fds=[number], cwd=ROOT)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def session(url: str | None = None) -> requests.Session:
+    """A session without ``trust_env``, as ours is; without a URL, its adapter does nothing."""
+    made = requests.Session()
+    made.trust_env = False
+    if url is None:
+        made.mount("http://", NullAdapter())
+    return made
+
+
+class NullAdapter(BaseAdapter):
+    """What requests takes without a server: the answer is made here."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = 200
+        response.headers["content-type"] = "text/plain; charset=utf-8"
+        response.request = request
+        response.url = request.url or ""
+        response._content = b"Hello, world!"
+        return response
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+_PING: Final = """
+import socket, sys
+sock = socket.socket(fileno=int(sys.argv[1]))
+while data := sock.recv(65536):
+    sock.sendall(data)
+"""
+_PUMP: Final = """
+import socket, sys
+sock = socket.socket(fileno=int(sys.argv[1]))
+piece = bytes(1 << 20)
+while count := sock.recv(1):
+    for _ in range(count[0]):
+        sock.sendall(piece)
+"""
+
+
+@contextmanager
+def _partner(code: str) -> Iterator[socket.socket]:
+    """Another process at the other end of a socket pair."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        process = subprocess.Popen([sys.executable, "-c", code, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        theirs.close()
+        yield ours
+        ours.close()
+        process.wait(10)
+
+
+@contextmanager
+def ping_pong(size: int = 300) -> Iterator[Callable[[], object]]:
+    """There and back between two processes: the floor of every request that leaves this one."""
+    message = bytes(size)
+    with _partner(_PING) as sock:
+
+        def ping() -> None:
+            sock.sendall(message)
+            sock.recv(65536)
+
+        yield ping
+
+
+@contextmanager
+def pump() -> Iterator[Callable[[int], None]]:
+    """As many megabytes as asked for, through a socket pair and into a buffer: the floor of a download."""
+    with _partner(_PUMP) as sock:
+        buffer = bytearray(1 << 20)
+
+        def take(megabytes: int) -> None:
+            sock.sendall(bytes([megabytes]))
+            left = megabytes << 20
+            while left:
+                left -= sock.recv_into(buffer)
+
+        yield take

@@ -1,0 +1,76 @@
+"""Starting: a fresh app, from nothing to its first response and its end; and what an import costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from isoclient import TestClient
+from tests.benchmarks import apps, peers
+from tests.benchmarks.harness import Effort, Row, alternate, timed
+
+_APP: Final = "tests.benchmarks.apps:shop"
+_PATH: Final = "/route/7"
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    yield from _fresh_apps(effort)
+    yield from _other_ways(effort)
+    yield from _imports(effort)
+
+
+def _fresh_apps(effort: Effort) -> Iterator[Row]:
+    cases = {"fork": timed(lambda: _use_once(apps.shop)), "import string": timed(lambda: _use_once(_APP))}
+    got = alternate(cases, effort.rounds * 3)
+    fork, fresh = got.median("fork") * 1000, got.median("import string") * 1000
+    yield Row("fresh app by fork: start, lifespan, GET, close", fork, 12, unit=" ms")
+    yield Row("the same from an import string, second client on", fresh, 20, unit=" ms")
+    against = alternate({"isolated": cases["fork"], "uvicorn": timed(_serve_once)}, effort.few())
+    ratio = against.ratio("isolated", "uvicorn")
+    yield Row(
+        "fresh app by fork / a uvicorn of its own", ratio, 1 / 20, detail=against.milliseconds("isolated", "uvicorn")
+    )
+
+
+def _use_once(app: object) -> None:
+    with TestClient(app, isolated=True) as client:
+        assert client.get(_PATH).status_code == 200
+
+
+def _serve_once() -> None:
+    with peers.Server(_APP) as server:
+        assert peers.session(server.url).get(server.url + _PATH).status_code == 200
+
+
+def _other_ways(effort: Effort) -> Iterator[Row]:
+    """Only shown: the floor, and what an interpreter of its own would cost."""
+    cases = {
+        "isolated": timed(lambda: _use_once(apps.shop)),
+        "bare fork": timed(_fork),
+        "interpreter": timed(lambda: _run_python("import tests.benchmarks.apps")),
+    }
+    got = alternate(cases, effort.rounds)
+    for name, text in (("bare fork", "a bare fork, exit and wait"), ("interpreter", "an interpreter that imports it")):
+        detail = got.milliseconds("isolated", name)
+        yield Row(f"fresh app by fork / {text}", got.ratio("isolated", name), detail=detail)
+
+
+def _fork() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _imports(effort: Effort) -> Iterator[Row]:
+    modules = {"isoclient": "from isoclient import TestClient", "requests": "import requests"}
+    cases = {name: timed(lambda code=code: _run_python(code)) for name, code in modules.items()}  # type: ignore[misc]
+    got = alternate(cases, effort.rounds)
+    yield Row("import isoclient / import requests", got.ratio(*modules), 1.25, detail=got.milliseconds(*modules))
+
+
+def _run_python(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=peers.ROOT)
