@@ -21,6 +21,7 @@ from isoclient.front.response import Response
 from isoclient.front.roster import roster
 from isoclient.front.runner import Runner
 from isoclient.front.scope import websocket_scope
+from isoclient.front.session import Session
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
 from isoclient.link.limits import Limits
@@ -29,7 +30,7 @@ from isoclient.process.setup import make_setup
 __all__ = ["TestClient"]
 
 
-class TestClient(requests.Session):
+class TestClient(Session):
     """A :class:`requests.Session` whose requests go to an ASGI app.
 
     Args:
@@ -95,7 +96,6 @@ class TestClient(requests.Session):
         limits: Limits | None = None,
     ) -> None:
         super().__init__()
-        self.trust_env = False
         self.app = app
         self.base_url = base_url
         self.follow_redirects = follow_redirects
