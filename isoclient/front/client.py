@@ -6,7 +6,8 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, overload
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self, overload
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -24,8 +25,10 @@ from isoclient.front.scope import websocket_scope
 from isoclient.front.session import Session
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
-from isoclient.link.limits import Limits
 from isoclient.process.setup import make_setup
+
+if TYPE_CHECKING:
+    from isoclient.link.limits import Limits
 
 __all__ = ["TestClient"]
 
@@ -137,7 +140,11 @@ class TestClient(Session):
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
         options = aliases.resolve(args, kwargs, follow_redirects=self.follow_redirects)
-        return super().request(method, urljoin(self.base_url, url), **options)  # type: ignore[return-value]
+        return super().request(method, self._absolute(url), **options)  # type: ignore[return-value]
+
+    def _absolute(self, url: Any) -> str:
+        join = _joined if type(url) is str else urljoin
+        return str(join(self.base_url, url))
 
     @shows_app_errors
     def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -345,6 +352,9 @@ class TestClient(Session):
         """End the app, in order where it can be. The next use would start it again."""
         super().close()
         self._runner.close()
+
+
+_joined = lru_cache(maxsize=512)(urljoin)
 
 
 def _handshake_url(url: str) -> tuple[str, str]:

@@ -5,10 +5,13 @@ That is ``asgi``, ``state`` and ``extensions``.
 
 from __future__ import annotations
 
-from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 __all__ = ["http_scope", "websocket_scope"]
 
@@ -17,12 +20,12 @@ _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 def http_scope(request: requests.PreparedRequest, root_path: str, client: tuple[str, int]) -> dict[str, Any]:
     """The scope of an HTTP request."""
-    url = urlsplit(request.url or "")
+    target = _target(request.url or "")
     return {
         "type": "http",
         "http_version": "1.1",
         "method": request.method,
-        **_common(request, url, url.scheme.lower(), root_path, client),
+        **_common(request, target, target.scheme, root_path, client),
     }
 
 
@@ -30,38 +33,67 @@ def websocket_scope(
     request: requests.PreparedRequest, scheme: str, root_path: str, client: tuple[str, int], subprotocols: list[str]
 ) -> dict[str, Any]:
     """The scope of a WebSocket whose handshake is this request."""
-    url = urlsplit(request.url or "")
     return {
         "type": "websocket",
         "http_version": "1.1",
-        **_common(request, url, scheme, root_path, client),
+        **_common(request, _target(request.url or ""), scheme, root_path, client),
         "subprotocols": subprotocols,
     }
 
 
+class _Target(NamedTuple):
+    """What a URL says."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    raw_path: bytes
+    query: bytes
+
+
+@lru_cache(maxsize=512)
+def _target(text: str) -> _Target:
+    url = urlsplit(text)
+    path = url.path or "/"
+    raw_path = path.encode("ascii", "surrogateescape") if path.isascii() else path.encode()
+    return _Target(url.scheme.lower(), url.hostname or "", url.port, unquote(path), raw_path, url.query.encode())
+
+
 def _common(
-    request: requests.PreparedRequest, url: SplitResult, scheme: str, root_path: str, client: tuple[str, int]
+    request: requests.PreparedRequest, target: _Target, scheme: str, root_path: str, client: tuple[str, int]
 ) -> dict[str, Any]:
-    raw_path = url.path or "/"
-    host, port = url.hostname or "", url.port or _PORTS[scheme]
+    port = target.port or _PORTS[scheme]
     return {
         "scheme": scheme,
-        "path": unquote(raw_path),
-        "raw_path": raw_path.encode("ascii", "surrogateescape") if raw_path.isascii() else raw_path.encode(),
-        "query_string": url.query.encode(),
+        "path": target.path,
+        "raw_path": target.raw_path,
+        "query_string": target.query,
         "root_path": root_path,
-        "headers": _headers(request, host, port, scheme),
+        "headers": _headers(request, target.host, port, scheme),
         "client": client,
-        "server": (host, port),
+        "server": (target.host, port),
     }
 
 
 def _headers(request: requests.PreparedRequest, host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
-    headers = [(_bytes(name).lower(), _bytes(value)) for name, value in request.headers.items()]
-    if "host" not in request.headers:
+    headers = [(_name(name), _bytes(value)) for name, value in _pairs(request.headers)]
+    if all(name != b"host" for name, _ in headers):
         name = f"[{host}]" if ":" in host else host
         headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
     return headers
+
+
+def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
+    if type(headers) is CaseInsensitiveDict:
+        headers = vars(headers)["_store"]  # whose values are pairs; as a mapping, it takes calls of Python for each
+        return headers.values()  # type: ignore[no-any-return]
+    return headers.items()  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=512)
+def _name(text: str | bytes) -> bytes:
+    return _bytes(text).lower()
 
 
 def _bytes(text: str | bytes) -> bytes:
