@@ -17,6 +17,7 @@ class Pipe:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._forked = False
         self.sock = sock
         self.outbox = Outbox()

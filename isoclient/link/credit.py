@@ -12,7 +12,7 @@ from typing import Any, Final
 
 __all__ = ["WINDOW", "ReceiveWindow", "SendWindow", "weight"]
 
-WINDOW: Final = 1024 * 1024
+WINDOW: Final = 4 * 1024 * 1024
 """The credit that each direction of a stream begins with, in bytes."""
 
 _OVERHEAD: Final = 256

@@ -45,6 +45,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket, codec: Codec) -> None:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.codec = codec
         self.ready = False
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet

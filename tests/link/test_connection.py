@@ -123,7 +123,7 @@ def test_reading_grants_credit(pair: Pair) -> None:
     stream = pair.open()
     for _ in range(2):
         pair.peer.send(frames.EVENT, stream.number, body(b"x" * 40_000))
-    for _ in range(100):
+    for _ in range(4 * WINDOW // 40_000):
         stream.receive(Deadline(SOON))
         pair.peer.send(frames.EVENT, stream.number, body(b"x" * 40_000))
     granted = 0
