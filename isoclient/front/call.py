@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import requests
 
 from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
 from isoclient.front.reraise import reraise
 from isoclient.link.errors import AppProtocolError
-from isoclient.link.limits import Limits
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
-from isoclient.process.handle import AppHandle
+
+if TYPE_CHECKING:
+    from isoclient.link.limits import Limits
+    from isoclient.process.handle import AppHandle
 
 __all__ = ["Call"]
 

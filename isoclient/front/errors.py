@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal as signals
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
-from isoclient.link.limits import Limits
-from isoclient.process.handle import Death
+if TYPE_CHECKING:
+    from isoclient.link.limits import Limits
+    from isoclient.process.handle import Death
 
 __all__ = ["AppCrashed", "AppStartupError", "AppTimeout", "ending"]
 

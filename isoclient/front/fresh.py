@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NoReturn
 from isoclient.front.call import Call
 from isoclient.front.roster import Usage
 from isoclient.front.runner import AppRunner, Patch
-from isoclient.host.boot import Setup
+from isoclient.host.setup import Setup
 from isoclient.process.errors import DeadlineExceeded
 from isoclient.process.setup import starter
 

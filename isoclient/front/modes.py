@@ -8,7 +8,7 @@ from typing import Any, Literal
 from isoclient.front.defaults import Default, said
 from isoclient.front.fresh import FreshRunner
 from isoclient.front.runner import AppRunner, Runner
-from isoclient.host.boot import Setup
+from isoclient.host.setup import Setup
 from isoclient.process.setup import chosen_method, starter
 
 __all__ = ["Isolated", "make_runner"]

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import requests
 
@@ -15,10 +15,12 @@ from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.names import name_of_app
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
-from isoclient.host.boot import Setup
 from isoclient.link.transit.errors import ObjectNotSendable
 from isoclient.process.errors import Reentered
-from isoclient.process.handle import AppHandle, Death
+
+if TYPE_CHECKING:
+    from isoclient.host.setup import Setup
+    from isoclient.process.handle import AppHandle, Death
 
 __all__ = ["AppRunner", "Ask", "Patch", "Runner"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isoclient.link.errors import AppNotFound, NotAnApp
+
+if TYPE_CHECKING:
+    import inspect
 
 __all__ = ["ASGIApp", "check_app", "check_import_string", "import_app", "single_callable"]
 
@@ -123,6 +125,8 @@ def _takes(app: Callable[..., object], count: int) -> bool:
 
 
 def _signature(app: Callable[..., object]) -> inspect.Signature:
+    import inspect  # which is large, and imported by whoever has an app
+
     if sys.version_info >= (3, 14):
         # Annotations are evaluated there, and may name what was imported for type checkers alone (PEP 649).
         import annotationlib

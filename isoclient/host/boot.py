@@ -4,58 +4,26 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isoclient.host.app import check_app, import_app, single_callable
+from isoclient.host.app import single_callable
 from isoclient.host.debugger import Debugger
 from isoclient.host.pipe import Pipe
 from isoclient.host.server import Host
+from isoclient.host.setup import Setup
 from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp
-from isoclient.link.limits import Limits
 
 if TYPE_CHECKING:
     from isoclient.host.runtime import Runtime
     from isoclient.host.side_channel import SideChannel
 
-__all__ = ["BACKENDS", "Setup", "serve"]
-
-BACKENDS: Final = ("asyncio", "trio")
+__all__ = ["serve"]
 
 _MISSING: Final = "this backend needs {0}, which is not installed here: python -m pip install 'isoclient[{0}]'"
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What the host is to run.
-
-    Args:
-        app: the app itself, or an import string.
-        factory: whether the app is what calling that returns.
-        backend: one of :data:`BACKENDS`.
-        options: what the backend is given.
-        limits: what its process may use; None for no limits.
-    """
-
-    app: object
-    factory: bool
-    backend: str
-    options: Mapping[str, Any]
-    limits: Limits | None = None
-
-    def load(self) -> Any:
-        """The app, imported and made where that is called for."""
-        if isinstance(self.app, str):
-            return import_app(self.app, factory=self.factory)
-        if not self.factory:
-            return self.app
-        app = self.app()  # type: ignore[operator]  # the front has seen that it can be called
-        check_app(app)
-        return app
 
 
 class _Boot:

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isoclient.host import lifeline
-from isoclient.host.boot import Setup, serve
+from isoclient.host.boot import serve
+from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from multiprocess import forkserver, spawn
 
 from isoclient.host import child
-from isoclient.host.boot import Setup
 from isoclient.host.child import Descriptors
+from isoclient.host.setup import Setup
 from isoclient.link.context import Context
 from isoclient.link.transit import pack_object, unpack_object
 

@@ -10,8 +10,8 @@ import sys
 from time import monotonic, sleep
 from typing import Final
 
-from isoclient.host.boot import Setup
 from isoclient.host.child import DUMP_SIGNAL, Descriptors
+from isoclient.host.setup import Setup
 from isoclient.link.codec import PipeCodec
 from isoclient.link.errors import LinkError
 from isoclient.process import forks

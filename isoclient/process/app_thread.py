@@ -10,7 +10,8 @@ import traceback
 from time import monotonic
 from typing import Final
 
-from isoclient.host.boot import Setup, serve
+from isoclient.host.boot import serve
+from isoclient.host.setup import Setup
 from isoclient.link.codec import LocalCodec
 from isoclient.process import forks
 from isoclient.process.connection import Connection

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from isoclient.process.connection import Connection
+if TYPE_CHECKING:
+    from isoclient.process.connection import Connection
 
 __all__ = ["AppHandle", "Death"]
 

@@ -26,9 +26,9 @@ from typing import Any, ClassVar, Final
 from multiprocess import forkserver, popen_fork, popen_forkserver, process, spawn, util
 
 from isoclient.host import child
-from isoclient.host.boot import Setup
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
+from isoclient.host.setup import Setup
 from isoclient.link.context import Context
 from isoclient.process import forks
 
@@ -53,6 +53,8 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         OSError: the system refuses a new process.
     """
     if method == "fork":
+        if setup.backend == "asyncio":
+            import isoclient.host.aio  # noqa: F401  # here once, and not in every child
         return _ForkPopen(_ForkProcess(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
     return _SpawnPopen(start) if method == "spawn" else _ServerPopen(start)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.app import check_app, check_import_string
-from isoclient.host.boot import BACKENDS, Setup
+from isoclient.host.setup import BACKENDS, Setup
 from isoclient.link.errors import NotAnApp
-from isoclient.link.limits import Limits
-from isoclient.process.app_thread import AppThread
-from isoclient.process.handle import AppHandle
+
+if TYPE_CHECKING:
+    from isoclient.link.limits import Limits
+    from isoclient.process.handle import AppHandle
 
 __all__ = ["METHODS", "chosen_method", "make_setup", "starter"]
 
@@ -62,15 +63,21 @@ def chosen_method(setup: Setup, *, isolated: bool, method: str | None) -> str | 
 def starter(method: str | None) -> Callable[[Setup], AppHandle]:
     """What starts it by this method."""
     if method is None:
-        return AppThread
+        return _start_thread
 
     def start(setup: Setup) -> AppHandle:
-        # multiprocess is imported when the first process starts: not at import, and never for apps in threads.
+        # What runs apps is imported when the first one starts, and multiprocess never for those in threads.
         from isoclient.process.app_process import AppProcess
 
         return AppProcess(method, setup)
 
     return start
+
+
+def _start_thread(setup: Setup) -> AppHandle:
+    from isoclient.process.app_thread import AppThread
+
+    return AppThread(setup)
 
 
 def _default_method(setup: Setup) -> str:
