@@ -111,16 +111,17 @@ class Call:
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
 
-    def send(self, message: Message) -> bool:
+    def send(self, message: Message, *, hold: bool = False) -> bool:
         """Send a message to the app; False if its call has ended and nobody reads it.
 
-        While the app has no room for it, what it sends is taken in, for it may be waiting for that.
+        While the app has no room for it, what it sends is taken in, for it may be waiting for that. With ``hold``, it
+        only goes out along with what is sent next: one wake-up of the app less.
         """
         try:
             self._await_ready()
             while not self._stream.may_send(Deadline(self._timeout)):
                 self._stream.make_room(Deadline(self._timeout))
-            return self._stream.send(message, Deadline(self._timeout))
+            return self._stream.send(message, Deadline(self._timeout), hold=hold)
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
 

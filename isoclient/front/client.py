@@ -248,7 +248,7 @@ class TestClient(Session):
             AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
-        url, scheme = _handshake_url(urljoin(self.base_url, url))
+        url, scheme = _handshake_url(self._absolute(url))
         timeout = read_timeout(options.pop("timeout", None), self.timeout)
         offered = list(subprotocols or ())
         request = self._handshake_request(url, offered, options)
@@ -357,6 +357,7 @@ class TestClient(Session):
 _joined = lru_cache(maxsize=512)(urljoin)
 
 
+@lru_cache(maxsize=512)
 def _handshake_url(url: str) -> tuple[str, str]:
     """The URL with the scheme that requests knows, and the scheme of the scope."""
     scheme = urlsplit(url).scheme.lower()

@@ -208,8 +208,11 @@ class WebSocketSession:
             code: the close code (RFC 6455, 7.4).
             reason: a text for the app.
         """
+        self._close(code, reason, hold=False)
+
+    def _close(self, code: int, reason: str | None, *, hold: bool) -> None:
         if not self._call.ended and self._closed is None:
-            self._call.send({"type": "websocket.disconnect", "code": code, "reason": reason or ""})
+            self._call.send({"type": "websocket.disconnect", "code": code, "reason": reason or ""}, hold=hold)
             self._closed = catchable(WebSocketDisconnect)(code, reason)
             self._closed.closed_by = "the test"
 
@@ -224,7 +227,7 @@ class WebSocketSession:
             self._call.abandon()
             return
         try:
-            self.close()
+            self._close(1000, None, hold=True)
             self._call.cancel(late=isinstance(error, requests.ReadTimeout))
             self._raise_end()
         except BaseException as ending:

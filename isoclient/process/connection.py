@@ -248,10 +248,12 @@ class Connection:
 
     # -- writing
 
-    def write(self, kind: int, number: int, value: object, deadline: Deadline) -> None:
+    def write(self, kind: int, number: int, value: object, deadline: Deadline, *, hold: bool = False) -> None:
         """Send a frame, whole. While the pipe is full, what comes in is read, for the other side may wait for that.
 
         A failure of the other side is no error here: it shows at the next :meth:`wait`, after what it still had to say.
+
+        With ``hold``, it only goes out along with the next frame, which has to follow at once.
 
         Raises:
             DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
@@ -264,7 +266,7 @@ class Connection:
         try:
             self._writer = get_ident()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
-            while not self._write_some():
+            while not hold and not self._write_some():
                 self._wait_writable(deadline)
             if self._cancels:  # asked for by another thread, or by the garbage collector in this one, meanwhile
                 self._put_cancels()

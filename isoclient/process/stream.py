@@ -117,8 +117,10 @@ class Stream:
     def _is_writable(self) -> bool:
         return self._outgoing.is_open or self.outcome is not None
 
-    def send(self, message: dict[str, Any], deadline: Deadline) -> bool:
+    def send(self, message: dict[str, Any], deadline: Deadline, *, hold: bool = False) -> bool:
         """Send a message to the app; False if the app's call has ended, so that nobody reads it.
+
+        With ``hold``, it only goes out along with what is sent next.
 
         Raises:
             DeadlineExceeded: the pipe stayed full.
@@ -127,7 +129,7 @@ class Stream:
             return False
         self._outgoing.spend(weight(message))
         self._connection.tell_news(deadline)
-        self._connection.write(frames.EVENT, self.number, message, deadline)
+        self._connection.write(frames.EVENT, self.number, message, deadline, hold=hold)
         return True
 
     def wait_end(self, deadline: Deadline) -> tuple[str, Any]:
