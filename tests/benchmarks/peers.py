@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any, Final
 import requests
 from requests.adapters import BaseAdapter
 
+from tests.benchmarks import apps
 from tests.benchmarks.harness import Case
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -119,6 +122,44 @@ class NullAdapter(BaseAdapter):
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def fork_and_ask() -> int:
+    """A fork that makes an event loop, calls the FastAPI app once, and ends: the floor of a fresh app.
+
+    Returns:
+        How much of its memory it had for itself in the end, in KB.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        gc.freeze()
+        with asyncio.Runner() as runner:
+            runner.run(_ask(apps.shop))
+        os.write(writer, b"%d" % private_memory("self"))
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        size = int(file.read())
+    os.waitpid(pid, 0)
+    return size
+
+
+async def _ask(app: Any) -> None:
+    async def receive() -> apps.Message:
+        return {"type": "http.request"}
+
+    async def send(message: apps.Message) -> None:
+        assert message.get("status", 200) == 200
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": "/route/7"}
+    await app({**scope, "raw_path": b"/route/7", "query_string": b"", "root_path": "", "headers": []}, receive, send)
+
+
+def private_memory(pid: int | str) -> int:
+    """What a process has for itself, in KB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 _PING: Final = """

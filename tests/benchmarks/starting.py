@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,23 +45,19 @@ def _serve_once() -> None:
 
 
 def _other_ways(effort: Effort) -> Iterator[Row]:
-    """Only shown: the floor, and what an interpreter of its own would cost."""
+    """Only shown: the floor, and what an interpreter of its own costs before it has answered anything."""
     cases = {
         "isolated": timed(lambda: _use_once(apps.shop)),
-        "bare fork": timed(_fork),
+        "bare fork": timed(peers.fork_and_ask),
         "interpreter": timed(lambda: _run_python("import tests.benchmarks.apps")),
     }
     got = alternate(cases, effort.rounds)
-    for name, text in (("bare fork", "a bare fork, exit and wait"), ("interpreter", "an interpreter that imports it")):
+    for name, text in (
+        ("bare fork", "a bare fork that calls it once"),
+        ("interpreter", "an interpreter that imports it"),
+    ):
         detail = got.milliseconds("isolated", name)
         yield Row(f"fresh app by fork / {text}", got.ratio("isolated", name), detail=detail)
-
-
-def _fork() -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
 
 
 def _imports(effort: Effort) -> Iterator[Row]:
