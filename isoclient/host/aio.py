@@ -24,7 +24,7 @@ class AsyncioRuntime:
     def __init__(self, loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:
         self._loop = loop
         self._pipe = pipe
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Stream, asyncio.Task[None]] = {}  # for the loop itself refers to them but weakly
         self._writing = False
         self._stopped = loop.create_future()
         self._written = loop.create_future()
@@ -36,10 +36,9 @@ class AsyncioRuntime:
         return AsyncioSignal(self._loop)
 
     def spawn(self, stream: Stream) -> None:
-        task = self._loop.create_task(_run_stream(stream), name=f"isoclient-{stream.kind}-{stream.number}")
+        task = self._loop.create_task(_run_stream(stream, self._tasks), name=f"isoclient-{stream.kind}-{stream.number}")
         stream.abort = task.cancel
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[stream] = task
 
     def write(self) -> None:
         if not self._writing and not self._pipe.write():
@@ -81,7 +80,7 @@ class AsyncioRuntime:
             take(frame)
 
 
-async def _run_stream(stream: Stream) -> None:
+async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]]) -> None:
     try:
         value = await stream.call()
     except asyncio.CancelledError as error:
@@ -94,6 +93,9 @@ async def _run_stream(stream: Stream) -> None:
         stream.raised(error)
     else:
         stream.returned(value)
+    finally:
+        # Here, and not in a callback of the task, for which the loop would have to go round once more.
+        running.pop(stream, None)
 
 
 class AsyncioSignal:

@@ -95,6 +95,7 @@ class Host:
             stream.deliver(message)
         self._streams[frame.stream] = stream
         self.runtime.spawn(stream)
+        self._plan_flush()
 
     def _pass_on(self, stream: Stream, frame: Frame) -> None:
         if frame.kind == frames.EVENT:
@@ -105,6 +106,7 @@ class Host:
             stream.cancel(self.codec.decode(frame.meta, frame.payload))
         else:
             raise LinkError(f"a host gets no {frame!r}")
+        self._plan_flush()
 
     def stop(self) -> None:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
@@ -179,9 +181,17 @@ class Host:
         self._outbox.put(frames.pack(kind, number, meta, payload), payload)
         if self._outbox.size >= _FLUSH_AT:
             self.flush()
-        elif not self._flush_planned:
-            # A response is usually whole before the loop is idle again: then this finds nothing left to do, and the
-            # response was one write, and one wake-up on the other side.
+        else:
+            self._plan_flush()
+
+    def _plan_flush(self) -> None:
+        """Flush once what is ready now has run.
+
+        A response is usually whole by then: so the flush finds nothing left to do, and the response was one write, and
+        one wake-up on the other side. Planned as soon as a frame has come, it is ready together with the task that the
+        frame has woken; planned by the first message of that task, the loop would have to go round once more for it.
+        """
+        if not self._flush_planned:
             self._flush_planned = True
             self.runtime.call_soon(self._flush_now)
 

@@ -57,7 +57,7 @@ class Stream:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
         while True:
-            if not self._inbox:
+            if not self._inbox and self.outcome is None:
                 self._connection.wait(self._has_news, deadline)
             with self._lock:
                 if self._inbox:
