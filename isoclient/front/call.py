@@ -111,6 +111,18 @@ class Call:
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
 
+    def receive_all(self) -> list[Message]:
+        """The next messages of the app, all that are there; none when its call has ended.
+
+        Raises:
+            AppCrashed, AppStartupError, AppTimeout: see there.
+        """
+        try:
+            self._await_ready()
+            return self._stream.receive_all(Deadline(self._timeout))
+        except (ConnectionLost, NotReady, DeadlineExceeded) as error:
+            self._fail(error)
+
     def send(self, message: Message, *, hold: bool = False) -> bool:
         """Send a message to the app; False if its call has ended and nobody reads it.
 

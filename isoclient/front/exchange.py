@@ -65,17 +65,26 @@ class Exchange:
         return self._filled(self._parts.start["status"], self._parts.start["headers"], content)
 
     def _content(self) -> bytes:
-        content = self._next_piece() or b""
-        piece = self._next_piece()
-        if piece is None:
-            return content
-        # Not a list that is joined at the end: a piece that is dropped leaves its memory, warm, to the next one.
-        gathered = BytesIO()
-        gathered.write(content)
-        while piece is not None:
-            gathered.write(piece)
-            piece = self._next_piece()
-        return gathered.getvalue()
+        content = b""
+        gathered: BytesIO | None = None
+        for piece in self._pieces():
+            if gathered is not None:
+                gathered.write(piece)
+            elif not content:
+                content = piece
+            elif piece:
+                # Not a list that is joined at the end: a piece that is dropped leaves its memory, warm, to the next.
+                gathered = BytesIO()
+                gathered.write(content)
+                gathered.write(piece)
+        return content if gathered is None else gathered.getvalue()
+
+    def _pieces(self) -> Iterator[bytes]:
+        while messages := self._call.receive_all():
+            for message in messages:
+                piece = self._parts.take(self._opened(message))
+                if piece is not None:
+                    yield piece
 
     def _next_piece(self) -> bytes | None:
         while (message := self._receive()) is not None:
@@ -86,7 +95,10 @@ class Exchange:
 
     def _receive(self) -> dict[str, Any] | None:
         message = self._call.receive()
-        if message is not None and message["type"] == "http.response.debug":
+        return message if message is None else self._opened(message)
+
+    def _opened(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["type"] == "http.response.debug":
             message["info"] = self._call.codec.unpack_debug(message["info"])
         return message
 

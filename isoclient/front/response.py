@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from http.client import HTTPMessage
 from typing import Any, Final, cast
@@ -209,7 +210,7 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     response = Response()
     response.status_code = raw.status
     response.headers = CaseInsensitiveDict(_joined(raw._pairs))
-    response.encoding = get_encoding_from_headers(response.headers)
+    response.encoding = _encoding_of(response.headers.get("content-type"))
     response.raw = raw
     response.reason = raw.reason
     response.url = request.url or ""
@@ -218,6 +219,11 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     if raw._original_response is not None:
         extract_cookies_to_jar(response.cookies, request, cast(Any, raw))  # type: ignore[no-untyped-call,unused-ignore]
     return response
+
+
+@lru_cache(maxsize=128)
+def _encoding_of(content_type: str | None) -> str | None:
+    return get_encoding_from_headers(CaseInsensitiveDict({"content-type": content_type} if content_type else {}))
 
 
 def _joined(headers: Headers) -> dict[str, str]:

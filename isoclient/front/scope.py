@@ -77,11 +77,7 @@ def _common(
 
 
 def _headers(request: requests.PreparedRequest, host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
-    headers = [(_name(name), _bytes(value)) for name, value in _pairs(request.headers)]
-    if all(name != b"host" for name, _ in headers):
-        name = f"[{host}]" if ":" in host else host
-        headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
-    return headers
+    return list(_encoded(tuple(_pairs(request.headers)), host, port, scheme))
 
 
 def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
@@ -91,9 +87,13 @@ def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
     return headers.items()  # type: ignore[no-any-return]
 
 
-@lru_cache(maxsize=512)
-def _name(text: str | bytes) -> bytes:
-    return _bytes(text).lower()
+@lru_cache(maxsize=128)  # of few requests: what is in a header may be large
+def _encoded(pairs: tuple[tuple[Any, Any], ...], host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
+    headers = [(_bytes(name).lower(), _bytes(value)) for name, value in pairs]
+    if all(name != b"host" for name, _ in headers):
+        name = f"[{host}]" if ":" in host else host
+        headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
+    return headers
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -70,6 +70,27 @@ class Stream:
         self._grant(amount, deadline)
         return message
 
+    def receive_all(self, deadline: Deadline) -> list[dict[str, Any]]:
+        """All messages that are there, at least one; none when there will be none any more.
+
+        Raises:
+            ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
+        """
+        while True:
+            if not self._inbox and self.outcome is None:
+                self._connection.wait(self._has_news, deadline)
+            messages = []
+            amount = 0
+            with self._lock:
+                while self._inbox:
+                    message = self._inbox.popleft()
+                    amount += self._consume(message)
+                    messages.append(message)
+            if messages or self.outcome is not None:
+                break
+        self._grant(amount, deadline)
+        return messages
+
     def _consume(self, message: dict[str, Any]) -> int:
         if self._granted:
             self._granted -= 1
