@@ -13,7 +13,7 @@ copyright = "isoclient contributors"
 release = version = isoclient.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "performance-table.md"]  # the latter is included by a page
 
 html_theme = "furo"
 html_title = f"isoclient {release}"
