@@ -16,7 +16,6 @@ from isoclient.front import aliases, defaults
 from isoclient.front.adapter import ASGIAdapter
 from isoclient.front.modes import Isolated, make_runner
 from isoclient.front.names import name_of_app
-from isoclient.front.patching import AppPatch, is_target
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
 from isoclient.front.roster import roster
@@ -28,6 +27,7 @@ from isoclient.front.websocket import WebSocketSession
 from isoclient.process.setup import make_setup
 
 if TYPE_CHECKING:
+    from isoclient.front.patching import AppPatch
     from isoclient.link.limits import Limits
 
 __all__ = ["TestClient"]
@@ -217,6 +217,8 @@ class TestClient(Session):
             >>> getcwd.called, client.call(os.getcwd) == os.getcwd()
             (True, True)
         """
+        from isoclient.front.patching import AppPatch, is_target  # with unittest.mock, which is large
+
         if is_target(url, options):
             return AppPatch.of(self._runner, url, args, options)
         return self.request("PATCH", url, **aliases.with_body(args, options))

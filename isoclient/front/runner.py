@@ -15,7 +15,6 @@ from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.names import name_of_app
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
-from isoclient.link.transit.errors import ObjectNotSendable
 from isoclient.process.errors import Reentered
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ class AppRunner:
         self._lifespan = None
         try:
             self._handle = handle = self._start(self.setup)
-        except ObjectNotSendable as error:
+        except _not_sendable() as error:
             error.add_note(_advice(self.setup.app))
             raise
         self.usage.note(handle)
@@ -408,6 +407,12 @@ def _advice(app: object) -> str:
 
 def _nobody() -> None:
     return None
+
+
+def _not_sendable() -> type[Exception]:
+    from isoclient.link.transit.errors import ObjectNotSendable  # with all that sends objects; when one has failed
+
+    return ObjectNotSendable
 
 
 def _is_usable(handle: AppHandle) -> bool:
