@@ -133,9 +133,10 @@ def _prepare(config: pytest.Config) -> None:
 
 def _lend_the_terminal(config: pytest.Config) -> None:
     """A debugger in the app needs the terminal that pytest has captured."""
-    terminal = sys.modules.get("isoclient.process.terminal")
+    from isoclient.process import terminal
+
     capture = config.pluginmanager.getplugin("capturemanager")
-    if terminal is not None and capture is not None:
+    if capture is not None:
         terminal.hooks.suspend = partial(_suspend, config, capture)
         terminal.hooks.resume = capture.resume
 

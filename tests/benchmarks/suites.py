@@ -13,7 +13,7 @@ from tests.benchmarks.peers import ROOT
 _SUITE: Final = ROOT / "tests" / "shop"
 _RUNS: Final = {
     "isolated": ["--isolated"],
-    "isolated, fresh for every test": ["--isolated", "--fresh"],
+    "isolated, fresh for every test": ["--isolated", "--fresh", "--warm"],
     "in-process": ["--client=starlette"],
 }
 
@@ -28,5 +28,5 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 
 def _running(options: list[str]) -> Case:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(_SUITE), *options]
-    return timed(lambda: subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=ROOT))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faker", *options]
+    return timed(lambda: subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=_SUITE))
