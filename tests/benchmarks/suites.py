@@ -21,7 +21,7 @@ _RUNS: Final = {
 def measure(effort: Effort) -> Iterator[Row]:
     if not _SUITE.is_dir():
         return
-    got = alternate({name: _running(options) for name, options in _RUNS.items()}, effort.few())
+    got = alternate({name: _running(options) for name, options in _RUNS.items()}, 3)
     for ours, bar in (("isolated", 1.2), ("isolated, fresh for every test", 1.5)):
         detail = got.milliseconds(ours, "in-process")
         yield Row(f"the shop's suite, {ours} / Starlette", got.ratio(ours, "in-process"), bar, detail=detail)
