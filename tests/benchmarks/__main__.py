@@ -35,11 +35,12 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="where to write performance.json and what is made of it")
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
-    print(f"{describe_machine()}, load average {os.getloadavg()[0]:.1f}", flush=True)
+    machine = f"{describe_machine()}, load average {os.getloadavg()[0]:.1f} at the start"
+    print(machine, flush=True)
     rows = list(_rows(options.only, effort))
     report.print_table(rows)
     if options.write is not None:
-        report.write(options.write, rows, list(growth.curves(effort)))
+        report.write(options.write, machine, rows, list(growth.curves(effort)))
         from tests.benchmarks.plot import draw_file
 
         draw_file(options.write)

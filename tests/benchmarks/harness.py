@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from platform import machine
@@ -16,7 +17,7 @@ from statistics import median
 from time import perf_counter
 from typing import Final
 
-__all__ = ["Case", "Effort", "Row", "Samples", "alternate", "calling", "describe_machine", "timed"]
+__all__ = ["Case", "Effort", "Row", "Samples", "alternate", "calling", "describe_machine", "timed", "using"]
 
 Case = Callable[[], float]
 """Does its work once, and returns what that cost: seconds per call, or megabytes, or whatever its row compares."""
@@ -133,6 +134,24 @@ def calling(call: Callable[[], object], count: int) -> Case:
 def timed(work: Callable[[], object]) -> Case:
     """A case that does one thing, and costs what that takes, in seconds."""
     return calling(work, 1)
+
+
+def using(call: Callable[[], object], count: int, *others: int) -> Case:
+    """A case that costs CPU time: that of this process, and of the others."""
+    clocks = [time.CLOCK_PROCESS_CPUTIME_ID, *map(_cpu_clock, others)]
+
+    def case() -> float:
+        began = sum(map(time.clock_gettime, clocks))
+        for _ in range(count):
+            call()
+        return (sum(map(time.clock_gettime, clocks)) - began) / count
+
+    return case
+
+
+def _cpu_clock(pid: int) -> int:
+    """The CPU clock of another process, as Linux numbers it (``clock_getcpuclockid``)."""
+    return (~pid << 3) | 2
 
 
 def describe_machine() -> str:

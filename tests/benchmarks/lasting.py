@@ -1,4 +1,4 @@
-"""A client that has served very many requests, beside one that has served few: in time, and in memory."""
+"""A client that has served very many requests, beside one that has served few: in CPU time, and in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from isoclient import TestClient
 from tests.benchmarks import apps
-from tests.benchmarks.harness import Effort, Row, alternate, calling
+from tests.benchmarks.harness import Effort, Row, alternate, using
 
 _FEW: Final = 1_000
 _MANY: Final = 100_000
@@ -24,11 +24,16 @@ def measure(effort: Effort) -> Iterator[Row]:
         after = _resident("self"), _resident(old.pid)
         calls = effort.calls(200)
         got = alternate(
-            {"old": calling(lambda: old.get("/"), calls), "young": calling(lambda: young.get("/"), calls)},
+            {
+                "old": using(lambda: old.get("/"), calls, old.pid),
+                "young": using(lambda: young.get("/"), calls, young.pid),
+            },
             effort.rounds * 2,
         )
     ratio = got.ratio("old", "young")
-    yield Row(f"GET after {many:,} requests / after {_FEW:,}", ratio, 1.05, detail=got.microseconds("old", "young"))
+    yield Row(
+        f"CPU of a GET after {many:,} requests / after {_FEW:,}", ratio, 1.05, detail=got.microseconds("old", "young")
+    )
     for name, first, last in zip(("test", "app"), before, after, strict=True):
         yield Row(f"RSS of the {name}'s process meanwhile / before", last / first, 1.02, detail=f"{last:,.1f} MB")
 

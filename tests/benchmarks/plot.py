@@ -42,6 +42,7 @@ def _draw_rows(axes: Any, rows: list[dict[str, Any]]) -> None:
     costs = [_share_of_bar(row) for row in rows]
     axes.barh(names, costs, color=[_MET if row["met"] else _MISSED for row in rows])
     axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, 2.5)  # what is further off goes out of the picture; the table has the figure
     axes.invert_yaxis()
     axes.set_xlabel("share of what the bar allows: left of the line it is met")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.growth import Curve
-from tests.benchmarks.harness import Row, describe_machine
+from tests.benchmarks.harness import Row
 
 __all__ = ["as_line", "print_table", "write"]
 
@@ -37,17 +37,19 @@ def print_table(rows: Iterable[Row]) -> None:
         print("  ".join(field.ljust(width) for field, width in zip(line, widths, strict=True)).rstrip())
 
 
-def write(directory: Path, rows: Sequence[Row], curves: Sequence[Curve]) -> None:
+def write(directory: Path, machine: str, rows: Sequence[Row], curves: Sequence[Curve]) -> None:
     """Write ``performance.json``, and ``performance-table.md``, which the docs include."""
     data: dict[str, Any] = {
-        "machine": describe_machine(),
+        "machine": machine,
         "rows": [{**asdict(row), "met": row.met} for row in rows],
         "curves": [curve._asdict() for curve in curves],
     }
     (directory / "performance.json").write_text(json.dumps(data, indent=1) + "\n")
-    (directory / "performance-table.md").write_text(_markdown(rows))
+    (directory / "performance-table.md").write_text(_markdown(machine, rows))
 
 
-def _markdown(rows: Iterable[Row]) -> str:
+def _markdown(machine: str, rows: Iterable[Row]) -> str:
     head = ["| what | measured | bar | | behind it |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(as_line(row))} |" for row in rows)]) + "\n"
+    return (
+        "\n".join([f"Measured on {machine}.", "", *head, *(f"| {' | '.join(as_line(row))} |" for row in rows)]) + "\n"
+    )

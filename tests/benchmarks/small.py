@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 from isoclient import TestClient
 from tests.benchmarks import apps, peers
-from tests.benchmarks.harness import Case, Effort, Row, alternate, calling
+from tests.benchmarks.harness import Effort, Row, alternate, calling, using
 
 
 def measure(effort: Effort) -> Iterator[Row]:
@@ -78,27 +77,9 @@ def _cpu(effort: Effort) -> Iterator[Row]:
     count = effort.calls(300)
     with TestClient(apps.plain, isolated=True) as isolated, peers.starlette(apps.plain) as starlette:
         cases = {
-            "isolated": _cpu_of(lambda: isolated.get("/"), count, isolated.pid),
-            "Starlette": _cpu_of(_getter(starlette), count),
+            "isolated": using(lambda: isolated.get("/"), count, isolated.pid),
+            "Starlette": using(_getter(starlette), count),
         }
         got = alternate(cases, effort.rounds)
     ratio = got.ratio("isolated", "Starlette")
     yield Row("CPU of an isolated GET, both processes / Starlette", ratio, 0.35, detail=got.microseconds(*cases))
-
-
-def _cpu_of(call: Callable[[], object], count: int, *others: int) -> Case:
-    """A case that costs CPU time: that of this process, and of the others."""
-    clocks = [time.CLOCK_PROCESS_CPUTIME_ID, *map(_cpu_clock, others)]
-
-    def case() -> float:
-        began = sum(map(time.clock_gettime, clocks))
-        for _ in range(count):
-            call()
-        return (sum(map(time.clock_gettime, clocks)) - began) / count
-
-    return case
-
-
-def _cpu_clock(pid: int) -> int:
-    """The CPU clock of another process, as Linux numbers it (``clock_getcpuclockid``)."""
-    return (~pid << 3) | 2
