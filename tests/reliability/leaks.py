@@ -51,7 +51,7 @@ class Holdings(NamedTuple):
             len(os.listdir("/proc/self/fd")),
             len(os.listdir("/proc/self/task")),
             sum(_parent(name) == own for name in os.listdir("/proc") if name.isdigit()),
-            len(os.listdir(tempfile.gettempdir())) + len(os.listdir("/dev/shm")),
+            len(os.listdir(tempfile.gettempdir())),  # not /dev/shm, which is for all processes of the machine
         )
 
 
