@@ -222,6 +222,8 @@ class AppProcess:
         self.abandoned = True
         self.connection.abandon()
         with contextlib.suppress(OSError):
+            if self._reaper is not None:
+                self._reaper.abandon()
             self._close_descriptors()
 
 

@@ -112,3 +112,8 @@ class Reaper:
             if pidfd >= 0:
                 os.close(pidfd)
             self._popen.close()
+
+    def abandon(self) -> None:
+        """In a fork: close the descriptors there. A thread that held the lock is not in it, and would never release it."""
+        self._lock = threading.RLock()
+        self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,6 +12,8 @@ import pytest
 import requests
 
 from isoclient import AppCrashed, WebSocketDisconnect
+from isoclient.process.app_process import AppProcess
+from tests.reliability.handles import handle_of
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -303,3 +306,32 @@ def test_a_timeout_of_one_is_none_of_the_others(make_client: MakeClient) -> None
     client.call(setattr, app, "go_on", True)
     threads.join()
     assert statuses == [204]
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+def test_a_fork_does_not_wait_for_a_thread_that_is_closing_another_app(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"ready"})
+
+    closing, other = make_client(app), make_client(app, timeout=10.0)
+    assert closing.get("/").text == "ready"
+    handle = handle_of(closing)
+    assert isinstance(handle, AppProcess)
+    assert handle._reaper is not None
+    held, done = threading.Event(), threading.Event()
+    threads = Threads()
+
+    def hold(lock: AbstractContextManager[object]) -> None:
+        with lock:
+            held.set()
+            done.wait(30)
+
+    threads.start(hold, handle._reaper._lock)
+    held.wait(30)
+    try:
+        assert other.get("/").text == "ready"
+    finally:
+        done.set()
+        threads.join()
