@@ -114,6 +114,6 @@ class Reaper:
             self._popen.close()
 
     def abandon(self) -> None:
-        """In a fork: close the descriptors there. A thread that held the lock is not in it, and would never release it."""
+        """In a fork: close the descriptors. A thread that held the lock is not there, and would never release it."""
         self._lock = threading.RLock()
         self.close()
