@@ -344,6 +344,32 @@ def test_the_traceback_shows_file_line_function_and_source() -> None:
     assert shown.endswith("LookupError: nothing there\n")
 
 
+def test_it_marks_the_failing_expression_as_the_original_does() -> None:
+    def over_two_lines(found: dict[str, int]) -> int:
+        return sum([found["there"],
+                    found["missing"]]) + len(str(found))  # fmt: skip
+
+    def far_to_the_right(found: dict[str, int]) -> int:
+        return max(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, over_two_lines(found)) + 1
+
+    with pytest.raises(KeyError) as caught:
+        far_to_the_right({"there": 1})
+    original = "".join(traceback.format_exception(caught.value))
+
+    assert "^^^^^^" in original
+    assert "".join(traceback.format_exception(across(caught.value))) == original
+
+
+def test_it_marks_nothing_where_the_columns_are_not_known() -> None:
+    code = compile("\n\n1 / 0", "shop.py", "exec")
+    lines = bytes([0x80 | 13 << 3 | 7, 4])  # eight units of code on the third line, without columns
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(code.replace(co_linetable=lines))
+    *_, last = traceback.extract_tb(across(caught.value).__traceback__)
+
+    assert (last.filename, last.lineno, last.colno) == ("shop.py", 3, None)
+
+
 def test_the_frames_know_where_their_function_begins_and_what_pytest_hides() -> None:
     def helper() -> None:
         __tracebackhide__ = True
