@@ -15,6 +15,7 @@ whole matrix. It leaves out what is marked as slow, too, which goes with the res
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -83,6 +84,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run that is started in the background, as by some CI, ignores Ctrl-C; so would the runs that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
     config.addinivalue_line("markers", "slow: not part of a plain run, but of --cells=rest and --cells=all")
     config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")

@@ -62,7 +62,7 @@ def test_the_terminal_is_lent_to_a_debugger(suite: Suite, pytester: pytest.Pytes
             client = TestClient(app)
             print("captured before")
             hooks.suspend()
-            print("on the terminal")
+            print("on the terminal", flush=True)
             os.write(1, b"on descriptor 1\\n")
             hooks.resume()
             print("captured after")
