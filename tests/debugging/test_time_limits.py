@@ -151,9 +151,9 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, "--timeout=3", cwd=tmp_path) as session:
+    with Session(*PYTEST, "--timeout=5", cwd=tmp_path) as session:
         session.prompt()
-        sleep(3.5)  # somebody thinks, for longer than the limit
+        sleep(5.5)  # somebody thinks, for longer than the limit
         assert "\n2\n" in session.ask("p 1 + 1")
         session.type("continue")
         code, text = session.end()
