@@ -258,20 +258,20 @@ class Call:
 
     def _ask_for_tasks(self) -> str:
         """What the tasks are doing; an answer also shows that the loop is not stuck."""
-        text = self._inspect(_ANSWER)
+        text = str(self._ask("inspect", _ANSWER))
         if not self.outlives_timeouts:
             self._stream.abandon(_LATE)
         return text
 
-    def _inspect(self, seconds: float) -> str:
+    def _ask(self, kind: str, seconds: float) -> object:
         deadline = Deadline(seconds)
-        _, text = self._handle.connection.open("inspect", None, (), deadline).wait_end(deadline)
-        return str(text)
+        _, answer = self._handle.connection.open(kind, None, (), deadline).wait_end(deadline)
+        return answer
 
     def is_stuck(self, seconds: float) -> bool:
         """Whether the app's event loop answers nothing for so long. Then it is not waited for when it is ended."""
         try:
-            self._inspect(seconds)
+            self._ask("ping", seconds)
         except DeadlineExceeded:
             self._handle.connection.stuck = True
         except ConnectionLost:

@@ -355,8 +355,17 @@ class InspectStream(Stream):
         self.host.end(self, ("returned", value))
 
 
+class PingStream(InspectStream):
+    """That proof alone."""
+
+    kind = "ping"
+
+    async def call(self) -> object:
+        return None
+
+
 STREAMS: Final[Mapping[str, type[Stream]]] = {
-    kind.kind: kind for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, InspectStream)
+    kind.kind: kind for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, InspectStream, PingStream)
 }
 
 
