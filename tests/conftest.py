@@ -169,7 +169,7 @@ class Inventory(NamedTuple):
 
 
 class _Lasting(NamedTuple):
-    """What lives as long as this process once it was needed: the fork server, and the resource tracker it starts."""
+    """What lives as long as this process once it was needed: the fork server, the resource tracker, the templates."""
 
     processes: set[int]
     descriptors: set[int]
@@ -178,10 +178,11 @@ class _Lasting(NamedTuple):
     def find(cls) -> Self:
         launch = sys.modules.get("isoclient.process.launch")
         server = launch._server_of.get(os.getpid()) if launch else None
-        if server is None:
+        if launch is None or server is None:
             return cls(set(), set())
         tracker = sys.modules["multiprocess.resource_tracker"]._resource_tracker
-        return cls({server._forkserver_pid, tracker._pid} - {None}, {server._forkserver_alive_fd, tracker._fd} - {None})
+        descriptors = {server._forkserver_alive_fd, tracker._fd} | launch.templates.descriptors()
+        return cls({server._forkserver_pid, tracker._pid} - {None}, descriptors - {None})
 
 
 def _new(after: Mapping[int, str], before: Mapping[int, str]) -> list[tuple[int, str]]:

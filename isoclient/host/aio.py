@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,15 @@ class AsyncioRuntime:
     def stop(self) -> None:
         if not self._stopped.done():
             self._stopped.set_result(None)
+
+    def references(self) -> int:
+        return sys.getrefcount(self._loop)
+
+    def descriptors(self) -> list[int]:
+        # By their numbers: to close the loop would take its registrations out of the epoll instance, which a fork
+        # shares. Those of uvloop stay open: libuv has some for all loops of a process, and makes them anew in a fork.
+        parts: list[Any] = [getattr(self._loop, name, None) for name in ("_selector", "_ssock", "_csock")]
+        return [part.fileno() for part in parts if part is not None]
 
     def describe_tasks(self) -> str:
         described = [

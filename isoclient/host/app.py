@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from isoclient.link.errors import AppNotFound, NotAnApp
@@ -60,12 +61,12 @@ def check_import_string(text: str) -> None:
         )
 
 
-def import_app(text: str, *, factory: bool) -> object:
-    """Import the app that ``"package.module:attribute"`` names; with ``factory``, call what is found there.
+def import_app(text: str) -> object:
+    """Import the app, or the factory of one, that ``"package.module:attribute"`` names.
 
     Raises:
         AppNotFound: there is no such module or attribute; the text says which part is wrong.
-        Exception: whatever the module, or the factory, raises.
+        Exception: whatever the module raises.
     """
     check_import_string(text)
     module_name, _, path = text.partition(":")
@@ -75,9 +76,7 @@ def import_app(text: str, *, factory: bool) -> object:
             found = getattr(found, name)
         except AttributeError:
             raise AppNotFound(f"{text!r}: {_short(found)} has no attribute {name!r}.") from None
-    app = found() if factory else found
-    check_app(app)
-    return app
+    return found
 
 
 def _import_module(name: str, text: str) -> object:
@@ -115,6 +114,8 @@ def single_callable(app: Any) -> ASGIApp:
 
 
 def _takes(app: Callable[..., object], count: int) -> bool:
+    if _plainly_takes(app, count):
+        return True
     try:
         _signature(app).bind(*[None] * count)
     except TypeError:
@@ -122,6 +123,21 @@ def _takes(app: Callable[..., object], count: int) -> bool:
     except ValueError:  # a callable written in C that tells nothing of its signature
         return count == 3
     return True
+
+
+def _plainly_takes(app: Callable[..., object], count: int) -> bool:
+    """Whether that can be seen right away, as of most apps; a signature takes longer than to fork a process."""
+    if hasattr(app, "__signature__") or hasattr(app, "__wrapped__"):
+        return False
+    function = app if isinstance(app, FunctionType) else _static(type(app), "__call__")
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
+        return False
+    code = function.__code__
+    return code.co_kwonlyargcount == 0 and code.co_argcount == (count if function is app else count + 1)
+
+
+def _static(cls: type, name: str) -> object:
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
 
 
 def _signature(app: Callable[..., object]) -> inspect.Signature:

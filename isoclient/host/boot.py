@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.app import single_callable
 from isoclient.host.debugger import Debugger
@@ -18,8 +17,10 @@ from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp
 
 if TYPE_CHECKING:
+    from isoclient.host.footprint import Signature
     from isoclient.host.runtime import Runtime
     from isoclient.host.side_channel import SideChannel
+    from isoclient.host.template import Offer
 
 __all__ = ["serve"]
 
@@ -30,7 +31,14 @@ class _Boot:
     """One host on its way up, and how it came down."""
 
     def __init__(
-        self, pipe: Pipe, codec: Codec, *, side: SideChannel | None, debugger: Debugger | None, crash: int
+        self,
+        pipe: Pipe,
+        codec: Codec,
+        *,
+        side: SideChannel | None,
+        debugger: Debugger | None,
+        crash: int,
+        offer: Offer | None,
     ) -> None:
         self.exit_code = 0
         self.host_made = False
@@ -39,6 +47,8 @@ class _Boot:
         self._side = side
         self._debugger = debugger
         self._crash = crash
+        self._offer = offer
+        self._files: dict[str, Signature] | None = None
 
     def run(self, setup: Setup) -> None:
         """Run the backend, until the host stops."""
@@ -56,7 +66,7 @@ class _Boot:
                 from isoclient.host.caps import apply_limits
 
                 apply_limits(setup.limits, self._crash)
-            app = setup.load()
+            app = self._load(setup, runtime)
             if self._side is not None:
                 self._side.app_is_loaded()
             called = single_callable(app)
@@ -74,9 +84,20 @@ class _Boot:
             side=self._side,
         )
         self.host_made = True
-        self._put(frames.READY, os.getpid())
+        self._put(frames.READY, self._files)
         runtime.write()
         return host
+
+    def _load(self, setup: Setup, runtime: Runtime) -> Any:
+        if self._offer is None:
+            return setup.make(setup.find())
+        try:
+            self._offer.watch(runtime)
+            found = setup.find()
+            self._files = self._offer.take(runtime)
+        finally:
+            self._offer.close()
+        return setup.make(found)
 
     def _leaver(self, runtime: Runtime) -> Callable[[int], None]:
         def leave(code: int) -> None:
@@ -106,6 +127,7 @@ def serve(
     *,
     side: SideChannel | None = None,
     crash: int = -1,
+    offer: Offer | None = None,
 ) -> int:
     """Load the app and serve it until the other side of the socket is done with it.
 
@@ -115,6 +137,7 @@ def serve(
         codec: how values cross.
         side: what the process exchanges with the test beside the pipe, where it is there for the app alone.
         crash: the descriptor of the file for the last words, if so.
+        offer: the offer to keep a template of what is imported, if there is one.
 
     Returns:
         The exit code that the process should have: 0, or what the app's ``sys.exit`` asked for.
@@ -128,7 +151,7 @@ def serve(
         pipe.close_in_forks()
         debugger = Debugger(pipe)
         debugger.install()
-    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash)
+    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash, offer=offer)
     try:
         boot.run(get_setup())
     except BaseException as error:

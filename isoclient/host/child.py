@@ -21,7 +21,8 @@ import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from isoclient.host import lifeline
 from isoclient.host.boot import serve
@@ -30,11 +31,14 @@ from isoclient.host.side_channel import SideChannel
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
 
+if TYPE_CHECKING:
+    from isoclient.host.template import Offer
+
 _NOTHING: Final = threading.local()
 _kept: Final[list[Any]] = []
 _ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
-__all__ = ["DUMP_SIGNAL", "Descriptors", "run"]
+__all__ = ["DUMP_SIGNAL", "Descriptors", "run", "take_over"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
 """The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
@@ -56,8 +60,14 @@ class Descriptors:
 
 
 def run(
-    descriptors: Descriptors, context: Context, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool
-) -> None:
+    descriptors: Descriptors,
+    context: Context,
+    get_setup: Callable[[], Setup],
+    sentinel: int,
+    *,
+    forked: bool,
+    make_offer: Callable[[SideChannel], Offer] | None = None,
+) -> NoReturn:
     """Be the app's process; never returns.
 
     Args:
@@ -66,10 +76,36 @@ def run(
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
         forked: whether this is a fork of the test's process, with its memory.
+        make_offer: makes the offer to keep a template of what is imported, if there is one.
     """
+    _be(partial(_run, descriptors, context, get_setup, sentinel, forked=forked, make_offer=make_offer))
+
+
+def take_over(
+    descriptors: Descriptors,
+    side: SideChannel,
+    said: tuple[bytes, bytes, bytes],
+    get_setup: Callable[[], Setup],
+    sentinel: int,
+) -> NoReturn:
+    """Be the app's process in a fork of one that has imported the app; never returns.
+
+    All is in place but what belongs to one process: its group, its lifeline, its files.
+
+    Args:
+        descriptors: see there.
+        side: the side channel of the other process, as it was when the app had been imported.
+        said: what that process had printed to stdout and to stderr by then, and what was in its journal.
+        get_setup: returns what to run; it may raise, which is then told to the test.
+        sentinel: a descriptor that becomes readable when the test's process has died.
+    """
+    _be(partial(_take_over, descriptors, side, said, get_setup, sentinel))
+
+
+def _be(main: Callable[[], int]) -> NoReturn:
     code = 70  # EX_SOFTWARE: our own failure, were there one
     try:
-        code = _run(descriptors, context, get_setup, sentinel, forked=forked)
+        code = main()
     except SystemExit as error:
         code = _code_of(error)
     except KeyboardInterrupt:
@@ -83,20 +119,50 @@ def run(
 
 
 def _run(
-    descriptors: Descriptors, context: Context, get_setup: Callable[[], Setup], sentinel: int, *, forked: bool
+    descriptors: Descriptors,
+    context: Context,
+    get_setup: Callable[[], Setup],
+    sentinel: int,
+    *,
+    forked: bool,
+    make_offer: Callable[[SideChannel], Offer] | None,
 ) -> int:
     if forked:
         _forget_the_test()
     _own_group()
     lifeline.arm(sentinel)
     _own_signals()
-    _own_output(descriptors)
+    _own_files(descriptors)
+    _own_output()
     side = SideChannel(descriptors.journal, context, forked=forked)
     sock = socket.socket(fileno=descriptors.pipe)
     # An empty context: which event loop the test runs in is no business of the app's.
     return contextvars.Context().run(
-        serve, sock, get_setup, PipeCodec(same_main=forked), side=side, crash=descriptors.crash
+        serve,
+        sock,
+        get_setup,
+        PipeCodec(same_main=forked),
+        side=side,
+        crash=descriptors.crash,
+        offer=make_offer(side) if make_offer is not None else None,
     )
+
+
+def _take_over(
+    descriptors: Descriptors,
+    side: SideChannel,
+    said: tuple[bytes, bytes, bytes],
+    get_setup: Callable[[], Setup],
+    sentinel: int,
+) -> int:
+    _own_group()
+    lifeline.arm(sentinel)
+    _own_files(descriptors)
+    for descriptor, content in zip((1, 2, descriptors.journal), said, strict=True):
+        os.write(descriptor, content)
+    side.move(descriptors.journal)
+    sock = socket.socket(fileno=descriptors.pipe)
+    return serve(sock, get_setup, PipeCodec(same_main=False), side=side, crash=descriptors.crash)
 
 
 def _forget_the_test() -> None:
@@ -140,20 +206,23 @@ def _own_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _own_output(descriptors: Descriptors) -> None:
+def _own_files(descriptors: Descriptors) -> None:
     os.dup2(descriptors.stdout, 1)
     os.dup2(descriptors.stderr, 2)
     os.close(descriptors.stdout)
     os.close(descriptors.stderr)
-    _redirect(sys.stdout, 1)
-    _redirect(sys.stderr, 2)
-    sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
-    sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
     # From 3.14 on it adds the frames of C, at length.
     no_c_frames = {"c_stack": False} if sys.version_info >= (3, 14) else {}
     faulthandler.enable(descriptors.crash, **no_c_frames)
     if DUMP_SIGNAL:
         faulthandler.register(DUMP_SIGNAL, descriptors.crash, all_threads=True)
+
+
+def _own_output() -> None:
+    _redirect(sys.stdout, 1)
+    _redirect(sys.stderr, 2)
+    sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
+    sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
 
 
 def _redirect(stream: object, descriptor: int) -> None:
@@ -187,7 +256,7 @@ def _print_traceback() -> None:
         traceback.print_exc()
 
 
-def _leave(code: int) -> None:
+def _leave(code: int) -> NoReturn:
     """End as an interpreter does: threads joined, exit handlers run, output flushed.
 
     ``os._exit`` because a fork still has the frames of the test below it, with ``finally`` blocks that belong there.

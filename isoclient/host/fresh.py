@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from multiprocess import forkserver, spawn
 
@@ -14,7 +16,13 @@ from isoclient.host.setup import Setup
 from isoclient.link.context import Context
 from isoclient.link.transit import pack_object, unpack_object
 
+if TYPE_CHECKING:
+    from isoclient.host.side_channel import SideChannel
+    from isoclient.host.template import Offer
+
 __all__ = ["FreshStart", "main"]
+
+_OWN: Final = len(fields(Descriptors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class FreshStart:
     environment: dict[str, str]
     context: Context
     setup: bytes
+    offered: bool = False
 
     @classmethod
     def of(cls, descriptors: Descriptors, context: Context, setup: Setup) -> FreshStart:
@@ -43,26 +52,44 @@ class FreshStart:
         }
         return cls(descriptors, False, dict(os.environ), context, pack_object(parts, {}, same_main=False))
 
-    def by_index(self) -> FreshStart:
-        """The same for the fork server, which passes descriptors by their place in a list."""
-        return replace(self, inherited=True)
+    def by_index(self, *, offered: bool) -> FreshStart:
+        """The same for the fork server, which passes descriptors by their place in a list.
 
-    def _bootstrap(self, parent_sentinel: int) -> int:
+        Args:
+            offered: whether the last of them is the channel of a template that may be left behind.
+        """
+        return replace(self, inherited=True, offered=offered)
+
+    def _bootstrap(self, parent_sentinel: int) -> NoReturn:
         """Where multiprocess starts the process. Never returns."""
         os.environ.clear()
         os.environ.update(self.environment)
-        child.run(self._own_descriptors(), self.context, self._unpack, parent_sentinel, forked=False)
-        return 1  # pragma: no cover  # run() never returns
+        descriptors = self._own_descriptors()
+        child.run(
+            descriptors,
+            self.context,
+            self._unpack,
+            parent_sentinel,
+            forked=False,
+            make_offer=partial(_make_offer, descriptors, parent_sentinel) if self.offered else None,
+        )
 
     def _unpack(self) -> Setup:
         return Setup(**unpack_object(self.setup, {}))
 
     def _own_descriptors(self) -> Descriptors:
         if self.inherited:
-            return Descriptors(*forkserver.get_inherited_fds())
+            return Descriptors(*forkserver.get_inherited_fds()[:_OWN])
         for descriptor in self.descriptors.all():
             os.set_inheritable(descriptor, False)
         return self.descriptors
+
+
+def _make_offer(descriptors: Descriptors, sentinel: int, side: SideChannel) -> Offer:
+    from isoclient.host.heir import Heir
+    from isoclient.host.template import Offer
+
+    return Offer(forkserver.get_inherited_fds()[_OWN], Heir(side, descriptors, sentinel))
 
 
 def main(data: int, sentinel: int) -> None:

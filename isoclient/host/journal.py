@@ -18,6 +18,10 @@ class Journal:
     """
 
     def __init__(self, descriptor: int) -> None:
+        self.move(descriptor)
+
+    def move(self, descriptor: int) -> None:
+        """From now on, entries go into another file."""
         self._descriptor = descriptor
         self._file = _identity(descriptor)
 

@@ -45,5 +45,11 @@ class Runtime(Protocol):
     def stop(self) -> None:
         """End the loop, once all is written."""
 
+    def references(self) -> int:
+        """How many references there are to the loop: one that has come since the last time is somebody else's."""
+
+    def descriptors(self) -> list[int]:
+        """Those of the loop that a fork which has no use for it is to close."""
+
     def describe_tasks(self) -> str:
         """Where each task of the loop is suspended, in words."""

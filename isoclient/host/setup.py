@@ -32,12 +32,14 @@ class Setup(NamedTuple):
     options: Mapping[str, Any]
     limits: Limits | None = None
 
-    def load(self) -> Any:
-        """The app, imported and made where that is called for."""
-        if isinstance(self.app, str):
-            return import_app(self.app, factory=self.factory)
-        if not self.factory:
-            return self.app
-        app = self.app()  # type: ignore[operator]  # the front has seen that it can be called
+    def find(self) -> Any:
+        """The app, or the factory of one; imported where that is called for."""
+        return import_app(self.app) if isinstance(self.app, str) else self.app
+
+    def make(self, found: Any) -> Any:
+        """The app, made by its factory if it has one."""
+        if not self.factory and not isinstance(self.app, str):
+            return found  # the front has seen that it can be called
+        app = found() if self.factory else found
         check_app(app)
         return app

@@ -38,6 +38,10 @@ class SideChannel:
         capture_unhandled(self._journal, of_threads=of_threads, unraisable=unraisable)
         capture_logs(self._journal, forked=forked, handled=bool(context.get("handlers")))
 
+    def move(self, journal: int) -> None:
+        """This process goes on as that of another client, whose journal this is."""
+        self._journal.move(journal)
+
     def call_ends(self) -> None:
         """A call of the app has ended, and the test is about to know."""
         if self._measurement is not None:

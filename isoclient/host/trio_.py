@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -57,6 +58,12 @@ class TrioRuntime:
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def references(self) -> int:
+        return getrefcount(trio.lowlevel.current_trio_token())
+
+    def descriptors(self) -> list[int]:
+        return []  # nobody forks it to that end
 
     def describe_tasks(self) -> str:
         return "\n".join(_describe(self._nursery))

@@ -44,7 +44,7 @@ CANCEL: Final = 4
 END: Final = 5
 """host to front: the last frame of a stream; the value is an outcome."""
 READY: Final = 6
-"""host to front, stream 0: the app is loaded and the loop runs."""
+"""host to front, stream 0: the app is loaded and the loop runs; the value is None, or what a template depends on."""
 FAILED: Final = 7
 """host to front, stream 0: the app could not be loaded; the value is a packed exception."""
 STOP: Final = 8

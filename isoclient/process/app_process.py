@@ -74,7 +74,7 @@ class AppProcess:
             self.connection.terminal = Terminal(self.sync_output)
             given = self._duplicates_for_the_child(theirs)
             try:
-                popen = launch(method, given, context.first(), setup)
+                popen = launch(method, given, context.first(), setup, self.connection)
             except BaseException:
                 self._close_descriptors()
                 raise

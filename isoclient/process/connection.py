@@ -48,6 +48,7 @@ class Connection:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.codec = codec
         self.ready = False
+        self.files: dict[str, Any] | None = None  # what a template that was left behind has read
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
         self.stuck = False  # it was seen that the other side's event loop does not answer
@@ -238,6 +239,7 @@ class Connection:
             if frame.kind == frames.END:
                 self.forget(stream)
         elif frame.kind == frames.READY:
+            self.files = self.codec.decode(frame.meta, frame.payload)
             self.ready = True
         elif frame.kind == frames.FAILED:
             self.failure = self.codec.unpack_exception(self.codec.decode(frame.meta, frame.payload))

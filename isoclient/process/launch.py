@@ -19,27 +19,31 @@ import re
 import select
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from multiprocess import forkserver, popen_fork, popen_forkserver, process, spawn, util
+from multiprocess import connection, forkserver, popen_fork, popen_forkserver, process, spawn, util
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
+from isoclient.host.heir import request
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
 from isoclient.process import forks
+from isoclient.process.templates import Importer, Template, Templates, key_of
 
-__all__ = ["launch"]
+__all__ = ["launch", "templates"]
 
 _PATIENCE: Final = 60  # seconds
+_TEMPLATES_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
+_NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
 _NO_FORK_WARNING: Final = ("ignore", re.compile(".*multi-threaded, use of fork"), DeprecationWarning, None, 0)
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 
 
-def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup) -> AppPopen:
+def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup, importer: Importer) -> AppPopen:
     """Start the app's process. The caller holds the start lock.
 
     Args:
@@ -47,6 +51,7 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         descriptors: of this process; the child gets duplicates of its own.
         context: what of this process is to be in force there.
         setup: what it is to run.
+        importer: the connection to the process.
 
     Raises:
         ObjectNotSendable: the setup can't be sent to a fresh interpreter.
@@ -57,7 +62,30 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
             import isoclient.host.aio  # noqa: F401  # here once, and not in every child
         return _ForkPopen(_ForkProcess(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
-    return _SpawnPopen(start) if method == "spawn" else _ServerPopen(start)
+    if method == "spawn":
+        return _SpawnPopen(start)
+    key = key_of(setup, context)
+    return _ServerPopen(start) if key is None else _from_template(start, key, importer)
+
+
+def _from_template(start: FreshStart, key: Hashable, importer: Importer) -> AppPopen:
+    """A fork of the template for this, or else a process that may leave one behind."""
+    template = templates.find(key)
+    if template is not None:
+        try:
+            return _TemplatePopen(start, template)
+        except (OSError, EOFError):  # it has died: somebody has killed it, or the system was short of memory
+            templates.drop(key)
+    offer = templates.offer(key, importer)
+    if offer is None:
+        return _ServerPopen(start)
+    try:
+        return _ServerPopen(start, offer)
+    except BaseException:
+        templates.drop(key)
+        raise
+    finally:
+        offer.theirs.close()
 
 
 class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
@@ -65,6 +93,8 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
 
     pid: int
     returncode: int | None
+    has_told: bool = True
+    """Whether the return code is its exit code; False where whoever had started it has died, and nobody knows."""
     lifeline: int = -1
 
     def __init__(self, process_obj: Any) -> None:
@@ -173,18 +203,20 @@ class _SpawnPopen(AppPopen):
                 os.close(descriptor)
 
 
-class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
+class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
     method = "forkserver"
     sentinel: int = -1
 
-    def _launch(self, process_obj: FreshStart) -> None:
-        self.sentinel, self.lifeline = _server().connect_to_new_process(process_obj.descriptors.all())
-        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(process_obj.by_index()))
-        _await(self.sentinel, select.POLLIN)
-        self.pid = forkserver.read_signed(self.sentinel)
-
     def descriptors(self) -> list[int]:
         return [self.lifeline, self.sentinel]
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        if self.returncode is None and connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
+            try:
+                self.returncode = forkserver.read_signed(self.sentinel)
+            except (OSError, EOFError):
+                self.returncode, self.has_told = _NOBODY_KNOWS, False
+        return self.returncode
 
     def poll_ended(self) -> int | None:
         # The fork server passes on the exit code, a moment after the end.
@@ -199,6 +231,40 @@ class _ServerPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
     def close(self) -> None:
         AppPopen.close(self)
         self.sentinel = -1
+
+
+class _ServerPopen(_ServedPopen):
+    def __init__(self, start: FreshStart, offer: Template | None = None) -> None:
+        self._offer = offer
+        super().__init__(start)
+
+    def _launch(self, process_obj: FreshStart) -> None:
+        given = process_obj.descriptors.all()
+        if self._offer is not None:
+            given.append(self._offer.theirs.fileno())
+        self.sentinel, self.lifeline = _server().connect_to_new_process(given)
+        start = process_obj.by_index(offered=self._offer is not None)
+        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(start))
+        _await(self.sentinel, select.POLLIN)
+        self.pid = forkserver.read_signed(self.sentinel)
+
+
+class _TemplatePopen(_ServedPopen):
+    def __init__(self, start: FreshStart, template: Template) -> None:
+        self._template = template
+        super().__init__(start)
+
+    def _launch(self, process_obj: FreshStart) -> None:
+        child_end, self.lifeline = os.pipe()
+        self.sentinel, status = os.pipe()
+        try:
+            given = [status, child_end, *process_obj.descriptors.all()]
+            self._template.ask(request(process_obj.setup), given)
+        finally:
+            os.close(child_end)
+            os.close(status)
+        _await(self.sentinel, select.POLLIN, _TEMPLATES_PATIENCE)
+        self.pid = forkserver.read_signed(self.sentinel)
 
 
 def _preparation() -> dict[str, Any]:
@@ -220,11 +286,11 @@ def _write_all(descriptor: int, data: bytes) -> None:
             view = view[os.write(descriptor, view) :]
 
 
-def _await(descriptor: int, event: int) -> None:
+def _await(descriptor: int, event: int, seconds: int = _PATIENCE) -> None:
     poll = select.poll()
     poll.register(descriptor, event)
-    if not poll.poll(_PATIENCE * 1000):
-        raise TimeoutError(f"a new process did not get going within {_PATIENCE} s")
+    if not poll.poll(seconds * 1000):
+        raise TimeoutError(f"a new process did not get going within {seconds} s")
 
 
 class _Server(forkserver.ForkServer):  # type: ignore[misc]
@@ -240,6 +306,7 @@ class _Server(forkserver.ForkServer):  # type: ignore[misc]
                 os.close(descriptor)
 
 
+templates: Final = Templates()
 _server_of: dict[int, _Server] = {}
 
 

@@ -41,9 +41,12 @@ class Reaper:
 
     @property
     def exitcode(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs, or where somebody else has waited for it."""
+        """Its exit status, negative for a signal; None while it runs, or where nobody knows.
+
+        Somebody else may have waited for it, or whoever would have told it has died.
+        """
         returncode: int | None = self._popen.returncode
-        return returncode
+        return returncode if self._popen.has_told else None
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; return whether it has ended."""

@@ -1,0 +1,70 @@
+"""What the processes that are forked from a template take over from the one that imported the app."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from typing import NoReturn
+
+from isoclient.host import child
+from isoclient.host.child import Descriptors
+from isoclient.host.setup import Setup
+from isoclient.host.side_channel import SideChannel
+from isoclient.link.transit import unpack_object
+
+__all__ = ["Heir", "Said", "request"]
+
+_CURRENT_TEST = "PYTEST_CURRENT_TEST"
+
+Said = tuple[bytes, bytes, bytes]
+"""What has been printed to stdout and to stderr, and what is in the journal."""
+
+
+class Heir:
+    """Each process says again what importing the app has said, and has its hooks in place.
+
+    Args:
+        side: the side channel, whose hooks are in place.
+        descriptors: those of the process that imports the app.
+        sentinel: its sentinel.
+    """
+
+    def __init__(self, side: SideChannel, descriptors: Descriptors, sentinel: int) -> None:
+        self._side = side
+        self._descriptors = descriptors
+        self._sentinel = sentinel
+        self._said: Said = b"", b"", b""
+
+    def gather(self) -> None:
+        """The app has been imported: see what that has said."""
+        self._said = _content(1), _content(2), _content(self._descriptors.journal)
+
+    def descriptors(self) -> list[int]:
+        """What of that process the template must not keep."""
+        return [self._descriptors.journal, self._descriptors.crash, self._sentinel]
+
+    def begin(self, descriptors: list[int], request: bytes) -> NoReturn:
+        """Be a new process of the app.
+
+        Args:
+            descriptors: the sentinel, and those of :class:`Descriptors`.
+            request: see :func:`request`.
+        """
+        sentinel, *own = descriptors
+        setup, current_test = pickle.loads(request)
+        if current_test is not None:
+            os.environ[_CURRENT_TEST] = current_test
+        child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup(**unpack_object(setup, {})), sentinel)
+
+
+def request(setup: bytes) -> bytes:
+    """What a template is to be asked for.
+
+    Args:
+        setup: what to run, packed.
+    """
+    return pickle.dumps((setup, os.environ.get(_CURRENT_TEST)))
+
+
+def _content(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)

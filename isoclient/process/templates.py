@@ -1,0 +1,161 @@
+"""The templates of this process, of apps that are given as import strings: see :mod:`isoclient.host.template`.
+
+A template stands for all that importing the app can have seen: so it is of use only to a client that would import the
+same, with the same environment, directory, path, arguments and so on, and as long as the files that were read have not
+changed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, Final, Protocol
+
+from isoclient.host.footprint import Signature, signature
+from isoclient.host.setup import Setup
+from isoclient.link.context import Context
+from isoclient.process import forks
+
+__all__ = ["Template", "Templates", "key_of"]
+
+_MOST: Final = 4  # a template has the memory of an app
+_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"  # other in each test, and set for whoever wants to know of it
+
+Key = Hashable
+
+
+class Importer(Protocol):
+    """The connection to the process that imports the app, as far as it matters here.
+
+    Attributes:
+        ready: whether the app is loaded.
+        files: what that has read, if a template was left behind.
+        lost: whether the process has ended.
+        failure: why the app could not be loaded.
+    """
+
+    ready: bool
+    files: dict[str, Signature] | None
+    lost: Any
+    failure: Any
+
+
+def key_of(setup: Setup, context: Context) -> Key | None:
+    """What has to be equal for one template to do; None for apps that are never given one."""
+    possible = (
+        isinstance(setup.app, str)
+        and setup.backend == "asyncio"
+        and setup.limits is None
+        and context["coverage"] is None  # the lines that run at import are to be measured for each client
+        and hasattr(os, "pidfd_open")
+        and os.path.exists("/proc/self/fd")
+    )
+    if not possible:
+        return None
+    environment = {name: value if name != _CURRENT_TEST else "" for name, value in os.environ.items()}
+    return (
+        (setup.app, setup.factory, repr(setup.options)),
+        (tuple(sys.path), tuple(sys.argv), os.getcwd()),
+        frozenset(environment.items()),
+        repr(context),
+    )
+
+
+class Template:
+    """A template, or the offer to leave one behind.
+
+    Args:
+        importer: the connection to the process that has the offer.
+    """
+
+    def __init__(self, importer: Importer) -> None:
+        self._importer: Importer | None = importer
+        self._files: dict[str, Signature] | None = None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.theirs: socket.socket = theirs
+        self._channel = ours
+        forks.register(self)
+
+    def is_pending(self) -> bool:
+        """Whether it is not known yet if there will be one."""
+        importer = self._importer
+        if importer is None:
+            return False
+        if not (importer.ready or importer.lost or importer.failure):
+            return True
+        self._files, self._importer = importer.files, None
+        return False
+
+    def is_valid(self) -> bool:
+        """Whether it is there, and what it was made from has not changed."""
+        files = self._files
+        return files is not None and all(signature(path) == known for path, known in files.items())
+
+    def ask(self, request: bytes, descriptors: list[int]) -> None:
+        """Ask for a process.
+
+        Args:
+            request: what it is to run.
+            descriptors: the one on which its pid and its exit code are to be told, its sentinel, and its others.
+
+        Raises:
+            OSError: it is not there any more.
+        """
+        socket.send_fds(self._channel, [request], descriptors, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    def fileno(self) -> int:
+        """The descriptor that it is asked on."""
+        return self._channel.fileno()
+
+    def close(self) -> None:
+        """It ends, when what it has started has."""
+        self._channel.close()
+        self.theirs.close()
+
+    abandon = close
+
+
+class Templates:
+    """Those of this process, the latest that were used."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._by_key: OrderedDict[Key, Template] = OrderedDict()
+
+    def find(self, key: Key) -> Template | None:
+        """The one that will do, if it is there."""
+        self._forget_those_of_others()
+        template = self._by_key.get(key)
+        if template is None or template.is_pending():
+            return None
+        if not template.is_valid():
+            self.drop(key)
+            return None
+        self._by_key.move_to_end(key)
+        return template
+
+    def offer(self, key: Key, importer: Importer) -> Template | None:
+        """One that a process may leave behind when it has imported the app; None where another may do so already."""
+        self._forget_those_of_others()
+        if key in self._by_key:
+            return None
+        while len(self._by_key) >= _MOST:
+            self.drop(next(iter(self._by_key)))
+        self._by_key[key] = template = Template(importer)
+        return template
+
+    def descriptors(self) -> set[int]:
+        """The descriptors that they hold here."""
+        return {template.fileno() for template in self._by_key.values()}
+
+    def drop(self, key: Key) -> None:
+        """There is no use for it any more."""
+        self._by_key.pop(key).close()
+
+    def _forget_those_of_others(self) -> None:
+        if self._pid != os.getpid():  # this is a fork
+            self._pid = os.getpid()
+            self._by_key.clear()

@@ -1,0 +1,400 @@
+"""Apps given as import strings: imported once, by whoever comes first, where nobody can tell; else by each client anew.
+
+``IMPORTER`` in the app's module is the process that has imported it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from isoclient import AppCrashed, AppNotFound, AppStartupError, TestClient
+from isoclient.process.launch import templates
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need pidfds, which are Linux's")
+
+PLAIN = """
+import os
+IMPORTER = os.getpid()
+served = 0
+
+async def app(scope, receive, send):
+    global served
+    if scope["type"] == "lifespan":
+        return
+    served += 1
+    found = eval((await receive())["body"])
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": repr(found).encode()})
+"""
+LONG = 10.0
+numbers = count(1)
+
+
+class Module:
+    """A module of an app on the path, under a name of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = f"shop_to_import_{next(numbers)}"
+        self.path = directory / f"{self.name}.py"
+
+    def write(self, source: str = "") -> None:
+        self.path.write_text(PLAIN + textwrap.dedent(source))
+
+    def client(self, **options: object) -> TestClient:
+        return TestClient(f"{self.name}:app", isolated=True, timeout=30.0, **options)  # type: ignore[arg-type]
+
+    def ask(self, expression: str = "served", **options: object) -> object:
+        """What an expression comes to in a fresh process of the app, and that process."""
+        with self.client(**options) as client:
+            return ask(client, expression)
+
+    def is_imported_once(self, **options: object) -> bool:
+        """Whether the third client has an app that the second, or the first, has imported."""
+        return [self.ask("IMPORTER == os.getpid()", **options) for _ in range(3)][1:] == [False, False]
+
+
+def ask(client: TestClient, expression: str) -> object:
+    return eval(client.post("/", data=expression).text)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = Module(tmp_path)
+    module.write()
+    yield module
+    for key in list(templates._by_key):
+        templates.drop(key)
+
+
+# -- one import, and a fresh copy for each
+
+
+def test_the_app_is_imported_once_and_each_client_has_a_fresh_copy(module: Module) -> None:
+    with module.client() as one, module.client() as two, module.client() as three:
+        assert [ask(one, "served"), ask(one, "served")] == [1, 2]
+        assert ask(two, "served") == 1
+        assert len({one.pid, two.pid, three.pid}) == 3
+        assert ask(three, "(served, IMPORTER, os.getpid())") == (1, one.pid, three.pid)
+
+
+def test_so_it_is_with_a_factory_which_is_called_for_each(module: Module) -> None:
+    module.write("made = []\ndef make():\n    made.append(os.getpid())\n    return app\n")
+    for _ in range(3):
+        with TestClient(f"{module.name}:make", factory=True, isolated=True) as client:
+            assert ask(client, "made") == [client.pid]
+    assert ask(client, "IMPORTER") != client.pid
+
+
+@pytest.mark.parametrize("options", [{"use_uvloop": True}, {"debug": True}], ids=repr)
+def test_so_it_is_with_other_loops(module: Module, options: dict[str, bool]) -> None:
+    assert module.is_imported_once(backend_options=options)
+
+
+def test_a_client_that_starts_again_after_a_crash_does_not_import_again(module: Module) -> None:
+    client = module.client()
+    with client:
+        first = client.pid
+        with pytest.raises(AppCrashed) as caught:
+            ask(client, "os.kill(os.getpid(), 9)")
+        assert caught.value.signal == signal.SIGKILL
+        assert ask(client, "(served, IMPORTER)") == (1, first)
+        with pytest.raises(AppCrashed) as caught:
+            ask(client, "os._exit(3)")
+        assert caught.value.exitcode == 3  # which the template tells
+        assert ask(client, "(served, IMPORTER)") == (1, first)
+
+
+def test_what_the_import_says_is_said_to_each(
+    module: Module, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    module.write(
+        """
+        import logging, sys, warnings
+        print("to stdout")
+        logging.getLogger("shop").warning("to the log")
+        print("to stderr", file=sys.stderr)
+        warnings.warn("to whom it may concern", stacklevel=1)
+        """
+    )
+    for _ in range(3):
+        caplog.clear()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            was_imported_there = module.ask("IMPORTER == os.getpid()")
+        assert [str(warning.message) for warning in caught] == ["to whom it may concern"]
+        assert capfd.readouterr() == ("to stdout\n", "to stderr\n")
+        assert caplog.record_tuples == [("shop", logging.WARNING, "to the log")]
+    assert was_imported_there is False
+
+
+def test_what_the_import_has_set_up_is_there_for_each(
+    module: Module, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.write(
+        """
+        import atexit, logging, signal, sys
+        os.environ["SHOP_SET_AT_IMPORT"] = "yes"
+        sys.path.append("/set/at/import")
+        os.chdir("/")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        atexit.register(print, "bye")
+        logging.getLogger("shop").setLevel("DEBUG")
+        """
+    )
+    seen = (
+        "os.environ['SHOP_SET_AT_IMPORT'], sys.path[-1], os.getcwd(), logging.getLogger('shop').level,"
+        "signal.getsignal(signal.SIGTERM).name, signal.getsignal(signal.SIGCHLD).name"
+    )
+    expected = ("yes", "/set/at/import", "/", logging.DEBUG, "SIG_IGN", "SIG_IGN")
+    for _ in range(3):
+        assert module.ask(seen) == expected
+        assert capfd.readouterr().out == "bye\n"
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+def test_the_environment_is_of_the_test_that_runs(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    for phase in ("setup", "call", "teardown"):
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", f"test_shop.py::test ({phase})")
+        assert module.ask("os.environ['PYTEST_CURRENT_TEST']") == f"test_shop.py::test ({phase})"
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+def test_no_copy_has_descriptors_that_another_has_not(module: Module) -> None:
+    first, second, *_, last = (module.ask("sorted(os.listdir('/proc/self/fd'))") for _ in range(6))
+    assert isinstance(first, list)
+    assert isinstance(last, list)
+    assert second == last
+    # The first one comes from the fork server, and has the descriptors that multiprocess gives it there.
+    assert len(last) < len(first)
+
+
+def test_after_a_fork_of_the_tests_process_there_are_others(module: Module) -> None:
+    assert module.is_imported_once()
+    pid = os.fork()
+    if pid == 0:
+        os._exit([module.ask("IMPORTER == os.getpid()") for _ in range(2)] != [True, False])
+    assert os.waitpid(pid, 0)[1] == 0
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+# -- imports that do more than to read
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(
+            "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", id="thread"
+        ),
+        pytest.param("import subprocess; subprocess.run(['true'])", id="subprocess"),
+        pytest.param("child = os.fork() or os._exit(0)", id="fork"),
+        pytest.param("import socket; listener = socket.create_server(('127.0.0.1', 0))", id="listening socket"),
+        pytest.param("reading, writing = os.pipe()", id="pipe"),
+        pytest.param("file = open(os.devnull)", id="open file"),
+        pytest.param("open('written_at_import', 'w').close()", id="written file"),
+        pytest.param("import tempfile; directory = tempfile.mkdtemp()", id="temporary directory"),
+        pytest.param("os.makedirs('made_at_import', exist_ok=True)", id="directory"),
+        pytest.param("import sqlite3; sqlite3.connect('shop.db').close()", id="database"),
+        pytest.param("import mmap; shared = mmap.mmap(-1, 4096)", id="shared memory"),
+        pytest.param("import asyncio; loop = asyncio.get_event_loop()", id="kept loop"),
+        pytest.param("import asyncio; asyncio.get_event_loop().call_soon(print)", id="scheduled call"),
+    ],
+)
+def test_an_import_that_does_more_than_to_read_is_made_for_each(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module.write(deed)
+    assert not module.is_imported_once()
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(
+            "import threading; t = threading.Thread(target=print); t.start(); t.join()", id="thread that ended"
+        ),
+        pytest.param("open(__file__).close()", id="read file"),
+        pytest.param("open(os.devnull, 'w').close()", id="nowhere"),
+        pytest.param("os.listdir('.')", id="listing"),
+        pytest.param("import sqlite3; database = sqlite3.connect(':memory:')", id="database in memory"),
+        pytest.param("import asyncio; lock = asyncio.Lock()", id="lock"),
+        pytest.param("import uuid; names = uuid.uuid4()", id="random"),
+    ],
+)
+def test_one_that_but_reads_is_made_once(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module.write(deed)
+    assert module.is_imported_once()
+
+
+def test_a_failure_is_told_to_each(module: Module) -> None:
+    module.write("raise LookupError('no such setting')")
+    for _ in range(3):
+        with pytest.raises(AppStartupError) as caught:
+            module.ask()
+        assert isinstance(caught.value.__cause__, LookupError)
+    module.path.unlink()
+    with pytest.raises(AppStartupError) as caught:
+        module.ask()
+    assert isinstance(caught.value.__cause__, AppNotFound)
+
+
+# -- what makes another import of it
+
+
+def test_another_source_is_imported_anew(module: Module) -> None:
+    assert module.is_imported_once()
+    module.write("version = 'two'\n")
+    assert module.ask("version, IMPORTER == os.getpid()") == ("two", True)
+    assert module.ask("version, IMPORTER == os.getpid()") == ("two", False)
+
+
+def test_another_content_of_a_file_that_was_read_is_read(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module.write(
+        """
+        try:
+            with open(".env") as file:
+                settings = file.read()
+        except FileNotFoundError:
+            settings = ""
+        """
+    )
+    assert module.is_imported_once()
+    Path(".env").write_text("DEBUG=1")  # it was looked for in vain
+    assert module.ask("settings") == "DEBUG=1"
+    Path(".env").write_text("DEBUG=0, and more")
+    assert [module.ask("settings") for _ in range(3)] == ["DEBUG=0, and more"] * 3
+    Path(".env").unlink()
+    assert module.ask("settings") == ""
+
+
+def test_a_module_that_was_looked_for_is_found_when_it_is_there(module: Module, tmp_path: Path) -> None:
+    name = f"{module.name}_local"
+    module.write(f"try:\n    import {name} as local\nexcept ImportError:\n    local = None\n")
+    assert module.is_imported_once()
+    (tmp_path / f"{name}.py").write_text("")
+    assert module.ask("local is not None") is True
+
+
+def test_what_else_comes_and_goes_beside_it_is_no_matter(module: Module, tmp_path: Path) -> None:
+    assert module.is_imported_once()
+    (tmp_path / "shop.db-journal").write_text("")
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+@pytest.mark.parametrize("change", ["environment", "directory", "path", "arguments", "filters", "levels"])
+def test_in_other_surroundings_it_is_imported_anew(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    assert module.is_imported_once()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        changes: dict[str, Callable[[], object]] = {
+            "environment": lambda: patch.setenv("SHOP_SETTING", "1"),
+            "directory": lambda: patch.chdir(tmp_path),
+            "path": lambda: patch.setattr(sys, "path", [*sys.path, "/elsewhere"]),
+            "arguments": lambda: patch.setattr(sys, "argv", ["shop"]),
+            "filters": lambda: warnings.simplefilter("error", ImportWarning),
+            "levels": lambda: patch.setattr(logging.getLogger("shop"), "level", logging.DEBUG),
+        }
+        changes[change]()
+        assert module.ask("IMPORTER == os.getpid()") is True
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+# -- the life of a template
+
+
+def template_of(client: TestClient) -> int:
+    return int(Path(f"/proc/{client.pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def goes(pid: int) -> bool:
+    end = time.monotonic() + LONG
+    while not is_gone(pid) and time.monotonic() < end:
+        time.sleep(0.002)
+    return is_gone(pid)
+
+
+def test_one_that_is_killed_is_made_anew_and_its_apps_go_on(module: Module) -> None:
+    module.ask()
+    with module.client() as client:
+        template = template_of(client)
+        os.kill(template, signal.SIGKILL)
+        assert goes(template)
+        assert ask(client, "served") == 1
+        assert module.ask("IMPORTER == os.getpid()") is True
+        assert module.ask("IMPORTER == os.getpid()") is False
+        assert ask(client, "served") == 2
+
+
+def test_it_survives_the_process_that_has_left_it(module: Module) -> None:
+    first = module.client()
+    ask(first, "served")
+    os.kill(first.pid, signal.SIGKILL)
+    with contextlib.suppress(AppCrashed):  # if it is not known yet
+        first.close()
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+def test_there_are_but_a_few_at_a_time(module: Module, tmp_path: Path) -> None:
+    module.ask()
+    with module.client() as client:
+        first = template_of(client)
+        for _ in range(5):
+            other = Module(tmp_path)
+            other.write()
+            assert other.ask("IMPORTER == os.getpid()") is True
+        assert len(templates._by_key) == 4
+        assert ask(client, "served") == 1  # for which the template stays
+        assert not is_gone(first)
+    assert goes(first)
+
+
+def test_it_ends_when_the_tests_process_is_killed(module: Module, tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import os, sys
+        sys.path[:0] = [{str(tmp_path)!r}]
+        from isoclient import TestClient
+        TestClient("{module.name}:app", isolated=True).post("/", data="1")
+        client = TestClient("{module.name}:app", isolated=True)
+        client.post("/", data="1")
+        parent = open(f"/proc/{{client.pid}}/stat").read().rpartition(")")[2].split()[1]
+        print(client.pid, parent, flush=True)
+        sys.stdin.read()
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        app, template = map(int, process.stdout.readline().split())
+        process.kill()
+    assert goes(app)
+    assert goes(template)
