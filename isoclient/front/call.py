@@ -34,7 +34,8 @@ class Call:
         messages: the first messages for the app.
         doing: what the app is doing meanwhile, for the texts of errors: "handling GET /".
         timeout: how long each wait may take, in seconds; None for no limit.
-        startup: how long the app may take to be ready, and to end when it is cancelled, in seconds.
+        startup: how long the app may take to be ready, if that is longer than the handle grants it anyway, and to end
+            when it is cancelled, in seconds; None for no limit.
         request: what in requests' terms is in flight.
         owner: the client, which is not collected, and its app not ended, as long as this call is in use.
         limits: those of the app's process, for the texts of errors.
@@ -66,8 +67,10 @@ class Call:
         self._startup = startup
         self._timeout = timeout
         self._request = request
+        # One that is still starting takes nothing yet, and what is sent may not fit into the pipe.
+        deadline = Deadline(timeout) if handle.connection.ready else self._deadline_of_start()
         try:
-            self._stream = handle.connection.open(kind, argument, messages, Deadline(timeout))
+            self._stream = handle.connection.open(kind, argument, messages, deadline)
         except DeadlineExceeded as error:
             self._fail(error)
 
@@ -194,7 +197,11 @@ class Call:
     def _await_ready(self) -> None:
         connection = self._handle.connection
         if not connection.ready:
-            connection.wait(lambda: connection.ready or connection.failure, Deadline(self._startup))
+            connection.wait(lambda: connection.ready or connection.failure, self._deadline_of_start())
+
+    def _deadline_of_start(self) -> Deadline:
+        """A short timeout is about what the app does: that a process takes its time to start is no fault of the app."""
+        return Deadline(None if self._startup is None else max(self._startup, self._handle.start_time))
 
     # -- failures
 

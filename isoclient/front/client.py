@@ -53,7 +53,8 @@ class TestClient(Session):
             :meth:`call`; nothing that one does survives it, and within ``with`` each copy runs its own lifespan.
         start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"``
             (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
-        timeout: how long each wait for the app may take, in seconds; None for no limit.
+        timeout: how long each wait for the app may take, in seconds; None for no limit. The start of its process, with
+            the import of the app, may take 10 s all the same.
         factory: whether the app is what calling ``app`` returns.
         restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`.
         limits: what the app's process may use; see :class:`Limits`.

@@ -53,6 +53,8 @@ class AppProcess:
     force = "so its process was ended"
     grace: float = 3.0
     """How long, in seconds, an orderly end may take before SIGTERM, and that before SIGKILL."""
+    start_time: float = 10.0
+    """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
     def __init__(self, method: str, setup: Setup) -> None:
         self.abandoned = False

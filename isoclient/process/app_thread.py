@@ -32,6 +32,7 @@ class AppThread:
 
     force = "and a thread can't be ended by force, so it stays"
     grace: Final = 3.0
+    start_time: float = 10.0
 
     def __init__(self, setup: Setup) -> None:
         self.pid = os.getpid()

@@ -51,6 +51,8 @@ class AppHandle(Protocol):
     connection: Connection
     force: str
     """What :meth:`kill` does, in words that end a sentence."""
+    start_time: float
+    """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
     def sync_output(self) -> None:
         """Pass on what the app has printed."""

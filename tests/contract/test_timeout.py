@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,6 +12,8 @@ import pytest
 import requests
 
 from isoclient import AppStartupError, AppTimeout
+from isoclient.process.app_process import AppProcess
+from isoclient.process.app_thread import AppThread
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -79,7 +82,6 @@ def test_of_the_client_and_of_the_request(make_client: MakeClient) -> None:
         client.get("/wait", timeout=(3, 0.07))
     with pytest.raises(AppTimeout) as with_stream:
         client.get("/wait", timeout=0.08, stream=True)
-    assert client.get("/").text == "in time"  # so it runs: its start, too, has the time that the client has
     client.timeout = 0.05
     with pytest.raises(AppTimeout) as of_client:
         client.get("/wait")
@@ -233,27 +235,65 @@ def test_a_stuck_loop_in_a_thread(make_client: MakeClient) -> None:
         go_on.set()
 
 
+@pytest.mark.modes("fork", "forkserver", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_short_timeout_is_none_for_the_start(make_client: MakeClient) -> None:
+    def factory() -> object:
+        time.sleep(0.4)
+        return answering
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"in time"})
+
+    assert make_client(factory, factory=True, timeout=0.2).get("/").text == "in time"
+    # What the pipe does not take before the app is there, too.
+    assert make_client(factory, factory=True, timeout=0.2).call(len, bytes(8_000_000)) == 8_000_000
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_long_timeout_is_one_for_the_start(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    _start_in(0.1, monkeypatch)
+
+    def factory() -> object:
+        time.sleep(0.4)
+        return waiting
+
+    assert make_client(factory, factory=True).get("/").text == "in time"
+    assert make_client(factory, factory=True, timeout=None).get("/").text == "in time"
+
+
+def _start_in(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is what the start of each app is given; a longer timeout of its client makes it longer."""
+    monkeypatch.setattr(AppProcess, "start_time", seconds)
+    monkeypatch.setattr(AppThread, "start_time", seconds)
+
+
 @pytest.mark.modes("fork", "forkserver")
 @pytest.mark.backends("asyncio")
-def test_an_app_that_is_not_ready_in_time(make_client: MakeClient) -> None:
+def test_an_app_that_is_not_ready_in_time(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    _start_in(0.3, monkeypatch)
+
     def factory() -> object:
         threading.Event().wait()  # for ever
         return waiting
 
     with pytest.raises(AppStartupError, match=r"not ready within 0\.3 s"):
-        make_client(factory, factory=True, timeout=0.3).get("/")
+        make_client(factory, factory=True, timeout=0.05).get("/")
 
 
 @pytest.mark.modes("thread")
 @pytest.mark.backends("asyncio")
-def test_the_same_in_a_thread(make_client: MakeClient) -> None:
+def test_the_same_in_a_thread(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    _start_in(0.3, monkeypatch)
     go_on = threading.Event()
 
     def factory() -> object:
         go_on.wait()  # for as long as the test wants
         return waiting
 
-    client = make_client(factory, factory=True, timeout=0.3)
+    client = make_client(factory, factory=True, timeout=0.05)
     try:
         with pytest.raises(AppStartupError, match=r"not ready within 0\.3 s"):
             client.get("/")

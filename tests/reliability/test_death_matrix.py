@@ -9,7 +9,7 @@ import pytest
 from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, cells, ending, play, senseless
 from tests.reliability.marks import slow
 
-# A hang takes its deadline; where something has to start within it, that is a long one.
+# A hang takes its deadline, and these that of a start, the start itself, or the grace of an end.
 _SLOW_MOMENTS = ("import", "startup", "shutdown", "exit")
 
 
