@@ -260,8 +260,19 @@ class Call:
         stack = self._handle.stack()
         if tasks is None:
             self._handle.kill()
-            text += f"; its event loop is stuck, {self._handle.force}"
+            text += f"; {self._why_silent()}, {self._handle.force}"
         return AppTimeout(text, seconds=seconds, stack=stack, tasks=tasks or "", request=self._request)
+
+    def _why_silent(self) -> str:
+        """What is known of an event loop that has not answered."""
+        cut_off = self._handle.connection.unfinished()
+        if not cut_off:
+            return "its event loop is stuck"
+        # Its stack tells which. Whatever follows is taken for the rest of that message, so an answer can't be seen.
+        return (
+            f"only {cut_off} have come on the pipe to the test: its event loop is stuck amid it, or something else in "
+            "the app's process has written to the pipe"
+        )
 
     def _ask_for_tasks(self) -> str:
         """What the tasks are doing; an answer also shows that the loop is not stuck."""

@@ -165,6 +165,16 @@ class FrameReader:
         """Whether all that has come so far made whole frames: False at the end of file means that one was cut off."""
         return self._large is None and self._end == 0
 
+    def unfinished(self) -> str:
+        """In words, how much has come of the frame that is not whole yet; empty at a boundary. For texts of errors."""
+        large, end = self._large, self._end  # taken once, for another thread may be reading
+        if large is not None:
+            return f"{_SIZE + self._filled} of {_SIZE + len(large)} bytes of a message"
+        if end < _SIZE:
+            return f"{end} bytes of a message" if end else ""
+        _, _, _, meta_size, payload_size, _, _ = _unpack_header(self._small)
+        return f"{end} of {_SIZE + meta_size + payload_size} bytes of a message"
+
     def _take_small(self) -> list[Frame]:
         frames: list[Frame] = []
         at = 0

@@ -116,6 +116,10 @@ class Connection:
         """Those that are open now."""
         return list(self._streams.values())
 
+    def unfinished(self) -> str:
+        """In words, how much has come of a message that is not whole yet; empty if there is none such."""
+        return self._reader.unfinished()
+
     # -- waiting and reading
 
     def wait(self, ready: Callable[[], object], deadline: Deadline) -> None:

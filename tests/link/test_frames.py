@@ -71,6 +71,7 @@ def test_whole(frame: Frame) -> None:
     reader = FrameReader()
     assert feed(reader, packed(frame)) == [frame]
     assert reader.at_boundary()
+    assert reader.unfinished() == ""
 
 
 @pytest.mark.parametrize("frame", EXAMPLES, ids=repr)
@@ -107,6 +108,7 @@ def test_cut_off(frame: Frame) -> None:
         reader = FrameReader()
         assert feed(reader, data[:end]) == []
         assert not reader.at_boundary()
+        assert reader.unfinished() == f"{end}{f' of {len(data)}' if end >= 24 else ''} bytes of a message"
 
 
 @pytest.mark.parametrize("frame", EXAMPLES[:4], ids=repr)
