@@ -36,6 +36,10 @@ _WHAT: Final = {
     True: "it had put something else than a message on the pipe to the test",
     False: "the test was interrupted amid a message",
 }
+_MUTE: Final = (
+    "(no stack: the process has not got as far as the app, where a fork may wait for ever for a lock that another "
+    "thread held, or it no longer catches the signal that asks for its stack)"
+)
 
 
 class AppProcess:
@@ -126,6 +130,8 @@ class AppProcess:
             return ""
         if self._reaper.is_stopped():
             return "(the process is stopped, by SIGSTOP or the like, and can't tell)"
+        if not self._reaper.catches(DUMP_SIGNAL):
+            return _MUTE  # the signal would end it, and nothing be told
         # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
         # done so; but it takes the second signal only then, and begins with the same line again.
         before = self._crash.size

@@ -107,6 +107,15 @@ class Reaper:
         except (OSError, IndexError):
             return False
 
+    def catches(self, number: int) -> bool:
+        """Whether it has a handler for this signal; True where that can't be seen."""
+        try:
+            with open(f"/proc/{self._popen.pid}/status", encoding="utf-8", errors="replace") as file:
+                masks = [line.split()[1] for line in file if line.startswith("SigCgt:")]
+        except OSError:
+            return True
+        return not masks or bool(int(masks[0], 16) >> (number - 1) & 1)
+
     def close(self) -> None:
         """Close the descriptors."""
         with self._lock:
