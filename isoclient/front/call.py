@@ -240,6 +240,7 @@ class Call:
             request=self._request,
             limit=limit,
             limits=self._limits,
+            lives=self.codec.by_reference,
         )
         told.__cause__ = self.codec.unpack_exception(packed)
         reraise(told)

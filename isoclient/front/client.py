@@ -56,7 +56,8 @@ class TestClient(Session):
         timeout: how long each wait for the app may take, in seconds; None for no limit. The start of its process, with
             the import of the app, may take 10 s all the same.
         factory: whether the app is what calling ``app`` returns.
-        restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`.
+        restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`. What
+            ends nothing, as ``sys.exit`` in a handler of an app that is not isolated, needs no such start.
         limits: what the app's process may use; see :class:`Limits`.
 
     The app starts at the first use, or with ``with``, which also runs its lifespan.

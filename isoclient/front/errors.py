@@ -17,6 +17,8 @@ __all__ = ["AppCrashed", "AppStartupError", "AppTimeout", "ending"]
 class AppCrashed(requests.ConnectionError):
     """The app's process died, or the app asked for its end (``sys.exit`` in a handler).
 
+    With ``isolated=False`` the latter ends nothing: this is raised all the same, and the app goes on as it is.
+
     Attributes:
         pid: the process (int).
         exitcode: its exit status, negative for a signal, as in :mod:`subprocess`; None where it is not known.
@@ -49,8 +51,10 @@ class AppCrashed(requests.ConnectionError):
         limit: str | None = None,
         limits: Limits | None = None,
         why: str | None = None,
+        lives: bool = False,
     ) -> None:
         self._why = why
+        self._lives = lives
         self.pid = pid
         self.exitcode = exitcode
         self.signal = _signal_of(exitcode)
@@ -84,7 +88,8 @@ class AppCrashed(requests.ConnectionError):
         return "cpu_seconds" if set_by_us and self.signal == getattr(signals, "SIGXCPU", None) else None
 
     def _text(self, doing: str) -> str:
-        text = f"the app {self._end()} while {doing} (pid {self.pid})"
+        note = ", the test's own, in which the app goes on" if self._lives else ""
+        text = f"the app {self._end()} while {doing} (pid {self.pid}{note})"
         if self.stack:
             text += f"\n\nIts stack:\n{self.stack.rstrip()}"
         if self.stderr:
@@ -96,7 +101,7 @@ class AppCrashed(requests.ConnectionError):
             return f"was ended, {self._why},"
         if self.limit is not None and self._limits is not None:
             return f"hit {self._limits.describe(self.limit)}"
-        return ending(self.exitcode)
+        return f"asked to exit with code {self.exitcode}" if self._lives else ending(self.exitcode)
 
 
 def ending(exitcode: int | None) -> str:

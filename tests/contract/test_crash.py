@@ -18,7 +18,7 @@ from isoclient import AppCrashed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import MakeClient, Receive, Scope, Send
+    from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 ISOLATED = pytest.mark.modes("fork", "forkserver", "spawn")
 
@@ -96,6 +96,52 @@ def test_sys_exit(make_client: MakeClient) -> None:
         assert isinstance(caught.value.__cause__, SystemExit)
         assert caught.value.request is not None
         assert client.get("/").status_code == 204
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.parametrize("restart", [True, False])
+def test_what_sys_exit_ends(make_client: MakeClient, cell: Cell, restart: bool) -> None:
+    class App:
+        startups = 0
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await receive()
+                self.startups += 1
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                await send({"type": "lifespan.shutdown.complete"})
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.accept"})
+                await receive()
+                await receive()
+                await send({"type": "websocket.send", "text": "still here"})
+            else:
+                sys.exit(3)
+
+    app = App()
+    with make_client(app, restart=restart) as client:
+        pid = client.pid
+        with client.websocket_connect("/") as bystander:
+            with pytest.raises(AppCrashed) as caught:
+                client.get("/exit")
+            assert caught.value.exitcode == 3
+            assert isinstance(caught.value.__cause__, SystemExit)
+            if cell.isolated:
+                assert f"the app exited with code 3 while handling GET /exit (pid {pid})" in str(caught.value)
+                with pytest.raises(AppCrashed):
+                    bystander.receive_text()
+            else:
+                assert "the app asked to exit with code 3 while handling GET /exit" in str(caught.value)
+                assert "the test's own, in which the app goes on" in str(caught.value)
+                bystander.send_text("and you?")
+                assert bystander.receive_text() == "still here"
+        if cell.isolated and not restart:
+            with pytest.raises(AppCrashed, match="restart=False"):
+                client.call(int)
+            client.restart()
+        assert client.call(lambda: app.startups) == 1
+        assert (client.pid == pid) == (not cell.isolated)
 
 
 @pytest.mark.modes("fork", "thread")
