@@ -20,14 +20,13 @@ from isoclient.process.context import ContextWatch
 from isoclient.process.handle import Death
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
-from isoclient.process.output import OutputFile
+from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump
 from isoclient.process.terminal import Terminal
 
 __all__ = ["AppProcess"]
 
-_TAIL: Final = 16 * 1024
 _DUMP_TIME: Final = 0.2
 _EXIT_TIME: Final = 0.5
 _AT_ONCE: Final = 1.5  # seconds for an orderly end after Ctrl-C; the calls under way may take 1 s of them
@@ -165,7 +164,7 @@ class AppProcess:
         self._stdout.sync()
         self._stderr.sync()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        stderr, stack = self._stderr.tail(_TAIL), app_stacks(self._crash.tail(_TAIL))
+        stderr, stack = self._stderr.tail(TAIL), app_stacks(self._crash.tail(TAIL))
         self._known_death = Death(self.pid, exitcode, stderr, stack, forced=self._forced)
         return self._known_death
 
@@ -174,8 +173,8 @@ class AppProcess:
         if self._closed or self._reaper is None:
             return self._known_death
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
-        stack = app_stacks(self._crash.tail(_TAIL))
-        return Death(self.pid, self._reaper.exitcode, self._stderr.tail(_TAIL), stack)
+        stack = app_stacks(self._crash.tail(TAIL))
+        return Death(self.pid, self._reaper.exitcode, self._stderr.tail(TAIL), stack)
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
@@ -202,7 +201,7 @@ class AppProcess:
         if not reaper.wait(0.5):
             reaper.signal(signal.SIGKILL)
             reaper.wait(5.0)
-        return Death(self.pid, reaper.exitcode, self._stderr.tail(_TAIL), stack, forced=True)
+        return Death(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=True)
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isoclient.link.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
-from isoclient.process.output import make_file
+from isoclient.process.files import Freed, make_file
 from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record
 from isoclient.process.replay.unhandled import replay_thread_exception, replay_unraisable
@@ -19,8 +19,6 @@ from isoclient.process.replay.warns import replay_warning
 __all__ = ["JournalFile"]
 
 _PIECE: Final = 256 * 1024
-_WASTE: Final = 4 * 2**20  # bytes that have been read may stay in memory
-_PUNCH_HOLE: Final = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {
     LOG: replay_record,
     WARNING: replay_warning,
@@ -41,7 +39,7 @@ class JournalFile:
         self._pass_on = pass_on
         self.descriptor = make_file("isoclient-journal")
         self._read = 0
-        self._released = 0
+        self._freed = Freed(self.descriptor)
         self._reader = JournalReader()
         self._entries: deque[Entry] = deque()
         self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
@@ -57,25 +55,11 @@ class JournalFile:
             while piece := self._new():
                 self._read += len(piece)
                 self._entries.extend(self._reader.feed(piece))
-            if self._read - self._released > _WASTE:
-                self._release()
+            self._freed.follow(self.descriptor, self._read)
             while self._entries:
                 entry = self._entries.popleft()
                 self._pass_on(*entry.printed)
                 _REPLAY[entry.kind](entry.payload)
-
-    def _release(self) -> None:
-        """Give back the memory of what has been read: a long run may log a lot."""
-        import ctypes  # only in such a run
-
-        with contextlib.suppress(AttributeError):  # not Linux
-            ctypes.CDLL(None).fallocate(
-                self.descriptor,
-                _PUNCH_HOLE,
-                ctypes.c_long(self._released),
-                ctypes.c_long(self._read - self._released),
-            )
-        self._released = self._read
 
     def sync_at_the_end(self) -> None:
         """The same where nobody can be told of errors: the rest is acted upon all the same."""

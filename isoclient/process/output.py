@@ -10,22 +10,16 @@ import codecs
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from typing import Final, TextIO
 
-__all__ = ["OutputFile", "make_file"]
+from isoclient.process.files import Freed, make_file
 
+__all__ = ["TAIL", "OutputFile"]
+
+TAIL: Final = 16 * 1024
+"""How much of its end a report of the app's death shows, in bytes; more may be gone."""
 _PIECE: Final = 256 * 1024
-
-
-def make_file(name: str) -> int:
-    """A new file without a name in any directory; return its descriptor."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(name, os.MFD_CLOEXEC)
-    descriptor, path = tempfile.mkstemp(prefix=name)  # pragma: no cover  # not Linux
-    os.unlink(path)  # pragma: no cover  # not Linux
-    return descriptor  # pragma: no cover  # not Linux
 
 
 class OutputFile:
@@ -41,6 +35,7 @@ class OutputFile:
         self.descriptor = make_file(name)
         self._target = target
         self._passed = 0
+        self._freed = Freed(self.descriptor, keep=TAIL)
         self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
@@ -50,6 +45,7 @@ class OutputFile:
             while self._passed < end and (piece := self._new(min(_PIECE, end - self._passed))):
                 self._passed += len(piece)
                 self._pass_on(piece)
+                self._freed.follow(self.descriptor, self._passed)
 
     def _new(self, size: int) -> bytes:
         try:
@@ -65,7 +61,7 @@ class OutputFile:
                 stream.flush()
 
     def tail(self, size: int) -> str:
-        """The last so many bytes of it, as text."""
+        """The last so many bytes of it, at most :data:`TAIL` where it is passed on, as text."""
         try:
             end = os.fstat(self.descriptor).st_size
             return os.pread(self.descriptor, size, max(0, end - size)).decode("utf-8", "backslashreplace")
