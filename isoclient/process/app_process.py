@@ -22,7 +22,7 @@ from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.reaper import Reaper
-from isoclient.process.stacks import app_stacks, first_dump
+from isoclient.process.stacks import app_stacks, first_dump, last_words
 from isoclient.process.terminal import Terminal
 
 __all__ = ["AppProcess"]
@@ -137,7 +137,7 @@ class AppProcess:
         self._reaper.signal(DUMP_SIGNAL)
         self._reaper.signal(DUMP_SIGNAL)
         end = monotonic() + _DUMP_TIME
-        while not (stacks := first_dump(text := self._crash.tail(self._crash.size - before))) and monotonic() < end:
+        while not (stacks := first_dump(text := self._crash.since(before))) and monotonic() < end:
             sleep(0.005)
         return app_stacks(stacks or text)
 
@@ -164,8 +164,10 @@ class AppProcess:
         self._stdout.sync()
         self._stderr.sync()
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        stderr, stack = self._stderr.tail(TAIL), app_stacks(self._crash.tail(TAIL))
-        self._known_death = Death(self.pid, exitcode, stderr, stack, forced=self._forced)
+        stack = self._crash.tail(TAIL)
+        if not self._forced:
+            stack = last_words(stack, exitcode)
+        self._known_death = Death(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack), forced=self._forced)
         return self._known_death
 
     def report(self) -> Death | None:
@@ -173,8 +175,9 @@ class AppProcess:
         if self._closed or self._reaper is None:
             return self._known_death
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
-        stack = app_stacks(self._crash.tail(TAIL))
-        return Death(self.pid, self._reaper.exitcode, self._stderr.tail(TAIL), stack)
+        exitcode = self._reaper.exitcode
+        stack = last_words(self._crash.tail(TAIL), exitcode)
+        return Death(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack))
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""

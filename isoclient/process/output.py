@@ -68,6 +68,13 @@ class OutputFile:
         except OSError:
             return ""
 
+    def since(self, start: int) -> str:
+        """What has been written from this place on, as text."""
+        try:
+            return os.pread(self.descriptor, _PIECE, start).decode("utf-8", "backslashreplace")
+        except OSError:  # closed
+            return ""
+
     @property
     def size(self) -> int:
         """How much there is by now, in bytes."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Final
 
 import isoclient
 
-__all__ = ["app_stacks", "first_dump"]
+__all__ = ["app_stacks", "first_dump", "last_words"]
 
+_FATAL: Final = "Fatal Python error"
+# Those that faulthandler writes upon as the process dies. SIGXCPU comes of our limits, without the line above.
+_TOLD: Final = {getattr(signal, f"SIG{name}", None) for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL", "XCPU")}
 _OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
 
 
@@ -50,3 +54,18 @@ def first_dump(text: str) -> str:
         if line.removeprefix("Current thread") == lines[0].removeprefix("Current thread"):
             return "".join(lines[:number])
     return ""
+
+
+def last_words(text: str, exitcode: int | None) -> str:
+    r"""What a process with this exit code wrote as it died, without what it had written before, when it was asked to.
+
+    Example:
+        >>> asked = "Thread 0x1 (most recent call first):\n  File a\n"
+        >>> last_words(asked, -9)
+        ''
+        >>> last_words(asked + "Fatal Python error: Aborted\n\nThread 0x1...", -6)
+        'Fatal Python error: Aborted\n\nThread 0x1...'
+    """
+    if exitcode is not None and -exitcode not in _TOLD:
+        return ""
+    return text[max(0, text.rfind(_FATAL)) :]

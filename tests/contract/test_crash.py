@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from isoclient import AppCrashed
+from isoclient import AppCrashed, AppTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,28 @@ def test_the_stack_of_a_crash_names_the_handler(make_client: MakeClient) -> None
     assert "in crashing" in caught.value.stack
     assert __file__ in caught.value.stack
     assert "in crashing" in str(caught.value)
+
+
+@pytest.mark.modes("fork", "forkserver")
+@pytest.mark.backends("asyncio")
+def test_a_stack_that_was_told_before_is_none_of_the_crash(make_client: MakeClient) -> None:
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            await receive()
+            await receive()
+        elif scope["path"] == "/segv":
+            crash()
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    client = make_client(late)
+    for path, stacks in (("/kill", 0), ("/segv", 1)):
+        with pytest.raises(AppTimeout) as caught:
+            client.get("/late", timeout=0.05)
+        assert "Current thread" in caught.value.stack
+        with pytest.raises(AppCrashed) as crashed:
+            client.get(path)
+        assert crashed.value.stack.count("Current thread") == stacks
 
 
 def test_sys_exit(make_client: MakeClient) -> None:
