@@ -252,13 +252,15 @@ class Call:
             self._handle.kill()
             return AppStartupError(f"the app was not ready within {seconds:g} s\n{stack}", request=self._request)
         text = f"the app sent nothing for {seconds:g} s while {self.doing}"
+        # Also where the loop answers: what hangs may be a thread that one of its tasks waits for. It is written while
+        # the loop has its time to answer.
+        tell_stack = self._handle.ask_for_stack()
         tasks: str | None
         try:
             tasks = self._ask_for_tasks()
         except DeadlineExceeded:
             tasks = None
-        # Also where the loop answers: what hangs may be a thread that one of its tasks waits for.
-        stack = self._handle.stack()
+        stack = tell_stack()
         if tasks is None:
             self._handle.kill()
             text += f"; {self._why_silent()}, {self._handle.force}"

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Final
 
@@ -29,6 +30,7 @@ __all__ = ["AppProcess"]
 
 _DUMP_TIME: Final = 0.2
 _EXIT_TIME: Final = 0.5
+_TERM_TIME: Final = 0.5
 _AT_ONCE: Final = 1.5  # seconds for an orderly end after Ctrl-C; the calls under way may take 1 s of them
 _WHY: Final = "for it had closed its end of the pipe to the test"
 _WHAT: Final = {
@@ -125,18 +127,34 @@ class AppProcess:
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
+        return self.ask_for_stack()()
+
+    def ask_for_stack(self) -> Callable[[], str]:
+        """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""
+        silent = self._why_mute()
+        if silent is not None:
+            return lambda: silent
+        # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
+        # done so; but it takes the second signal only then, and begins with the same line again.
+        before, end = self._crash.size, monotonic() + _DUMP_TIME
+        for _ in range(2):
+            self._signal(DUMP_SIGNAL)
+        return lambda: self._dump_since(before, max(end, monotonic() + _DUMP_TIME / 2))
+
+    def _why_mute(self) -> str | None:
+        """Why it can't tell its stack, in words that may be empty; None if it can."""
         if self._reaper is None or not DUMP_SIGNAL:
             return ""
         if self._reaper.is_stopped():
             return "(the process is stopped, by SIGSTOP or the like, and can't tell)"
-        if not self._reaper.catches(DUMP_SIGNAL):
-            return _MUTE  # the signal would end it, and nothing be told
-        # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
-        # done so; but it takes the second signal only then, and begins with the same line again.
-        before = self._crash.size
-        self._reaper.signal(DUMP_SIGNAL)
-        self._reaper.signal(DUMP_SIGNAL)
-        end = monotonic() + _DUMP_TIME
+        # The signal would end one that does not catch it, and nothing be told.
+        return None if self._reaper.catches(DUMP_SIGNAL) else _MUTE
+
+    def _signal(self, number: int) -> None:
+        if self._reaper is not None:
+            self._reaper.signal(number)
+
+    def _dump_since(self, before: int, end: float) -> str:
         while not (stacks := first_dump(text := self._crash.since(before))) and monotonic() < end:
             sleep(0.005)
         return app_stacks(stacks or text)
@@ -201,7 +219,7 @@ class AppProcess:
         stack = self.stack()
         self._forced = True
         reaper.signal(signal.SIGTERM)
-        if not reaper.wait(0.5):
+        if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
             reaper.signal(signal.SIGKILL)
             reaper.wait(5.0)
         return Death(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -83,6 +84,10 @@ class AppThread:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
         frame = sys._current_frames().get(self._thread.ident or 0)
         return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+    def ask_for_stack(self) -> Callable[[], str]:
+        """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""
+        return self.stack
 
     def report(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.report`."""

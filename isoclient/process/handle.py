@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class AppHandle(Protocol):
 
     def stack(self) -> str:
         """The stacks of its threads now, or an empty string where they can't be had."""
+
+    def ask_for_stack(self) -> Callable[[], str]:
+        """Ask for them now; what is returned waits for them, and returns them. For those who can wait for more."""
 
     def kill(self) -> None:
         """End it by force, at once; it does not answer. Idempotent; never raises."""

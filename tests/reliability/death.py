@@ -362,7 +362,7 @@ class Cell(NamedTuple):
     @property
     def bound(self) -> float:
         """How many seconds it may take, beyond the deadline where it hangs."""
-        usual = 0.5 if self.hangs and self.moment != "exit" else 1.0
+        usual = 0.5 if self.hangs else 1.0
         return usual + (START if self.starts else 0.0)
 
 

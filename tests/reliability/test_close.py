@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import gc
 import os
 import pty
@@ -535,3 +536,43 @@ def test_a_deadline_is_told_with_the_stack_of_a_thread_that_blocks() -> None:
         with pytest.raises(AppTimeout, match="its event loop is stuck") as caught:
             client.call(blocked)
     assert "in blocked" in caught.value.stack
+
+
+def test_the_stack_is_of_the_moment_when_the_deadline_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        os.read(reading, 1)
+        await asyncio.Event().wait()
+
+    ask = AppProcess.ask_for_stack
+
+    def ask_and_go_on(handle: AppProcess) -> Callable[[], str]:
+        stack = ask(handle)()
+        os.write(writing, b"x")  # so that the loop answers, and what it is asked for then shows that it works
+        return lambda: stack
+
+    monkeypatch.setattr(AppProcess, "ask_for_stack", ask_and_go_on)
+    client = TestClient(app, isolated=True)
+    client.call(int)  # so that it runs
+    pid = client.pid
+    with pytest.raises(AppTimeout) as caught:
+        client.get("/", timeout=0.3)
+    assert "in app" in caught.value.stack
+    assert "asyncio.Event().wait()" in caught.value.tasks
+    assert client.pid == pid
+    client.close()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_stopped_process_is_not_given_time_for_a_signal_that_it_can_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isoclient.process.app_process._TERM_TIME", float(LONG))
+    monkeypatch.setattr(AppProcess, "grace", 0.1)
+    client = TestClient(plain, isolated=True)
+    client.get("/")
+    os.kill(client.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.warns(RuntimeWarning, match="is stopped"):
+        client.close()
+    assert time.monotonic() - began < LONG / 2
