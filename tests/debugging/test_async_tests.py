@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -112,6 +111,6 @@ def test_the_client_works_inside_a_running_loop(tmp_path: Path, mode: str, tests
         f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
     )
 
-    code, text = run_pytest(tmp_path, command=(sys.executable, "-m", "pytest", "-p", "no:randomly"))
+    code, text = run_pytest(tmp_path, "-pasyncio", "-panyio")
 
     assert (code, f"{count} passed" in text) == (0, True), text

@@ -368,7 +368,7 @@ def test_without_a_terminal_it_is_an_error(project: Path, mode: str) -> None:
 def test_in_a_worker_of_xdist_it_is_an_error(project: Path) -> None:
     write_test(project, "def test_price():\n    TestClient(app, isolated=True).get('/')\n")
 
-    with Session(*PYTEST, "-n1", cwd=project) as session:
+    with Session(*PYTEST, "-pxdist", "-n1", cwd=project) as session:
         code, text = session.end()
 
     assert code == 1

@@ -9,6 +9,8 @@ from time import monotonic, sleep
 
 from tests.debugging.session import PYTEST, Session, run_pytest
 
+TIMEOUT = ("-p", "timeout")
+
 APP = """
 import asyncio, os, time
 import pytest
@@ -62,7 +64,7 @@ def test_next(client):
     )
 
     started = monotonic()
-    code, text = run_pytest(tmp_path, "-rA", "-k", "await or next")
+    code, text = run_pytest(tmp_path, *TIMEOUT, "-rA", "-k", "await or next")
 
     assert code == 1
     assert monotonic() - started < 30
@@ -90,7 +92,7 @@ def test_next(client):
 """,
     )
 
-    code, text = run_pytest(tmp_path, "-rA")
+    code, text = run_pytest(tmp_path, *TIMEOUT, "-rA")
 
     assert code == 1
     assert "Timeout (>2.0s) from pytest-timeout" in text
@@ -109,7 +111,7 @@ def test_stuck(client):
 """,
     )
 
-    code, text = run_pytest(tmp_path, "-s", "--timeout=2", "--timeout-method=thread")
+    code, text = run_pytest(tmp_path, *TIMEOUT, "-s", "--timeout=2", "--timeout-method=thread")
 
     assert code == 1
     assert "in test_stuck" in text
@@ -151,7 +153,7 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, "--timeout=5", cwd=tmp_path) as session:
+    with Session(*PYTEST, *TIMEOUT, "--timeout=5", cwd=tmp_path) as session:
         session.prompt()
         sleep(5.5)  # somebody thinks, for longer than the limit
         assert "\n2\n" in session.ask("p 1 + 1")

@@ -298,7 +298,8 @@ def test_at_exit(method: str, tmp_path: Path) -> None:
 
 def _environment() -> dict[str, str]:
     paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    # No plugin that happens to be installed may shuffle a run, for its tests build on each other. And loading is slow.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def test_by_another_thread_while_requests_wait() -> None:
@@ -448,8 +449,7 @@ _RUN = """
 def _write_run(tmp_path: Path, name: str, body: str) -> list[str]:
     file = tmp_path / "test_run.py"
     file.write_text(textwrap.dedent(_RUN).format(name=name, body=body))
-    # The tests build on each other: no plugin that happens to be installed may shuffle them.
-    plugins = ["-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:randomly"]
+    plugins = ["-p", "no:cacheprovider", "-p", "isoclient"]
     options = [*plugins, "-s", "-c", os.devnull, "--rootdir", str(tmp_path)]
     return [sys.executable, "-m", "pytest", *options, str(file)]
 

@@ -13,7 +13,7 @@ MODES: Final = {
     "in-process": [],
     "isolated": ["--isolated"],
     "isolated-fresh": ["--isolated", "--fresh"],
-    "isolated-xdist": ["--isolated", "-n2", "--dist=worksteal"],
+    "isolated-xdist": ["--isolated", "-pxdist", "-n2", "--dist=worksteal"],
 }
 
 

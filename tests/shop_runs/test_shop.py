@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from tests.shop_runs.conftest import Run
 
 RUNS: Final = {
-    "xdist": ["-n2", "-prandomly", "--randomly-seed=1"],
+    "xdist": ["-pxdist", "-n2", "-prandomly", "--randomly-seed=1"],
     "isolated": ["--isolated", "-prandomly", "--randomly-seed=2"],
-    "isolated-xdist": ["--isolated", "-n2", "-prandomly", "--randomly-seed=3"],
+    "isolated-xdist": ["--isolated", "-pxdist", "-n2", "-prandomly", "--randomly-seed=3"],
 }
 
 
