@@ -51,9 +51,9 @@ class WebSocketSession:
         self._request = request
         self._raises = raises
         self._closed: WebSocketDisconnect | None = None
-        call.outlives_timeouts = True  # who waits for silence, and gets it, may go on
         self._told = False  # the app's exception has been raised already
         self._handshake()
+        call.outlives_timeouts = True  # who waits for silence, and gets it, may go on
 
     # -- the handshake
 

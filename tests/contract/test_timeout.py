@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from isoclient import AppStartupError, AppTimeout
+from isoclient.host.server import Host
 from isoclient.process.app_process import AppProcess
 from isoclient.process.app_thread import AppThread
 
@@ -112,6 +113,7 @@ def test_amid_a_streamed_response(make_client: MakeClient) -> None:
 
 
 @pytest.mark.modes("fork", "thread")
+@pytest.mark.usefixtures("short_grace")
 def test_a_short_timeout_does_not_spoil_the_orderly_end(make_client: MakeClient) -> None:
     class App:
         cancelled = False
@@ -144,13 +146,17 @@ def test_an_upload_that_nobody_reads_while_nothing_is_answered(make_client: Make
 
 
 @pytest.mark.modes("fork", "thread")
-def test_a_handshake_that_is_not_answered(make_client: MakeClient) -> None:
+def test_a_handshake_that_is_not_answered(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await never()
 
+    # Had it that long, the end of the client would not wait for it, and would warn.
+    monkeypatch.setattr(Host, "grace", 60.0)
+    client = make_client(app)
     with pytest.raises(AppTimeout, match="WebSocket /chat") as caught:
-        make_client(app).websocket_connect("/chat", timeout=0.05)
+        client.websocket_connect("/chat", timeout=0.05)
     assert "in never" in caught.value.tasks
+    client.close()
 
 
 @pytest.mark.modes("fork", "thread")
