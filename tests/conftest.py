@@ -8,8 +8,10 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
 
 A fresh interpreter for each test is slow, and what differs between two event loops is not how their process started. So
-a plain run leaves out forkserver and spawn on uvloop and trio; ``--cells=rest`` runs those alone, ``--cells=all`` the
-whole matrix. It leaves out what is marked as slow, too, which goes with the rest.
+a plain run leaves out forkserver and spawn on uvloop and trio. An app in an interpreter of spawn's runs as in one from
+the fork server, which starts in half the time: a plain run has spawn for those tests alone that name it in their mark,
+for they are about starting, ending and what crosses. ``--cells=rest`` runs what is left out, ``--cells=all`` the whole
+matrix. A plain run leaves out what is marked as slow, too, which goes with the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,7 @@ from typing import Any, Final, NamedTuple, Self
 import pytest
 
 from isoclient import TestClient
+from isoclient.host.server import Host
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -71,9 +74,10 @@ class Cell(NamedTuple):
         """Whether the app's process is a new interpreter."""
         return self.mode in ("forkserver", "spawn")
 
-    @property
-    def is_usual(self) -> bool:
-        """Whether a plain run has it."""
+    def is_usual(self, named: Collection[str]) -> bool:
+        """Whether a plain run has it, in a test that names these modes itself."""
+        if self.mode == "spawn" and "spawn" not in named:
+            return False
         return self.backend == "asyncio" or not self.is_fresh
 
 
@@ -113,7 +117,8 @@ def _is_usual(item: pytest.Item) -> bool:
     if item.get_closest_marker("slow") is not None:
         return False
     cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
-    return cell is None or cell.is_usual
+    mark = item.get_closest_marker("modes")
+    return cell is None or cell.is_usual(mark.args if mark is not None else ())
 
 
 def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[str, ...]:
@@ -123,6 +128,12 @@ def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[
     if unknown or not names:
         raise ValueError(f"{item.nodeid}: @pytest.mark.{mark}{names} must name some of {', '.join(known)}")
     return names
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fork and a thread, an app whose client has gone is cancelled soon; fresh interpreters keep the usual second."""
+    monkeypatch.setattr(Host, "grace", 0.3)
 
 
 @pytest.fixture

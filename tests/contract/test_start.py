@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 
+pytestmark = pytest.mark.modes("fork", "forkserver", "spawn", "thread")  # spawn by name, so that a plain run has it
+
+
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"Hello, world!"})

@@ -193,6 +193,7 @@ def test_after_it_send_raises_oserror(make_client: MakeClient) -> None:
     assert client.call(lambda: app.caught) == (ClientDisconnected.__name__, "http.disconnect")
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_an_app_that_does_not_end_then_is_cancelled(make_client: MakeClient) -> None:
     class App:
         cancelled = False

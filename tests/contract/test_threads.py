@@ -242,6 +242,7 @@ def test_large_bodies_both_ways_from_several_threads(make_client: MakeClient) ->
     threads.join()
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_closing_while_others_wait(make_client: MakeClient) -> None:
     class App:
         waiting = 0

@@ -143,6 +143,7 @@ def test_leaving_the_block_waits_for_the_end_of_the_apps_call(make_client: MakeC
     assert client.call(lambda: app.cleaned_up)
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_an_app_that_does_not_end_is_cancelled(make_client: MakeClient) -> None:
     class App:
         cancelled = False
@@ -274,6 +275,7 @@ def test_a_refused_handshake_and_an_app_that_raises_then(make_client: MakeClient
 
 
 @pytest.mark.modes("fork", "thread")
+@pytest.mark.usefixtures("short_grace")
 def test_an_app_that_goes_on_after_its_close(make_client: MakeClient) -> None:
     class App:
         received = ""

@@ -84,9 +84,7 @@ def test_the_code_blocks_run(page: Path, tmp_path: Path) -> None:
     modules = write(blocks, tmp_path)
     if not modules:
         return
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\naddopts = -p isoclient\nfilterwarnings = error\n", encoding="utf-8"
-    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p isoclient\nfilterwarnings = error\n", encoding="utf-8")
 
     package = str(Path(isoclient.__file__).parents[1])
     done = subprocess.run(
