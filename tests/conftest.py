@@ -132,7 +132,7 @@ def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[
 
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a fork and a thread, an app whose client has gone is cancelled soon; fresh interpreters keep the usual second."""
+    """Forks and threads cancel an app whose client has gone soon; fresh interpreters keep the usual second of grace."""
     monkeypatch.setattr(Host, "grace", 0.3)
 
 

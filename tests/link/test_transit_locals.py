@@ -12,6 +12,8 @@ from isoclient.link.transit import pack_exception, unpack_exception
 from isoclient.link.transit.locals import LocalText
 from isoclient.link.wishes import wishes
 
+LONG, MANY = "x" * 100_000, list(range(100_000))  # once, for hundreds of frames that have them would fill the memory
+
 
 @pytest.fixture(autouse=True)
 def asked_for() -> Iterator[None]:
@@ -87,7 +89,7 @@ def test_a_hostile_repr_harms_nobody() -> None:
 
 def test_they_are_bounded() -> None:
     def fails(depth: int) -> None:
-        text, items = "x" * 100_000, list(range(100_000))
+        text, items = LONG, MANY
         if depth:
             fails(depth - 1)
         _ = text, items, 1 / 0

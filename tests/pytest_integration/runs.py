@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import isoclient
 
 SUITE: Final = Path(__file__).parent / "suite"
-ISOLATED: Final = ("fork", "forkserver", "spawn")
 
 Run = Callable[..., "Outcome"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.pytest_integration.runs import ISOLATED, Outcome, Run
+from tests.pytest_integration.runs import Outcome, Run
 
 APP = """
     import os
@@ -112,8 +112,8 @@ def measured(outcome: Outcome) -> Any:
 @pytest.mark.parametrize(
     ("under", "options", "modes"),
     [
-        (("coverage", "run", "--branch"), (), ISOLATED),
-        (("coverage", "run", "--source=farm"), (), ("forkserver",)),
+        (("coverage", "run", "--branch"), (), ("fork",)),  # of pytest too, which takes a while
+        (("coverage", "run", "--branch", "--source=farm"), (), ("forkserver", "spawn")),
         ((), ("-ppytest_cov", "--cov=.", "--cov-branch"), ("fork",)),
         ((), ("-ppytest_cov", "-pxdist", "-n2", "--cov=farm"), ("fork",)),
     ],

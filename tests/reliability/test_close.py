@@ -196,7 +196,9 @@ def test_in_a_signal_handler_while_the_same_thread_waits() -> None:
     assert not is_alive(pid)
 
 
-def test_in_a_signal_handler_while_the_same_thread_writes() -> None:
+def test_in_a_signal_handler_while_the_same_thread_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AppProcess, "grace", 1.0)  # it runs out
+
     async def not_reading(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
