@@ -168,6 +168,22 @@ sock = socket.socket(fileno=int(sys.argv[1]))
 while data := sock.recv(65536):
     sock.sendall(data)
 """
+_LOOP: Final = """
+import asyncio, socket, sys
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.setblocking(False)
+loop = asyncio.new_event_loop()
+
+def echo():
+    received = sock.recv(65536)
+    if received:
+        sock.send(received)
+    else:
+        loop.stop()
+
+loop.add_reader(sock, echo)
+loop.run_forever()
+"""
 _PUMP: Final = """
 import socket, sys
 sock = socket.socket(fileno=int(sys.argv[1]))
@@ -201,6 +217,19 @@ def ping_pong(size: int = 300) -> Iterator[Callable[[], object]]:
             sock.recv(65536)
 
         yield ping
+
+
+@contextmanager
+def echo_of_a_loop(size: int = 60) -> Iterator[Callable[[], object]]:
+    """The same with an event loop that echoes on the other side: the floor of whatever an asyncio app can answer."""
+    message = bytes(size)
+    with _partner(_LOOP) as sock:
+
+        def echo() -> None:
+            sock.sendall(message)
+            sock.recv(65536)
+
+        yield echo
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,9 +16,10 @@ def measure(effort: Effort) -> Iterator[Row]:
         enter = stack.enter_context
         isolated = enter(TestClient(apps.plain, isolated=True))
         starlette = enter(peers.starlette(apps.plain))
-        ping = enter(peers.ping_pong())
+        floors = {"ping-pong": enter(peers.ping_pong()), "a bare asyncio loop": enter(peers.echo_of_a_loop())}
         yield from _whole(isolated, starlette, effort)
-        yield from _echo(enter(isolated.websocket_connect("/")), enter(starlette.websocket_connect("/")), ping, effort)
+        ours, theirs = enter(isolated.websocket_connect("/")), enter(starlette.websocket_connect("/"))
+        yield from _echo(ours, theirs, floors, effort)
 
 
 def _whole(isolated: TestClient, starlette: Any, effort: Effort) -> Iterator[Row]:
@@ -42,14 +43,14 @@ def _echo_once(websocket: Any) -> None:
     websocket.receive_text()
 
 
-def _echo(isolated: Any, starlette: Any, ping: Any, effort: Effort) -> Iterator[Row]:
+def _echo(isolated: Any, starlette: Any, floors: Mapping[str, Any], effort: Effort) -> Iterator[Row]:
     count = effort.calls(500)
     cases = {
         "isolated": calling(lambda: _echo_once(isolated), count),
         "Starlette": calling(lambda: _echo_once(starlette), count),
-        "ping-pong": calling(ping, count),
+        **{name: calling(floor, count) for name, floor in floors.items()},
     }
     got = alternate(cases, effort.rounds)
-    for peer, bar in (("Starlette", 0.35), ("ping-pong", 2.0)):
+    for peer, bar in (("Starlette", 0.35), ("ping-pong", 2.0), ("a bare asyncio loop", None)):
         ratio = got.ratio("isolated", peer)
         yield Row(f"WebSocket echo, isolated / {peer}", ratio, bar, detail=got.microseconds("isolated", peer))

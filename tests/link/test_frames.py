@@ -149,7 +149,7 @@ def test_no_rubbish_is_a_frame(rubbish: bytes) -> None:
         feed(FrameReader(), rubbish)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)  # of long ones in pieces of a byte or two, each takes a while
 @given(some_frames, st.lists(st.integers(1, 3 * SMALL), min_size=1, max_size=8))
 def test_any_frames_in_any_pieces(sent: list[Frame], sizes: list[int]) -> None:
     data = b"".join(map(packed, sent))
