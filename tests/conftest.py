@@ -180,7 +180,7 @@ class Inventory(NamedTuple):
 
 
 class _Lasting(NamedTuple):
-    """What lives as long as this process once it was needed: the fork server, the resource tracker, the templates."""
+    """What lives as long as this process once it was needed: the fork server, and the resource tracker it starts."""
 
     processes: set[int]
     descriptors: set[int]
@@ -189,11 +189,10 @@ class _Lasting(NamedTuple):
     def find(cls) -> Self:
         launch = sys.modules.get("isoclient.process.launch")
         server = launch._server_of.get(os.getpid()) if launch else None
-        if launch is None or server is None:
+        if server is None:
             return cls(set(), set())
         tracker = sys.modules["multiprocess.resource_tracker"]._resource_tracker
-        descriptors = {server._forkserver_alive_fd, tracker._fd} | launch.templates.descriptors()
-        return cls({server._forkserver_pid, tracker._pid} - {None}, descriptors - {None})
+        return cls({server._forkserver_pid, tracker._pid} - {None}, {server._forkserver_alive_fd, tracker._fd} - {None})
 
 
 def _new(after: Mapping[int, str], before: Mapping[int, str]) -> list[tuple[int, str]]:
@@ -239,6 +238,8 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         _start_libuv()
     before = Inventory.take()
     yield
+    if "isoclient.process.launch" in sys.modules:
+        sys.modules["isoclient.process.launch"].templates.close()
     end = monotonic() + _PATIENCE
     while left := Inventory.take().beyond(before):
         if monotonic() > end:

@@ -57,8 +57,17 @@ class AsyncioRuntime:
         if not self._stopped.done():
             self._stopped.set_result(None)
 
-    def references(self) -> int:
-        return sys.getrefcount(self._loop)
+    def imprint(self) -> object:
+        loop: Any = self._loop
+        settings = (
+            loop.get_exception_handler(),
+            loop.get_task_factory(),
+            loop.get_debug(),
+            getattr(loop, "slow_callback_duration", None),
+            getattr(loop, "_default_executor", None),
+        )
+        del loop
+        return settings, sys.getrefcount(self._loop)
 
     def descriptors(self) -> list[int]:
         # By their numbers: to close the loop would take its registrations out of the epoll instance, which a fork

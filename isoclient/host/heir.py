@@ -33,10 +33,13 @@ class Heir:
         self._side = side
         self._descriptors = descriptors
         self._sentinel = sentinel
+        self._directory = os.getcwd()
+        self._has_moved = False
         self._said: Said = b"", b"", b""
 
     def gather(self) -> None:
         """The app has been imported: see what that has said."""
+        self._has_moved = os.getcwd() != self._directory
         self._said = _content(1), _content(2), _content(self._descriptors.journal)
 
     def descriptors(self) -> list[int]:
@@ -51,7 +54,9 @@ class Heir:
             request: see :func:`request`.
         """
         sentinel, *own = descriptors
-        setup, current_test = pickle.loads(request)
+        setup, directory, current_test = pickle.loads(request)
+        if not self._has_moved:
+            os.chdir(directory)  # it has the same name, but may be another one
         if current_test is not None:
             os.environ[_CURRENT_TEST] = current_test
         child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup(**unpack_object(setup, {})), sentinel)
@@ -63,7 +68,7 @@ def request(setup: bytes) -> bytes:
     Args:
         setup: what to run, packed.
     """
-    return pickle.dumps((setup, os.environ.get(_CURRENT_TEST)))
+    return pickle.dumps((setup, os.getcwd(), os.environ.get(_CURRENT_TEST)))
 
 
 def _content(descriptor: int) -> bytes:

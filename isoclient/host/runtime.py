@@ -45,8 +45,8 @@ class Runtime(Protocol):
     def stop(self) -> None:
         """End the loop, once all is written."""
 
-    def references(self) -> int:
-        """How many references there are to the loop: one that has come since the last time is somebody else's."""
+    def imprint(self) -> object:
+        """What somebody who has had the loop may have changed: its settings, and how many references it has."""
 
     def descriptors(self) -> list[int]:
         """Those of the loop that a fork which has no use for it is to close."""

@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import struct
+from array import array
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from isoclient.host.heir import Heir
     from isoclient.host.runtime import Runtime
 
-__all__ = ["SIGNED", "Offer"]
+__all__ = ["LONGEST", "Offer"]
 
-SIGNED: Final = struct.Struct("q")
+_SIGNED: Final = struct.Struct("q")
 """A pid or an exit code, as multiprocess writes them for whoever has asked its fork server for a process."""
 
-_MOST: Final = 64 * 1024
-_DESCRIPTORS: Final = 16
+LONGEST: Final = 64 * 1024
+"""Of a request, in bytes."""
+_ROOM: Final = socket.CMSG_SPACE(16 * struct.calcsize("i")) if hasattr(socket, "CMSG_SPACE") else 0
 
 
 class Offer:
@@ -55,7 +57,7 @@ class Offer:
 
     def watch(self, runtime: Runtime) -> None:
         """The import begins."""
-        self._footprint = Footprint(runtime.references)
+        self._footprint = Footprint(runtime.imprint)
 
     def take(self, runtime: Runtime) -> dict[str, Signature] | None:
         """The import is done: leave a template behind, if one can be.
@@ -130,8 +132,12 @@ class _Server:
         self._channel = channel
         self._heir = heir
         self._is_wanted = True
-        # The app may have a handler for it, or ignore it; its own processes shall have that again.
-        self._of_the_app = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # The app may have handlers for them, and its processes shall have these again. Here a child is to be waited
+        # for, and a test that does not want to know of it any more is to be no harm.
+        self._of_the_app = {
+            signal.SIGCHLD: signal.signal(signal.SIGCHLD, signal.SIG_DFL),
+            signal.SIGPIPE: signal.signal(signal.SIGPIPE, signal.SIG_IGN),
+        }
         self._children: dict[int, tuple[int, int]] = {}  # a pidfd: the pid, and where its exit code is to be told
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
@@ -146,11 +152,14 @@ class _Server:
                     self._see_end(descriptor)
 
     def _take_request(self) -> None:
-        request, descriptors, _, _ = socket.recv_fds(self._channel, _MOST, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        request, control, _, _ = self._channel.recvmsg(LONGEST, _ROOM, socket.MSG_CMSG_CLOEXEC)
         if not request:
             self._is_wanted = False
             self._poll.unregister(self._channel)
             return
+        descriptors = array("i")
+        for _, _, data in control:
+            descriptors.frombytes(data)
         status, *given = descriptors
         try:
             self._fork(status, given, request)
@@ -174,8 +183,9 @@ class _Server:
         _tell(status, pid)
 
     def _leave_to_the_child(self, status: int) -> None:
-        if self._of_the_app is not None:
-            signal.signal(signal.SIGCHLD, self._of_the_app)
+        for number, handler in self._of_the_app.items():
+            if handler is not None:  # one that C code has set
+                signal.signal(number, handler)
         self._channel.close()
         os.close(status)
         for pidfd, (_, other) in self._children.items():
@@ -193,4 +203,4 @@ class _Server:
 
 def _tell(descriptor: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody wants to know any more
-        os.write(descriptor, SIGNED.pack(number))
+        os.write(descriptor, _SIGNED.pack(number))

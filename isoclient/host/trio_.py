@@ -59,7 +59,7 @@ class TrioRuntime:
     def stop(self) -> None:
         self._stopped.set()
 
-    def references(self) -> int:
+    def imprint(self) -> object:
         return getrefcount(trio.lowlevel.current_trio_token())
 
     def descriptors(self) -> list[int]:

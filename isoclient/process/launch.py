@@ -30,6 +30,7 @@ from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
 from isoclient.host.setup import Setup
+from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
 from isoclient.process import forks
 from isoclient.process.templates import Importer, Template, Templates, key_of
@@ -71,10 +72,10 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
 def _from_template(start: FreshStart, key: Hashable, importer: Importer) -> AppPopen:
     """A fork of the template for this, or else a process that may leave one behind."""
     template = templates.find(key)
-    if template is not None:
+    if template is not None and len(request(start.setup)) <= LONGEST:
         try:
             return _TemplatePopen(start, template)
-        except (OSError, EOFError):  # it has died: somebody has killed it, or the system was short of memory
+        except _TemplateGone:  # somebody has killed it, or the system was short of memory
             templates.drop(key)
     offer = templates.offer(key, importer)
     if offer is None:
@@ -249,6 +250,10 @@ class _ServerPopen(_ServedPopen):
         self.pid = forkserver.read_signed(self.sentinel)
 
 
+class _TemplateGone(Exception):
+    """The template does not give a process."""
+
+
 class _TemplatePopen(_ServedPopen):
     def __init__(self, start: FreshStart, template: Template) -> None:
         self._template = template
@@ -256,15 +261,30 @@ class _TemplatePopen(_ServedPopen):
 
     def _launch(self, process_obj: FreshStart) -> None:
         child_end, self.lifeline = os.pipe()
-        self.sentinel, status = os.pipe()
         try:
-            given = [status, child_end, *process_obj.descriptors.all()]
-            self._template.ask(request(process_obj.setup), given)
+            self.sentinel, status = os.pipe()
+            try:
+                given = [status, child_end, *process_obj.descriptors.all()]
+                self._ask(request(process_obj.setup), given)
+            finally:
+                os.close(status)
         finally:
             os.close(child_end)
-            os.close(status)
-        _await(self.sentinel, select.POLLIN, _TEMPLATES_PATIENCE)
-        self.pid = forkserver.read_signed(self.sentinel)
+        self.pid = self._answer()
+
+    def _ask(self, what: bytes, given: list[int]) -> None:
+        try:
+            self._template.ask(what, given)
+        except OSError as error:
+            raise _TemplateGone from error
+
+    def _answer(self) -> int:
+        try:
+            _await(self.sentinel, select.POLLIN, _TEMPLATES_PATIENCE)
+            pid: int = forkserver.read_signed(self.sentinel)
+        except (OSError, EOFError) as error:
+            raise _TemplateGone from error
+        return pid
 
 
 def _preparation() -> dict[str, Any]:
@@ -317,6 +337,6 @@ def _server() -> _Server:
         _server_of.clear()
         server = _Server()
         forks.register(server)
-        server.set_forkserver_preload(["isoclient.host.fresh", "isoclient.host.aio"])
+        server.set_forkserver_preload(["isoclient.host.adopt", "isoclient.host.fresh", "isoclient.host.aio"])
         _server_of[pid] = server
     return _server_of[pid]

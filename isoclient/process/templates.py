@@ -7,9 +7,11 @@ changed.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sys
+from array import array
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final, Protocol
@@ -48,6 +50,7 @@ def key_of(setup: Setup, context: Context) -> Key | None:
     possible = (
         isinstance(setup.app, str)
         and setup.backend == "asyncio"
+        and setup.options.get("loop_factory") is None  # a loop that nobody here knows
         and setup.limits is None
         and context["coverage"] is None  # the lines that run at import are to be measured for each client
         and hasattr(os, "pidfd_open")
@@ -69,11 +72,15 @@ class Template:
 
     Args:
         importer: the connection to the process that has the offer.
+
+    Attributes:
+        is_declined: whether the app can't have one.
     """
 
     def __init__(self, importer: Importer) -> None:
         self._importer: Importer | None = importer
         self._files: dict[str, Signature] | None = None
+        self.is_declined = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs: socket.socket = theirs
         self._channel = ours
@@ -87,6 +94,7 @@ class Template:
         if not (importer.ready or importer.lost or importer.failure):
             return True
         self._files, self._importer = importer.files, None
+        self.is_declined = importer.ready and importer.files is None
         return False
 
     def is_valid(self) -> bool:
@@ -104,11 +112,8 @@ class Template:
         Raises:
             OSError: it is not there any more.
         """
-        socket.send_fds(self._channel, [request], descriptors, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-
-    def fileno(self) -> int:
-        """The descriptor that it is asked on."""
-        return self._channel.fileno()
+        given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
+        self._channel.sendmsg([request], given, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def close(self) -> None:
         """It ends, when what it has started has."""
@@ -124,6 +129,7 @@ class Templates:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._by_key: OrderedDict[Key, Template] = OrderedDict()
+        self._declined: set[Key] = set()
 
     def find(self, key: Key) -> Template | None:
         """The one that will do, if it is there."""
@@ -132,28 +138,39 @@ class Templates:
         if template is None or template.is_pending():
             return None
         if not template.is_valid():
+            if template.is_declined:
+                self._declined.add(key)
             self.drop(key)
             return None
         self._by_key.move_to_end(key)
         return template
 
     def offer(self, key: Key, importer: Importer) -> Template | None:
-        """One that a process may leave behind when it has imported the app; None where another may do so already."""
+        """One that a process may leave behind when it has imported the app.
+
+        None where another may do so already, or where it is known that none can.
+        """
         self._forget_those_of_others()
-        if key in self._by_key:
+        if key in self._by_key or key in self._declined:
             return None
+        if not self._by_key:
+            atexit.register(self.close)  # sockets that the interpreter has to close are warned of
         while len(self._by_key) >= _MOST:
             self.drop(next(iter(self._by_key)))
         self._by_key[key] = template = Template(importer)
         return template
 
-    def descriptors(self) -> set[int]:
-        """The descriptors that they hold here."""
-        return {template.fileno() for template in self._by_key.values()}
-
     def drop(self, key: Key) -> None:
         """There is no use for it any more."""
-        self._by_key.pop(key).close()
+        template = self._by_key.pop(key, None)  # a signal handler may have been faster
+        if template is not None:
+            template.close()
+
+    def close(self) -> None:
+        """End them all; there may be others later."""
+        atexit.unregister(self.close)
+        for key in list(self._by_key):
+            self.drop(key)
 
     def _forget_those_of_others(self) -> None:
         if self._pid != os.getpid():  # this is a fork

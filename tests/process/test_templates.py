@@ -14,13 +14,14 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from isoclient import AppCrashed, AppNotFound, AppStartupError, TestClient
+from isoclient.process import launch
 from isoclient.process.launch import templates
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need pidfds, which are Linux's")
@@ -71,13 +72,11 @@ def ask(client: TestClient, expression: str) -> object:
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
     monkeypatch.syspath_prepend(str(tmp_path))
     module = Module(tmp_path)
     module.write()
-    yield module
-    for key in list(templates._by_key):
-        templates.drop(key)
+    return module
 
 
 # -- one import, and a fresh copy for each
@@ -174,6 +173,21 @@ def test_the_environment_is_of_the_test_that_runs(module: Module, monkeypatch: p
     assert module.ask("IMPORTER == os.getpid()") is False
 
 
+def test_a_test_of_a_long_name_has_its_client_too(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "short")
+    module.ask()
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "x" * 100_000)
+    assert module.ask("len(os.environ['PYTEST_CURRENT_TEST']), IMPORTER == os.getpid()") == (100_000, True)
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "short")
+    assert module.ask("IMPORTER == os.getpid()") is False
+
+
+def test_a_process_of_the_app_has_none_of_our_descriptors(module: Module) -> None:
+    inherited = "__import__('subprocess').check_output(['ls', '/proc/self/fd'], close_fds=False).split()"
+    *_, last = (module.ask(f"len({inherited})") for _ in range(3))
+    assert last == 4  # the standard streams, and the listing
+
+
 def test_no_copy_has_descriptors_that_another_has_not(module: Module) -> None:
     first, second, *_, last = (module.ask("sorted(os.listdir('/proc/self/fd'))") for _ in range(6))
     assert isinstance(first, list)
@@ -211,7 +225,11 @@ def test_after_a_fork_of_the_tests_process_there_are_others(module: Module) -> N
         pytest.param("os.makedirs('made_at_import', exist_ok=True)", id="directory"),
         pytest.param("import sqlite3; sqlite3.connect('shop.db').close()", id="database"),
         pytest.param("import mmap; shared = mmap.mmap(-1, 4096)", id="shared memory"),
+        pytest.param("import multiprocessing; lock = multiprocessing.Lock()", id="semaphore"),
+        pytest.param("import random; random.seed(42)", id="seed"),
+        pytest.param("import signal; signal.setitimer(signal.ITIMER_VIRTUAL, 1000)", id="timer"),
         pytest.param("import asyncio; loop = asyncio.get_event_loop()", id="kept loop"),
+        pytest.param("import asyncio; asyncio.get_event_loop().set_debug(True)", id="set up loop"),
         pytest.param("import asyncio; asyncio.get_event_loop().call_soon(print)", id="scheduled call"),
     ],
 )
@@ -234,7 +252,8 @@ def test_an_import_that_does_more_than_to_read_is_made_for_each(
         pytest.param("os.listdir('.')", id="listing"),
         pytest.param("import sqlite3; database = sqlite3.connect(':memory:')", id="database in memory"),
         pytest.param("import asyncio; lock = asyncio.Lock()", id="lock"),
-        pytest.param("import uuid; names = uuid.uuid4()", id="random"),
+        pytest.param("import random, uuid; numbers = uuid.uuid4(), random.random()", id="random"),
+        pytest.param("import types; __import__('sys').modules['odd'] = types.SimpleNamespace()", id="odd module"),
     ],
 )
 def test_one_that_but_reads_is_made_once(
@@ -287,6 +306,47 @@ def test_another_content_of_a_file_that_was_read_is_read(
     assert [module.ask("settings") for _ in range(3)] == ["DEBUG=0, and more"] * 3
     Path(".env").unlink()
     assert module.ask("settings") == ""
+
+
+@pytest.mark.parametrize(
+    "question", ["os.path.exists('.env')", "pathlib.Path('.env').is_file()", "os.access('.env', os.R_OK)"]
+)
+def test_a_file_that_was_asked_for_is_there_when_it_is(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module.write(f"import pathlib\nfound = {question}\n")
+    assert module.is_imported_once()
+    Path(".env").write_text("")
+    assert module.ask("found") is True
+
+
+def test_a_file_with_the_same_size_and_time_is_another_one(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Path("settings.txt")
+    settings.write_text("one")
+    before = settings.stat()
+    module.write("import pathlib\nsettings = pathlib.Path('settings.txt').read_text()\n")
+    assert module.is_imported_once()
+    settings.write_text("two")
+    os.utime(settings, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert module.ask("settings") == "two"
+
+
+def test_a_directory_of_the_same_name_is_another_one(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    for _ in range(3):
+        place.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(place)
+            (place / "file").write_text("")
+            assert module.ask("os.listdir()") == ["file"]
+        (place / "file").unlink()
+        place.rmdir()
 
 
 def test_a_module_that_was_looked_for_is_found_when_it_is_there(module: Module, tmp_path: Path) -> None:
@@ -376,6 +436,34 @@ def test_there_are_but_a_few_at_a_time(module: Module, tmp_path: Path) -> None:
         assert ask(client, "served") == 1  # for which the template stays
         assert not is_gone(first)
     assert goes(first)
+
+
+def test_at_the_end_of_a_test_run_nothing_is_warned_of(module: Module, tmp_path: Path) -> None:
+    (tmp_path / "test_shop.py").write_text(f"""
+from isoclient import TestClient
+
+def test_shop():
+    assert TestClient("{module.name}:app", isolated=True).post("/", data="1").text == "1"
+""")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_shop.py"]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # for what others warn of
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_zombie_stays_of_one_that_has_ended(module: Module) -> None:
+    module.ask()
+    with module.client() as client:
+        template = template_of(client)
+    server = int(Path(f"/proc/{template}/stat").read_text().rpartition(")")[2].split()[1])
+    assert server == launch._server_of[os.getpid()]._forkserver_pid
+    templates.close()
+    end = time.monotonic() + LONG
+    while Path(f"/proc/{template}").exists() and time.monotonic() < end:
+        time.sleep(0.002)
+    assert not Path(f"/proc/{template}").exists()
 
 
 def test_it_ends_when_the_tests_process_is_killed(module: Module, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Usage::
 
-    python tests/reliability/leaks.py [--cycles 500] [--modes fork,forkserver,spawn,thread]
+    python tests/reliability/leaks.py [--cycles 500] [--modes fork,forkserver,spawn,template,thread]
 
 The garbage collector is off, so that what only a cycle of references holds counts as a leak too.
 """
@@ -29,6 +29,7 @@ MODES: Final[dict[str, dict[str, Any]]] = {
     "fork": {"isolated": True, "start_method": "fork"},
     "forkserver": {"isolated": True, "start_method": "forkserver"},
     "spawn": {"isolated": True, "start_method": "spawn"},
+    "template": {"isolated": True, "app": "tests.reliability.plain_apps:plain"},
     "thread": {"isolated": False},
 }
 
@@ -71,9 +72,13 @@ def _parent(pid: str) -> int:
         return 0
 
 
+def _client(mode: str) -> TestClient:
+    return TestClient(**{"app": plain, **MODES[mode]})
+
+
 def cycle(mode: str) -> None:
     """Create, use and close: a request, a streamed one that is left, a WebSocket, and a call."""
-    with TestClient(plain, **MODES[mode]) as client:
+    with _client(mode) as client:
         assert client.get("/").text == "alive"
         client.get("/", stream=True).close()
         with client.websocket_connect("/") as websocket:
@@ -83,7 +88,7 @@ def cycle(mode: str) -> None:
 
 
 def count_leaks(mode: str, cycles: int) -> tuple[Holdings, Holdings]:
-    """What there is after the first cycle, which may start what lasts (the fork server), and after the last."""
+    """What there is after the first cycle, which may start what lasts (fork server, template), and after the last."""
     temporary = tempfile.tempdir
     was_enabled = gc.isenabled()
     with tempfile.TemporaryDirectory() as directory:
@@ -114,7 +119,9 @@ def _is_open(name: str) -> bool:
 
 def descriptors_of_children(mode: str, count: int = 20) -> list[dict[str, int]]:
     """What each of so many children sees that live at the same time."""
-    clients = [TestClient(plain, **MODES[mode]) for _ in range(count)]
+    if mode == "template":
+        cycle(mode)  # the first process leaves it behind
+    clients = [_client(mode) for _ in range(count)]
     try:
         return [client.call(descriptors_of_this_process) for client in clients]
     finally:

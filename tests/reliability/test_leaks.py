@@ -5,18 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.reliability.leaks import count_leaks, descriptors_of_children
-from tests.reliability.marks import each_method, slow
+from tests.reliability.marks import slow
 
 
 @pytest.mark.parametrize(
-    ("mode", "cycles"), [("fork", 30), ("thread", 30), ("forkserver", 30), pytest.param("spawn", 10, marks=slow)]
+    ("mode", "cycles"),
+    [("fork", 30), ("thread", 30), ("forkserver", 30), ("template", 30), pytest.param("spawn", 10, marks=slow)],
 )
 def test_a_cycle_leaves_nothing(mode: str, cycles: int) -> None:
     before, after = count_leaks(mode, cycles)
     assert after == before
 
 
-@each_method
-def test_a_child_sees_nothing_of_its_siblings(method: str) -> None:
-    first, *_, last = descriptors_of_children(method, 20)
+@pytest.mark.parametrize("mode", ["fork", "forkserver", "template", pytest.param("spawn", marks=slow)])
+def test_a_child_sees_nothing_of_its_siblings(mode: str) -> None:
+    first, *_, last = descriptors_of_children(mode, 20)
     assert last == first

@@ -1,0 +1,21 @@
+"""Imported by the fork server alone: from then on it adopts what its children leave behind.
+
+Nobody waits for templates, for they are nobody's children (see :mod:`isoclient.host.template`), nor for what an app has
+let go its own way. Such a process is adopted by the first process of the system; and in a container that may be one
+that does not wait for it either, so that it stays as a zombie when it has ended. The fork server waits for whatever
+child ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import warnings
+from typing import Final
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+with contextlib.suppress(OSError, AttributeError):  # not Linux
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+# It is told of those that it has not started itself. Apps have the filters of their test.
+warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid", UserWarning)
