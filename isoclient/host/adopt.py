@@ -1,4 +1,4 @@
-"""Imported by the fork server alone: from then on it adopts what its children leave behind.
+"""Imported by the fork server, which then adopts what its children leave behind.
 
 Nobody waits for templates, for they are nobody's children (see :mod:`isoclient.host.template`), nor for what an app has
 let go its own way. Such a process is adopted by the first process of the system; and in a container that may be one
@@ -10,12 +10,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 import warnings
 from typing import Final
 
+from multiprocess import forkserver
+
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
-with contextlib.suppress(OSError, AttributeError):  # not Linux
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-# It is told of those that it has not started itself. Apps have the filters of their test.
-warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid", UserWarning)
+
+def _is_fork_server() -> bool:
+    """Whether this is imported by the fork server: all that can be told to it is what to import."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        if frame.f_code is forkserver.main.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+if _is_fork_server():
+    with contextlib.suppress(OSError, AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # It is told of those that it has not started itself. Apps have the filters of their test.
+    warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid", UserWarning)
