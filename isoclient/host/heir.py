@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
@@ -12,9 +12,12 @@ from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
 from isoclient.link.transit import unpack_object
 
-__all__ = ["Heir", "Said", "request"]
+__all__ = ["CURRENT_TEST", "Heir", "Said", "request"]
 
-_CURRENT_TEST = "PYTEST_CURRENT_TEST"
+CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
+"""Other in each test, and set for whoever wants to know of it."""
+
+_MOST: Final = 4 * 2**20  # bytes; of more, the beginning may be gone when it has been read
 
 Said = tuple[bytes, bytes, bytes]
 """What has been printed to stdout and to stderr, and what is in the journal."""
@@ -37,10 +40,11 @@ class Heir:
         self._has_moved = False
         self._said: Said = b"", b"", b""
 
-    def gather(self) -> None:
-        """The app has been imported: see what that has said."""
+    def gather(self) -> bool:
+        """The app has been imported: see what that has said. False if it is too much to be said again."""
         self._has_moved = os.getcwd() != self._directory
         self._said = _content(1), _content(2), _content(self._descriptors.journal)
+        return max(map(len, self._said)) <= _MOST
 
     def descriptors(self) -> list[int]:
         """What of that process the template must not keep."""
@@ -58,7 +62,7 @@ class Heir:
         if not self._has_moved:
             os.chdir(directory)  # it has the same name, but may be another one
         if current_test is not None:
-            os.environ[_CURRENT_TEST] = current_test
+            os.environ[CURRENT_TEST] = current_test
         child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup(**unpack_object(setup, {})), sentinel)
 
 
@@ -68,7 +72,7 @@ def request(setup: bytes) -> bytes:
     Args:
         setup: what to run, packed.
     """
-    return pickle.dumps((setup, os.getcwd(), os.environ.get(_CURRENT_TEST)))
+    return pickle.dumps((setup, os.getcwd(), os.environ.get(CURRENT_TEST)))
 
 
 def _content(descriptor: int) -> bytes:

@@ -53,7 +53,7 @@ class Stream:
 
     async def call(self) -> object:
         """Call the app. What it returns or raises is the end of the stream."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def deliver(self, message: Message) -> None:
         """A message for the app has come."""

@@ -67,9 +67,10 @@ class Offer:
         """
         files = self._footprint.files() if self._footprint is not None else None
         try:
-            if files is not None:
-                self._heir.gather()
+            if files is not None and self._heir.gather():
                 _leave_behind(partial(self._be_the_template, runtime))
+            else:
+                files = None
         except OSError:  # no more processes: then there is no template
             files = None
         self.close()

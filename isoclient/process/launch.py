@@ -71,10 +71,10 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
 
 def _from_template(start: FreshStart, key: Hashable, importer: Importer) -> AppPopen:
     """A fork of the template for this, or else a process that may leave one behind."""
-    template = templates.find(key)
-    if template is not None and len(request(start.setup)) <= LONGEST:
+    template, what = templates.find(key), request(start.setup)
+    if template is not None and len(what) <= LONGEST:
         try:
-            return _TemplatePopen(start, template)
+            return _TemplatePopen(start, template, what)
         except _TemplateGone:  # somebody has killed it, or the system was short of memory
             templates.drop(key)
     offer = templates.offer(key, importer)
@@ -255,8 +255,9 @@ class _TemplateGone(Exception):
 
 
 class _TemplatePopen(_ServedPopen):
-    def __init__(self, start: FreshStart, template: Template) -> None:
+    def __init__(self, start: FreshStart, template: Template, what: bytes) -> None:
         self._template = template
+        self._what = what
         super().__init__(start)
 
     def _launch(self, process_obj: FreshStart) -> None:
@@ -265,16 +266,16 @@ class _TemplatePopen(_ServedPopen):
             self.sentinel, status = os.pipe()
             try:
                 given = [status, child_end, *process_obj.descriptors.all()]
-                self._ask(request(process_obj.setup), given)
+                self._ask(given)
             finally:
                 os.close(status)
         finally:
             os.close(child_end)
         self.pid = self._answer()
 
-    def _ask(self, what: bytes, given: list[int]) -> None:
+    def _ask(self, given: list[int]) -> None:
         try:
-            self._template.ask(what, given)
+            self._template.ask(self._what, given)
         except OSError as error:
             raise _TemplateGone from error
 

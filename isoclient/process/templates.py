@@ -17,6 +17,7 @@ from collections.abc import Hashable
 from typing import Any, Final, Protocol
 
 from isoclient.host.footprint import Signature, signature
+from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
 from isoclient.process import forks
@@ -24,7 +25,6 @@ from isoclient.process import forks
 __all__ = ["Template", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
-_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"  # other in each test, and set for whoever wants to know of it
 
 Key = Hashable
 
@@ -58,7 +58,7 @@ def key_of(setup: Setup, context: Context) -> Key | None:
     )
     if not possible:
         return None
-    environment = {name: value if name != _CURRENT_TEST else "" for name, value in os.environ.items()}
+    environment = {name: value if name != CURRENT_TEST else "" for name, value in os.environ.items()}
     return (
         (setup.app, setup.factory, repr(setup.options)),
         (tuple(sys.path), tuple(sys.argv), os.getcwd()),
@@ -129,7 +129,8 @@ class Templates:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._by_key: OrderedDict[Key, Template] = OrderedDict()
-        self._declined: set[Key] = set()
+        self._declined: set[int] = set()  # hashes, for a key has a whole environment in it
+        atexit.register(self.close)  # sockets that the interpreter has to close are warned of
 
     def find(self, key: Key) -> Template | None:
         """The one that will do, if it is there."""
@@ -139,7 +140,7 @@ class Templates:
             return None
         if not template.is_valid():
             if template.is_declined:
-                self._declined.add(key)
+                self._declined.add(hash(key))
             self.drop(key)
             return None
         self._by_key.move_to_end(key)
@@ -151,10 +152,8 @@ class Templates:
         None where another may do so already, or where it is known that none can.
         """
         self._forget_those_of_others()
-        if key in self._by_key or key in self._declined:
+        if key in self._by_key or hash(key) in self._declined:
             return None
-        if not self._by_key:
-            atexit.register(self.close)  # sockets that the interpreter has to close are warned of
         while len(self._by_key) >= _MOST:
             self.drop(next(iter(self._by_key)))
         self._by_key[key] = template = Template(importer)
@@ -168,7 +167,6 @@ class Templates:
 
     def close(self) -> None:
         """End them all; there may be others later."""
-        atexit.unregister(self.close)
         for key in list(self._by_key):
             self.drop(key)
 

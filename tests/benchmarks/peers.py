@@ -10,7 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -207,10 +207,10 @@ def _partner(code: str) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def ping_pong(size: int = 300) -> Iterator[Callable[[], object]]:
+def ping_pong(size: int = 300, *, code: str = _PING) -> Iterator[Callable[[], object]]:
     """There and back between two processes: the floor of every request that leaves this one."""
     message = bytes(size)
-    with _partner(_PING) as sock:
+    with _partner(code) as sock:
 
         def ping() -> None:
             sock.sendall(message)
@@ -219,17 +219,9 @@ def ping_pong(size: int = 300) -> Iterator[Callable[[], object]]:
         yield ping
 
 
-@contextmanager
-def echo_of_a_loop(size: int = 60) -> Iterator[Callable[[], object]]:
-    """The same with an event loop that echoes on the other side: the floor of whatever an asyncio app can answer."""
-    message = bytes(size)
-    with _partner(_LOOP) as sock:
-
-        def echo() -> None:
-            sock.sendall(message)
-            sock.recv(65536)
-
-        yield echo
+def echo_of_a_loop() -> AbstractContextManager[Callable[[], object]]:
+    """The same with an event loop on the other side: the floor of whatever an asyncio app can answer."""
+    return ping_pong(60, code=_LOOP)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import warnings
@@ -227,6 +228,7 @@ def test_after_a_fork_of_the_tests_process_there_are_others(module: Module) -> N
         pytest.param("import mmap; shared = mmap.mmap(-1, 4096)", id="shared memory"),
         pytest.param("import multiprocessing; lock = multiprocessing.Lock()", id="semaphore"),
         pytest.param("import random; random.seed(42)", id="seed"),
+        pytest.param("print('x' * 5_000_000)", id="more output than is kept"),
         pytest.param("import signal; signal.setitimer(signal.ITIMER_VIRTUAL, 1000)", id="timer"),
         pytest.param("import asyncio; loop = asyncio.get_event_loop()", id="kept loop"),
         pytest.param("import asyncio; asyncio.get_event_loop().set_debug(True)", id="set up loop"),
@@ -284,6 +286,16 @@ def test_another_source_is_imported_anew(module: Module) -> None:
     module.write("version = 'two'\n")
     assert module.ask("version, IMPORTER == os.getpid()") == ("two", True)
     assert module.ask("version, IMPORTER == os.getpid()") == ("two", False)
+
+
+def test_so_it_is_where_files_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        monkeypatch.syspath_prepend(directory)
+        module = Module(Path(directory))
+        module.write()
+        assert module.is_imported_once()
+        module.write("version = 'two'\n")
+        assert module.ask("version") == "two"
 
 
 def test_another_content_of_a_file_that_was_read_is_read(
