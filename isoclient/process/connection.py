@@ -23,6 +23,7 @@ from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.outbox import Outbox
 from isoclient.process.deadline import Deadline
+from isoclient.process.eager import EagerPoll
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
@@ -67,7 +68,7 @@ class Connection:
         self._write_lock = threading.RLock()
         self._writer = 0
         self._cancels: deque[tuple[int, float | None]] = deque()
-        self._incoming = select.poll()
+        self._incoming = EagerPoll()
         self._incoming.register(sock, _IN)
 
     def watch(self, descriptor: int) -> None:
@@ -77,6 +78,7 @@ class Connection:
         """
         self._watched = descriptor
         self._incoming.register(descriptor, _IN)
+        self._incoming.may_look = True
 
     # -- streams
 
@@ -406,10 +408,10 @@ class Connection:
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
+        self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
         if self.terminal is not None:
             self.terminal.abandon()
         self._sock.close()
-        self.close()
 
 
 class _Lead:
