@@ -38,7 +38,7 @@ _NOTHING: Final = threading.local()
 _kept: Final[list[Any]] = []
 _ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
-__all__ = ["DUMP_SIGNAL", "Descriptors", "run", "take_over"]
+__all__ = ["DUMP_SIGNAL", "Descriptors", "beyond_standard", "run", "take_over"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
 """The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
@@ -58,6 +58,22 @@ class Descriptors:
         """All of them, in the order of the fields."""
         return [self.pipe, self.stdout, self.stderr, self.crash, self.journal]
 
+    def beyond_standard(self) -> Descriptors:
+        """The same with each of them moved where it has the number of a standard stream."""
+        return Descriptors(*map(beyond_standard, self.all()))
+
+
+def beyond_standard(descriptor: int) -> int:
+    """The descriptor, or one in its place that has not the number of a standard stream.
+
+    Where the test's process has no standard input, whatever is opened next gets its number.
+    """
+    if descriptor > 2:
+        return descriptor
+    moved = beyond_standard(os.dup(descriptor))
+    os.close(descriptor)
+    return moved
+
 
 def run(
     descriptors: Descriptors,
@@ -66,7 +82,7 @@ def run(
     sentinel: int,
     *,
     forked: bool,
-    make_offer: Callable[[SideChannel], Offer] | None = None,
+    make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None = None,
 ) -> NoReturn:
     """Be the app's process; never returns.
 
@@ -76,7 +92,8 @@ def run(
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
         forked: whether this is a fork of the test's process, with its memory.
-        make_offer: makes the offer to keep a template of what is imported, if there is one.
+        make_offer: makes the offer to keep a template of what is imported, if there is one; given the side channel, the
+            descriptors and the sentinel.
     """
     _be(partial(_run, descriptors, context, get_setup, sentinel, forked=forked, make_offer=make_offer))
 
@@ -125,8 +142,9 @@ def _run(
     sentinel: int,
     *,
     forked: bool,
-    make_offer: Callable[[SideChannel], Offer] | None,
+    make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None,
 ) -> int:
+    descriptors, sentinel = descriptors.beyond_standard(), beyond_standard(sentinel)
     if forked:
         _forget_the_test()
     _own_group()
@@ -134,7 +152,8 @@ def _run(
     _own_signals()
     _own_files(descriptors)
     _own_output()
-    side = SideChannel(descriptors.journal, context, forked=forked)
+    _own_input()
+    side = SideChannel(descriptors.journal, context)
     sock = socket.socket(fileno=descriptors.pipe)
     # An empty context: which event loop the test runs in is no business of the app's.
     return contextvars.Context().run(
@@ -144,7 +163,7 @@ def _run(
         PipeCodec(same_main=forked),
         side=side,
         crash=descriptors.crash,
-        offer=make_offer(side) if make_offer is not None else None,
+        offer=make_offer(side, descriptors, sentinel) if make_offer is not None else None,
     )
 
 
@@ -223,6 +242,15 @@ def _own_output() -> None:
     _redirect(sys.stderr, 2)
     sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
     sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
+
+
+def _own_input() -> None:
+    """What the terminal or a pipe has to say is for the test run: here the standard input is empty."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    if nothing != 0:
+        os.dup2(nothing, 0)
+        os.close(nothing)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # it lives as long as the process
 
 
 def _redirect(stream: object, descriptor: int) -> None:

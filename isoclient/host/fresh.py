@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -64,18 +65,21 @@ class FreshStart:
         """Where multiprocess starts the process. Never returns."""
         os.environ.clear()
         os.environ.update(self.environment)
-        descriptors = self._own_descriptors()
         child.run(
-            descriptors,
+            self._own_descriptors(),
             self.context,
             self._unpack,
             parent_sentinel,
             forked=False,
-            make_offer=partial(_make_offer, descriptors, parent_sentinel) if self.offered else None,
+            make_offer=self._maker_of_offer() if self.offered else None,
         )
 
     def _unpack(self) -> Setup:
         return Setup(**unpack_object(self.setup, {}))
+
+    def _maker_of_offer(self) -> Callable[[SideChannel, Descriptors, int], Offer]:
+        channel = child.beyond_standard(forkserver.get_inherited_fds()[_OWN])
+        return partial(_make_offer, channel)
 
     def _own_descriptors(self) -> Descriptors:
         if self.inherited:
@@ -85,11 +89,11 @@ class FreshStart:
         return self.descriptors
 
 
-def _make_offer(descriptors: Descriptors, sentinel: int, side: SideChannel) -> Offer:
+def _make_offer(channel: int, side: SideChannel, descriptors: Descriptors, sentinel: int) -> Offer:
     from isoclient.host.heir import Heir
     from isoclient.host.template import Offer
 
-    return Offer(forkserver.get_inherited_fds()[_OWN], Heir(side, descriptors, sentinel))
+    return Offer(channel, Heir(side, descriptors, sentinel))
 
 
 def main(data: int, sentinel: int) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from multiprocess import forkserver, resource_tracker
 
+from isoclient.host.ahead import import_ahead
 from isoclient.host.footprint import Footprint, Signature
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Offer:
 
     def _be_the_template(self, runtime: Runtime) -> None:
         _close([*self._heir.descriptors(), *runtime.descriptors()])
+        import_ahead("asyncio", {})
         gc.freeze()  # so that the collector does not write to memory that the forks would share otherwise
         _Server(socket.socket(fileno=self._channel), self._heir).run()
 

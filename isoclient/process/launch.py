@@ -18,14 +18,17 @@ import pickle
 import re
 import select
 import sys
+import threading
 import warnings
 from collections.abc import Hashable, Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from multiprocess import connection, forkserver, popen_fork, popen_forkserver, process, spawn, util
 
 from isoclient.host import child
+from isoclient.host.ahead import import_ahead
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
@@ -59,8 +62,7 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         OSError: the system refuses a new process.
     """
     if method == "fork":
-        if setup.backend == "asyncio":
-            import isoclient.host.aio  # noqa: F401  # here once, and not in every child
+        import_ahead(setup.backend, setup.options)
         return _ForkPopen(_ForkProcess(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
     if method == "spawn":
@@ -131,9 +133,22 @@ class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
         self._context = context
         self._setup = setup
 
-    def run(self) -> None:
-        sentinel = process.parent_process().sentinel
-        child.run(self._descriptors, self._context, lambda: self._setup, sentinel, forked=True)
+    def _bootstrap(self, parent_sentinel: int) -> NoReturn:
+        """Where the process begins. Never returns.
+
+        An app that uses multiprocess is to find what it would in a child of that: it has none of the test's children.
+        The rest of what multiprocess does there, the host does in its own way. Each function less that runs in a fork
+        is some memory less that it has to have for itself, and the time to copy that.
+        """
+        process._current_process = self
+        process._parent_process = process._ParentProcess(self._parent_name, self._parent_pid, parent_sentinel)
+        process._process_counter = count(1)
+        process._children = set()
+        util._finalizer_registry.clear()
+        if util._afterfork_registry:
+            util._run_after_forkers()
+        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        child.run(self._descriptors, self._context, lambda: self._setup, parent_sentinel, forked=True)
 
 
 @contextlib.contextmanager
@@ -168,13 +183,12 @@ class _ForkPopen(AppPopen):
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)
 
-    def _be_the_child(self, process_obj: _ForkProcess, child_end: int) -> None:
-        code = 1
+    def _be_the_child(self, process_obj: _ForkProcess, child_end: int) -> NoReturn:
         try:
             os.close(self.lifeline)
-            code = process_obj._bootstrap(parent_sentinel=child_end)
+            process_obj._bootstrap(child_end)
         finally:
-            os._exit(code)
+            os._exit(1)  # it has ended the process by itself, but for a failure before it came to that
 
 
 # What has to be imported takes a while. The lifeline does not wait for that.

@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
+import multiprocess
 import pytest
 
 from isoclient import TestClient
@@ -222,6 +224,87 @@ def test_what_the_app_prints_comes_to_the_test(make_client: MakeClient, capfd: p
     captured = capfd.readouterr()
     assert captured.out == "printed grün\nby the descriptor\nby a child\n"
     assert captured.err == "to stderr\n"
+
+
+@ISOLATED
+@pytest.mark.parametrize("closed", [False, True], ids=["a-pipe", "closed"])
+def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, closed: bool) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\n"
+        "from isoclient import TestClient\n"
+        "async def app(scope, receive, send):\n"
+        "    found = os.read(0, 100), sys.stdin.read()\n"
+        "    await send({'type': 'http.response.start', 'status': 200})\n"
+        "    await send({'type': 'http.response.body', 'body': repr(found).encode()})\n"
+        "if __name__ == '__main__':\n"
+        f"    client = TestClient('program:app', **{cell.options!r})\n"
+        "    print(client.get('/').text)\n"
+        "    client.close()\n"
+        "    print(sys.stdin and sys.stdin.read())\n"
+    )
+    command = f"{sys.executable} {program}" + (" <&-" if closed else "")
+    done = subprocess.run(command, shell=True, input="a line", capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"(b'', '')\n{None if closed else 'a line'}\n", "")
+
+
+@ISOLATED
+def test_without_standard_input_the_app_still_ends_with_the_test(cell: Cell, tmp_path: Path) -> None:
+    """What is opened then gets that number, such as the app's lifeline, and nothing else ends an app like this one."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, os, signal, time\n"
+        "from isoclient import TestClient\n"
+        "def block():\n"
+        "    open('blocked', 'w').close()\n"
+        "    signal.pause()\n"
+        "async def app(scope, receive, send):\n"
+        "    await send({'type': 'http.response.start', 'status': 204})\n"
+        "    await send({'type': 'http.response.body'})\n"
+        "    asyncio.get_running_loop().call_later(0.01, block)\n"
+        "if __name__ == '__main__':\n"
+        f"    client = TestClient('program:app', **{cell.options!r})\n"
+        "    client.get('/')\n"
+        "    print(client.pid, flush=True)\n"
+        "    while not os.path.exists('blocked'):\n"
+        "        time.sleep(0.005)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = f"exec {sys.executable} {program} <&-"
+    with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as test:
+        pid = int(test.communicate()[0])
+    assert test.returncode == -signal.SIGKILL
+    end = time.monotonic() + 30
+    while is_running(pid):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def is_running(pid: int) -> bool:
+    """Whether it is there, and not just waited for by nobody yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.modes("fork")
+def test_the_tests_children_are_not_the_apps(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        own = multiprocess.get_context("fork").Process(target=os.getpid)
+        own.start()
+        own.join()
+        found = multiprocess.active_children(), own.exitcode, multiprocess.parent_process().pid
+        await respond(send, found)
+
+    child = multiprocess.get_context("fork").Process(target=signal.pause)
+    child.start()
+    try:
+        assert make_client(app).get("/").text == f"([], 0, {os.getpid()})"
+    finally:
+        child.terminate()
+        child.join(10)
+        child.close()
 
 
 def test_nothing_of_the_test_runs_twice(cell: Cell, tmp_path: Path) -> None:
