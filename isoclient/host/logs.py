@@ -22,40 +22,33 @@ _OURS: Final = f'"{os.path.dirname(os.path.abspath(__file__))}{os.sep}'
 Inherited = frozenset[tuple[int, int]]
 
 
-def capture_logs(journal: Journal, *, forked: bool, handled: bool) -> None:
+def capture_logs(journal: Journal, *, inherited: tuple[Inherited, list[Any]] | None, handled: bool) -> None:
     """From now on, log records go into the journal.
 
     Args:
         journal: where they go.
-        forked: whether this process has inherited handlers from the test's.
+        inherited: in a fork of the test's process, which handlers it has inherited at which loggers, and references to
+            those at none; None elsewhere.
         handled: whether the test's process has handlers at its root logger. They are then seen here too, by one that
             does nothing: so ``logging.basicConfig()`` leaves alone what is configured already, as it would there.
     """
-    inherited = _forget_handlers() if forked else frozenset()
-    if handled and not forked:
+    strangers: Inherited = frozenset()
+    if inherited is not None:
+        strangers, others = inherited
+        # Of the handlers that are flushed and closed at the end of this process, only these are left.
+        logging._handlerList[:] = others  # type: ignore[attr-defined]
+    elif handled:
         stand_in = logging.NullHandler()
         logging.root.addHandler(stand_in)
-        inherited = frozenset({(id(logging.root), id(stand_in))})
+        strangers = frozenset({(id(logging.root), id(stand_in))})
 
     def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
         if record.stack_info:
             record.stack_info = _stack_of_app(record.stack_info)
-        last, ran = _call_own_handlers(logger, record, inherited)
+        last, ran = _call_own_handlers(logger, record, strangers)
         journal.write(LOG, pack_record(record, last.name, ran))
 
     logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign, assignment]
-
-
-def _forget_handlers() -> Inherited:
-    """Which handler is inherited at which logger; none of them is flushed or closed at the end of this process."""
-    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-    found = [
-        (logger, handler) for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers
-    ]
-    ids = {id(handler) for _, handler in found}
-    handlers: list[Any] = logging._handlerList  # type: ignore[attr-defined]
-    handlers[:] = [reference for reference in handlers if id(reference()) not in ids]
-    return frozenset((id(logger), id(handler)) for logger, handler in found)
 
 
 def _stack_of_app(stack: str) -> str:
@@ -66,14 +59,14 @@ def _stack_of_app(stack: str) -> str:
 
 
 def _call_own_handlers(
-    logger: logging.Logger, record: logging.LogRecord, inherited: Inherited
+    logger: logging.Logger, record: logging.LogRecord, strangers: Inherited
 ) -> tuple[logging.Logger, list[Likeness]]:
     """Call the app's own handlers; return the logger where propagation ends, and which handlers have had the record."""
     ran: list[Likeness] = []
     current = logger
     while True:
         for handler in current.handlers:
-            if (id(current), id(handler)) not in inherited:
+            if (id(current), id(handler)) not in strangers:
                 ran.append(likeness(current, handler))
                 if record.levelno >= handler.level:
                     handler.handle(record)

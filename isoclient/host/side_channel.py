@@ -24,10 +24,9 @@ class SideChannel:
     Args:
         journal: the descriptor of the journal.
         context: the first context.
-        forked: whether this is a fork of the test's process, with its memory.
     """
 
-    def __init__(self, journal: int, context: Context, *, forked: bool) -> None:
+    def __init__(self, journal: int, context: Context) -> None:
         self._journal = Journal(journal)
         self.apply = in_force.apply
         self.app_is_loaded = in_force.app_is_loaded
@@ -36,7 +35,7 @@ class SideChannel:
         capture_warnings(self._journal)
         of_threads, unraisable = context["hooks"]
         capture_unhandled(self._journal, of_threads=of_threads, unraisable=unraisable)
-        capture_logs(self._journal, forked=forked, handled=bool(context.get("handlers")))
+        capture_logs(self._journal, inherited=context.get("inherited"), handled=bool(context.get("handlers")))
 
     def move(self, journal: int) -> None:
         """This process goes on as that of another client, whose journal this is."""

@@ -13,6 +13,9 @@ A context is a dict in which only what has changed is present:
     the configuration to measure with, and the directory that its paths are relative to; only in the first context.
 ``"handlers"``
     whether the test's process has handlers at its root logger; only in the first context of a fresh interpreter.
+``"inherited"``
+    the handlers that a fork inherits: pairs of the ids of a logger and of a handler that it has, and references to
+    those that no logger has; only in the first context of a fork, which has the objects.
 ``"hooks"``
     whether the test's process has hooks for the exceptions of threads, and for those that can't be raised; only in the
     first context.

@@ -77,6 +77,8 @@ _unpack_header = _HEADER.unpack_from
 
 SMALL: Final = 64 * 1024
 """The size of the buffer in which frames are looked for, in bytes; a longer one gets a buffer of its own."""
+_FIRST: Final = 4 * 1024
+"""Its size until something fills it: every client has two such buffers, and most of them never see more."""
 _KEPT: Final = 2 * 1024 * 1024
 
 
@@ -124,7 +126,7 @@ class FrameReader:
     __slots__ = ("_end", "_error", "_filled", "_header", "_kept", "_large", "_small")
 
     def __init__(self) -> None:
-        self._small = memoryview(bytearray(SMALL))
+        self._small = memoryview(bytearray(_FIRST))
         self._end = 0  # how much of _small is filled
         self._header = (0, 0, 0, 0, 0)  # of the frame in _large: kind, stream, meta, payload, crc
         self._large: memoryview | None = None  # meta and payload of a frame too long for _small
@@ -150,6 +152,8 @@ class FrameReader:
             self._filled += count
             return [self._finish_large()] if self._filled == len(self._large) else []
         self._end += count
+        if self._end == len(self._small) < SMALL:
+            self._grow()
         return self._take_small()
 
     def check(self) -> None:
@@ -174,6 +178,11 @@ class FrameReader:
             return f"{end} bytes of a message" if end else ""
         _, _, _, meta_size, payload_size, _, _ = _unpack_header(self._small)
         return f"{end} of {_SIZE + meta_size + payload_size} bytes of a message"
+
+    def _grow(self) -> None:
+        grown = memoryview(bytearray(SMALL))
+        grown[: self._end] = self._small
+        self._small = grown
 
     def _take_small(self) -> list[Frame]:
         frames: list[Frame] = []

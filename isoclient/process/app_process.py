@@ -242,17 +242,21 @@ class AppProcess:
         self.connection.close(in_order=in_order)
         if self._reaper is not None:
             self._reaper.close()
+        self._close_files()
+        forks.forget(self)
+
+    def _close_files(self) -> None:
         for file in (self._stdout, self._stderr, self._crash, self._journal):
             file.close()
 
     def abandon(self) -> None:
         """In a fork of this process: see :mod:`isoclient.process.forks`."""
-        self.abandoned = True
+        self.abandoned = self._closed = True
         self.connection.abandon()
         with contextlib.suppress(OSError):
             if self._reaper is not None:
                 self._reaper.abandon()
-            self._close_descriptors()
+            self._close_files()
 
 
 def _flush_standard_streams() -> None:

@@ -67,6 +67,8 @@ class ContextWatch:
             context["levels"] = self._new_levels()
             context["filters"] = _plain_filters()
             context["handlers"] = bool(logging.root.handlers)
+        else:
+            context["inherited"] = _handlers()
         return context
 
     def news(self) -> Context | None:
@@ -145,6 +147,17 @@ def _attributes() -> Iterator[tuple[tuple[str, str], int]]:
             yield (logger.name, "level"), logger.level
             yield (logger.name, "disabled"), logger.disabled
             yield (logger.name, "propagate"), logger.propagate
+
+
+def _handlers() -> tuple[frozenset[tuple[int, int]], list[Any]]:
+    """Here, for a fork would get a copy of the memory of each logger that it looks at."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    found = [
+        (logger, handler) for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers
+    ]
+    ids = {id(handler) for _, handler in found}
+    others = [reference for reference in logging._handlerList if id(reference()) not in ids]  # type: ignore[attr-defined]
+    return frozenset((id(logger), id(handler)) for logger, handler in found), others
 
 
 def _plain_filters() -> list[Filter]:

@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["register", "start_lock"]
+__all__ = ["forget", "register", "start_lock"]
 
 
 class Owner(Protocol):
@@ -29,6 +29,11 @@ _start_lock = threading.RLock()
 def register(owner: Owner) -> None:
     """From now on, forks call ``owner.abandon()``."""
     _owners.add(owner)
+
+
+def forget(owner: Owner) -> None:
+    """It has no descriptors any more."""
+    _owners.discard(owner)
 
 
 def start_lock() -> threading.RLock:

@@ -31,6 +31,9 @@ EXAMPLES = [
     Frame(frames.EVENT, 7, b"meta", b"payload"),
     Frame(frames.OPEN, 7, b"m" * (SMALL - 24), b""),  # the longest that fits the buffer
     Frame(frames.OPEN, 7, b"m" * (SMALL - 23), b""),  # the shortest that does not
+    Frame(frames.OPEN, 7, b"m" * (4096 - 25), b""),  # one that fills all but a byte of the buffer's first size
+    Frame(frames.OPEN, 7, b"m" * (4096 - 24), b""),
+    Frame(frames.OPEN, 7, b"m" * (4096 - 23), b""),
     Frame(frames.EVENT, 7, b"meta", b"p" * (SMALL - 28)),
     Frame(frames.EVENT, 7, b"meta", b"p" * (SMALL - 27)),
     Frame(frames.EVENT, 7, b"m" * SMALL, b"p" * SMALL * 3),
