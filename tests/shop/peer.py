@@ -1,5 +1,8 @@
 """Starlette's own test client, under the interface that the tests of the shop are written for."""
 
+import asyncio
+import gc
+import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -27,3 +30,43 @@ class PeerClient(StarletteClient):
         if "/" in str(url):
             return super().patch(url, *args, **kwargs)
         return mock.patch(url, *args, **kwargs)
+
+
+class ForkingClient(PeerClient):
+    """The same, and for each app a bare fork that starts it, asks it once and ends it: no isolation can do without.
+
+    It is not quite the floor of isolation, for each app is started and asked in this process, too.
+    """
+
+    def __enter__(self) -> "ForkingClient":
+        pid = os.fork()
+        if pid == 0:
+            gc.freeze()
+            try:
+                asyncio.run(_use_once(self.app))
+            finally:  # some apps of the tests can't start
+                os._exit(0)
+        os.waitpid(pid, 0)
+        super().__enter__()
+        return self
+
+
+async def _use_once(app: Any) -> None:
+    incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    state: dict[str, Any] = {}
+    lifespan = asyncio.create_task(app({"type": "lifespan", "state": state}, incoming.get, outgoing.put))
+    incoming.put_nowait({"type": "lifespan.startup"})
+    started = await outgoing.get()
+    if started["type"] == "lifespan.startup.failed":
+        return
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "state": state}
+    where = {"path": "/books", "raw_path": b"/books", "query_string": b"", "root_path": "", "headers": []}
+    await app({**scope, **where}, _receive, outgoing.put)
+    assert (await outgoing.get())["status"] == 200
+    incoming.put_nowait({"type": "lifespan.shutdown"})
+    await lifespan
+
+
+async def _receive() -> dict[str, Any]:
+    return {"type": "http.request"}
