@@ -124,25 +124,30 @@ class NullAdapter(BaseAdapter):
         """There is nothing to close."""
 
 
-def fork_and_ask() -> int:
-    """A fork that makes an event loop, calls the FastAPI app once, and ends: the floor of a fresh app.
+@contextmanager
+def bare_fork() -> Iterator[int]:
+    """A fork that makes an event loop and calls the FastAPI app once, the floor of a fresh app; its pid.
 
-    Returns:
-        How much of its memory it had for itself in the end, in KB.
+    It has answered when this begins, and has ended when this ends.
     """
-    reader, writer = os.pipe()
+    answers, answer = os.pipe()
+    waits, hold = os.pipe()
     pid = os.fork()
     if pid == 0:
         gc.freeze()
+        os.close(hold)
         with asyncio.Runner() as runner:
             runner.run(_ask(apps.shop))
-        os.write(writer, b"%d" % private_memory("self"))
+        os.write(answer, b"x")
+        os.read(waits, 1)
         os._exit(0)
-    os.close(writer)
-    with open(reader, "rb") as file:
-        size = int(file.read())
-    os.waitpid(pid, 0)
-    return size
+    try:
+        os.read(answers, 1)
+        yield pid
+    finally:
+        for descriptor in (answers, answer, waits, hold):
+            os.close(descriptor)
+        os.waitpid(pid, 0)
 
 
 async def _ask(app: Any) -> None:
@@ -154,12 +159,6 @@ async def _ask(app: Any) -> None:
 
     scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": "/route/7"}
     await app({**scope, "raw_path": b"/route/7", "query_string": b"", "root_path": "", "headers": []}, receive, send)
-
-
-def private_memory(pid: int | str) -> int:
-    """What a process has for itself, in KB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 _PING: Final = """

@@ -39,6 +39,11 @@ def _use_once(app: object) -> None:
         assert client.get(_PATH).status_code == 200
 
 
+def _fork_once() -> None:
+    with peers.bare_fork():
+        pass
+
+
 def _serve_once() -> None:
     with peers.Server(_APP) as server:
         assert peers.session(server.url).get(server.url + _PATH).status_code == 200
@@ -48,7 +53,7 @@ def _other_ways(effort: Effort) -> Iterator[Row]:
     """Only shown: the floor, and what an interpreter of its own costs before it has answered anything."""
     cases = {
         "isolated": timed(lambda: _use_once(apps.shop)),
-        "bare fork": timed(peers.fork_and_ask),
+        "bare fork": timed(_fork_once),
         "interpreter": timed(lambda: _run_python("import tests.benchmarks.apps")),
     }
     got = alternate(cases, effort.rounds)

@@ -11,20 +11,26 @@ from tests.benchmarks.harness import Case, Effort, Row, alternate, timed
 from tests.benchmarks.peers import ROOT
 
 _SUITE: Final = ROOT / "tests" / "shop"
+_FRESH: Final = ["--fresh", "--warm"]
 _RUNS: Final = {
     "isolated": ["--isolated"],
-    "isolated, fresh for every test": ["--isolated", "--fresh", "--warm"],
+    "isolated, fresh for every test": ["--isolated", *_FRESH],
+    "isolated, once the app has served a request in the test's process": ["--isolated", "--warm"],
+    "in-process, with a bare fork for each app": ["--client=forking"],
+    "in-process, with a bare fork for every test": ["--client=forking", *_FRESH],
+    "in-process, fresh for every test": ["--client=starlette", *_FRESH],
     "in-process": ["--client=starlette"],
 }
+_BARS: Final = {"isolated": 1.2, "isolated, fresh for every test": 1.5}
 
 
 def measure(effort: Effort) -> Iterator[Row]:
     if not _SUITE.is_dir():
         return
     got = alternate({name: _running(options) for name, options in _RUNS.items()}, 3)
-    for ours, bar in (("isolated", 1.2), ("isolated, fresh for every test", 1.5)):
-        detail = got.milliseconds(ours, "in-process")
-        yield Row(f"the shop's suite, {ours} / Starlette", got.ratio(ours, "in-process"), bar, detail=detail)
+    for name in list(_RUNS)[:-1]:
+        ratio, detail = got.ratio(name, "in-process"), got.milliseconds(name, "in-process")
+        yield Row(f"the shop's suite, {name} / Starlette", ratio, _BARS.get(name), detail=detail)
 
 
 def _running(options: list[str]) -> Case:
