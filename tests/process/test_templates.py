@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -18,12 +19,14 @@ import warnings
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from isoclient import AppCrashed, AppNotFound, AppStartupError, TestClient
+from isoclient import AppCrashed, AppNotFound, AppStartupError, Limits, TestClient
 from isoclient.process import launch
 from isoclient.process.launch import templates
+from isoclient.process.templates import Templates
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need pidfds, which are Linux's")
 
@@ -241,6 +244,33 @@ def test_an_import_that_does_more_than_to_read_is_made_for_each(
     monkeypatch.chdir(tmp_path)
     module.write(deed)
     assert not module.is_imported_once()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"backend_options": {"loop_factory": asyncio.SelectorEventLoop}}, id="loop of the user's"),
+        pytest.param({"backend": "trio"}, id="trio"),
+        pytest.param({"limits": Limits(open_files=200)}, id="limits"),
+        pytest.param({"start_method": "spawn"}, id="spawn"),
+    ],
+)
+def test_so_it_is_where_a_fork_would_not_do(module: Module, options: dict[str, object]) -> None:
+    assert not module.is_imported_once(**options)
+
+
+def test_what_has_shown_that_it_does_more_is_not_watched_again(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    offers: list[bool] = []
+
+    def offer(*args: Any) -> Any:
+        made = Templates.offer(templates, *args)
+        offers.append(made is not None)
+        return made
+
+    monkeypatch.setattr(templates, "offer", offer)
+    module.write("reading, writing = os.pipe()")
+    assert not module.is_imported_once()
+    assert offers == [True, False, False]
 
 
 @pytest.mark.parametrize(
