@@ -14,8 +14,8 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeAlias
 
 from isoclient.link.transit.classes import ClassRef, live_class, look_up
 from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
@@ -24,13 +24,16 @@ from isoclient.link.transit.text import qualified_name, text_of
 
 __all__ = ["pack_object", "unpack_object"]
 
+_Way: TypeAlias = "tuple[object, _Way | None]"
+_Part: TypeAlias = tuple[str, object]
+
 _LIVE, _MODULE, _GLOBALS = "live", "module", "globals"
 _PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
 _NOT_COPIED = (type(threading.Lock()), type(threading.RLock()), io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
-_MAX_DEPTH = 20
+_WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
 
@@ -59,20 +62,13 @@ def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = Tr
         "the other side's app"
     """
     names = {id(value): name for name, value in live.items()}
-    failure: BaseException | None = None
     try:
-        for how, dumps in ((_PLAIN, _plain_dumps), (_DILL, functools.partial(_dill_dumps, same_main=same_main))):
-            try:
-                return seal(how + dumps(obj, names))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # a __reduce__ may raise SystemExit
-                failure = error
-        assert failure is not None
-        path, reason = _culprit(obj, names, failure)
-        raise ObjectNotSendable(f"{path}: {reason}; {_ADVICE}") from failure
-    finally:
-        failure = None  # its traceback holds this frame, and those below it with the client
+        return seal(_PLAIN + _plain_dumps(obj, names))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a __reduce__ may raise SystemExit
+        pass  # what dill says of it is said below
+    return seal(_DILL + _dill_dumps(obj, names, same_main))
 
 
 def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
@@ -156,9 +152,18 @@ def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
 # --- by dill ---
 
 
-def _dill_dumps(obj: object, names: Mapping[int, str], *, same_main: bool = True) -> bytes:
+def _dill_dumps(obj: object, names: Mapping[int, str], same_main: bool) -> bytes:
     file = io.BytesIO()
-    _dill_classes()[0](file, names, same_main).dump(obj)
+    pickler = _dill_classes()[0](file, names, same_main)
+    try:
+        pickler.dump(obj)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        where, why = _path(obj, pickler.way_to(error)), text_of(error, str, 1000)
+        raise ObjectNotSendable(f"{where}: {why}; {_ADVICE}") from error
+    finally:
+        pickler.failed = None  # its traceback holds the pickler, and all that was to be sent
     return file.getvalue()
 
 
@@ -178,12 +183,19 @@ def _dill_classes() -> tuple[Any, Any]:
             super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
             self._names = names
             self._same_main = same_main
+            # What it is in the middle of: the innermost object, and in the same form what that was come upon in.
+            self._way: _Way | None = None
+            self._ways_to_cells: dict[int, _Way | None] = {}
+            self.failed: BaseException | None = None
+            self._way_to_failure: _Way | None = None
 
         def _module_of(self, namespace: dict[str, Any]) -> str | None:
             name = _module_of(namespace)
             return name if self._same_main or name not in ("__main__", "__mp_main__") else None
 
         def persistent_id(self, obj: Any) -> tuple[str, str] | None:
+            if type(obj) in _WITHOUT_PARTS:
+                return _persistent_id(obj, self._names)
             if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
             # dill sends a module's globals by name, too, but first compares them to the main module's, value by value.
@@ -192,16 +204,52 @@ def _dill_classes() -> tuple[Any, Any]:
             return _persistent_id(obj, self._names)
 
         def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+            self.failed = None  # what had failed was caught, or this would not be called; it may even be raised again
+            if type(obj) in _WITHOUT_PARTS:
+                super().save(obj, save_persistent_id)
+                return  # as most are, this is worth it
             if type(obj) is FunctionType:
                 # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
                 self._recurse = self._module_of(obj.__globals__) is None
-            super().save(obj, save_persistent_id)
+            outer = self._way
+            self._way = obj, outer
+            try:
+                if id(obj) in self._postproc and id(obj) not in self.memo:
+                    # A class or function within itself. dill does the same, but warns, and a filter may raise that.
+                    self.save_global(obj)
+                else:
+                    super().save(obj, save_persistent_id)
+            except BaseException as error:
+                # Nothing is called here: the stack may be used up.
+                if self.failed is not error:
+                    self.failed, self._way_to_failure = error, self._way
+                raise
+            finally:
+                self._way = outer
 
         def save_reduce(self, func: Any, args: Any, *rest: Any, obj: Any = None, **options: Any) -> None:
             # Here dill makes a class or a function of its parts. The other side first looks whether it has it.
             if func in makers and (isinstance(obj, type) or obj.__module__ == "__main__"):
                 func, args = _find_or_make, ((obj.__module__, obj.__qualname__, id(obj)), func, args)
-            super().save_reduce(func, args, *rest, obj=obj, **options)
+            # dill makes all cells empty, and puts off what is in them until the outermost function is done.
+            if type(obj) is CellType:
+                self._ways_to_cells[id(obj)] = self._way
+            outer = self._way
+            if type(args) is tuple and args and type(args[0]) is CellType:
+                self._way = self._ways_to_cells.get(id(args[0]), outer)
+            try:
+                super().save_reduce(func, args, *rest, obj=obj, **options)
+            finally:
+                self._way = outer
+
+        def way_to(self, error: BaseException) -> list[object]:
+            """What it was in the middle of when ``error`` was raised, the outermost first."""
+            way = self._way_to_failure if self.failed is error else None
+            objects = []
+            while way:
+                objects.append(way[0])
+                way = way[1]
+            return objects[::-1]
 
     class DillUnpickler(Unpickler):  # type: ignore[misc]
         def __init__(self, file: io.BytesIO, live: Mapping[str, object]) -> None:
@@ -230,34 +278,27 @@ def _find_or_make(ref: tuple[str, str, int], make: Callable[..., Any], args: tup
 # --- what to say of an object that cannot be sent ---
 
 
-def _culprit(obj: object, names: Mapping[int, str], error: BaseException) -> tuple[str, str]:
-    """Where in ``obj`` the smallest part is that cannot be sent, and why it cannot."""
-    path: list[str] = []
-    parts = _parts_of_call(obj) or _parts(obj)
-    for _ in range(_MAX_DEPTH):
-        for label, part in parts:
-            if (found := _error_of(part, names)) is not None:
-                path.append(label)
-                error, obj, parts = found, part, _parts(part)
-                break
-        else:
-            break
-    if len(path) > _MOST_SHOWN:
-        path[2 : 2 - _MOST_SHOWN] = ["..."]
-    return " -> ".join(path) or text_of(obj, repr, 200), text_of(error, str, 1000)
+def _path(obj: object, way: list[object]) -> str:
+    """Where in ``obj`` the last thing on the way is that can be given a name.
+
+    Not all that a pickler comes upon is part of what was before, as people see it: a dict of state is not, nor are the
+    arguments of a ``__reduce__``. What is come upon again ends a way round.
+    """
+    path = [("", obj, _parts_of_call(obj) or _parts(obj))]
+    for step in way:
+        passed = next((index for index, (_, place, _) in enumerate(path) if place is step), None)
+        label = next((label for label, part in path[-1][2] if part is step), None)
+        if passed is not None:
+            del path[passed + 1 :]
+        elif label is not None:
+            path.append((label, step, _parts(step)))
+    labels = [label for label, _, _ in path[1:]]
+    if len(labels) > _MOST_SHOWN:
+        labels[2 : 2 - _MOST_SHOWN] = ["..."]
+    return " -> ".join(labels) or text_of(obj, repr, 200)
 
 
-def _error_of(obj: object, names: Mapping[int, str]) -> BaseException | None:
-    try:
-        _dill_dumps(obj, names)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return error
-    return None
-
-
-def _parts_of_call(obj: object) -> list[tuple[str, object]]:
+def _parts_of_call(obj: object) -> list[_Part]:
     match obj:
         case (function, tuple(args), dict(kwargs)) if callable(function):
             by_position = [(f"argument {number}", arg) for number, arg in enumerate(args)]
@@ -266,14 +307,14 @@ def _parts_of_call(obj: object) -> list[tuple[str, object]]:
     return []
 
 
-def _parts(obj: object) -> list[tuple[str, object]]:
-    try:
-        return list(_iter_parts(obj))
-    except Exception:  # it is only to make an error clearer
-        return []
+def _parts(obj: object) -> list[_Part]:
+    parts: list[_Part] = []
+    with contextlib.suppress(Exception):  # it is only to make an error clearer
+        parts.extend(_iter_parts(obj))
+    return parts
 
 
-def _iter_parts(obj: object) -> Iterator[tuple[str, object]]:
+def _iter_parts(obj: object) -> Iterator[_Part]:
     match obj:
         case dict():
             yield from ((f"[{key!r}]", value) for key, value in obj.items())
@@ -282,17 +323,24 @@ def _iter_parts(obj: object) -> Iterator[tuple[str, object]]:
         case set() | frozenset():
             yield from ((f"{{{value!r}}}", value) for value in obj)
         case MethodType():
-            yield ".__self__", obj.__self__
+            yield from ((".__self__", obj.__self__), (".__func__", obj.__func__))
         case functools.partial():
             yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
         case FunctionType():
             yield from _parts_of_function(obj)
-    if not isinstance(obj, (FunctionType, type, ModuleType)):
-        yield from ((f".{name}", value) for name, value in getattr(obj, "__dict__", {}).items())
+        case type():
+            yield ".__bases__", obj.__bases__
+    yield from ((f".{name}", value) for name, value in getattr(obj, "__dict__", {}).items())
+    yield ".__class__", type(obj)
 
 
-def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
+def _parts_of_function(function: FunctionType) -> Iterator[_Part]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):  # an empty cell
             yield f"closure variable {name!r}", cell.cell_contents
-    yield from ((f"default {value!r}", value) for value in function.__defaults__ or ())
+    arguments, defaults = function.__code__.co_varnames[: function.__code__.co_argcount], function.__defaults__ or ()
+    with_default = [*zip(arguments[::-1], defaults[::-1], strict=False), *(function.__kwdefaults__ or {}).items()]
+    yield from ((f"default of {name!r}", value) for name, value in with_default)
+    yield from ((f"annotation of {name!r}", value) for name, value in function.__annotations__.items())
+    names = [name for name in function.__code__.co_names if name in function.__globals__]
+    yield from ((f"global {name!r}", function.__globals__[name]) for name in names)
