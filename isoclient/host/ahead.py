@@ -24,7 +24,7 @@ def import_ahead(backend: str, options: Mapping[str, Any]) -> None:
     """
     for name in _needed(backend, options):
         if name not in sys.modules:
-            with contextlib.suppress(Exception):  # the process will see for itself, and tell
+            with contextlib.suppress(Exception, SystemExit):  # the process will see for itself, and tell
                 importlib.import_module(name)
 
 

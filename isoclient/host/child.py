@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 
 from isoclient.host import lifeline
 from isoclient.host.boot import serve
@@ -245,12 +245,23 @@ def _own_output() -> None:
 
 
 def _own_input() -> None:
-    """What the terminal or a pipe has to say is for the test run: here the standard input is empty."""
+    """What the terminal or a pipe has to say is for the test run: here the standard input is empty.
+
+    So is what a fork has inherited as its standard input: the test's process may have read more than it has used.
+    """
     nothing = os.open(os.devnull, os.O_RDONLY)
     if nothing != 0:
         os.dup2(nothing, 0)
         os.close(nothing)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # it lives as long as the process
+    for stream in {sys.stdin, sys.__stdin__}:
+        if _is_plain(stream):
+            _kept.append(stream.buffer)
+            io.TextIOWrapper.__init__(stream, _input(), encoding="utf-8")
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(_input(), encoding="utf-8")  # type: ignore[misc]
+
+
+def _input() -> io.BufferedReader:
+    return open(0, "rb", closefd=False)  # it lives as long as the process
 
 
 def _redirect(stream: object, descriptor: int) -> None:
@@ -259,9 +270,15 @@ def _redirect(stream: object, descriptor: int) -> None:
     loguru and structlog keep the stream that they find when they are imported: in a test run, one of pytest's, which
     writes to where nobody reads what a fork has written.
     """
-    if isinstance(stream, io.TextIOWrapper) and type(stream).write is io.TextIOWrapper.write:
+    if _is_plain(stream):
         _kept.append(stream.buffer)  # the file of the test's is not to be closed by the garbage collector
         io.TextIOWrapper.__init__(stream, _raw(descriptor), **_ENCODING)
+
+
+def _is_plain(stream: object) -> TypeGuard[io.TextIOWrapper]:
+    """Whether it is what Python makes of a descriptor, and not what somebody has made to stand in for that."""
+    plain = io.TextIOWrapper
+    return isinstance(stream, plain) and type(stream).write is plain.write and type(stream).read is plain.read
 
 
 def _text(descriptor: int) -> io.TextIOWrapper:

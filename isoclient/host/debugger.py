@@ -15,11 +15,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from time import monotonic, sleep
+from time import sleep
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.link import frames
+from isoclient.link.clock import Clock
 from isoclient.link.values import dumps
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class Debugger:
     def _write(self, frame: bytes) -> None:
         """Write it out before anything else happens: the loop is not to run until the prompt is closed."""
         self._pipe.outbox.put(frame)
-        end = monotonic() + _PATIENCE
-        while not self._pipe.write() and monotonic() < end:
+        end = Clock.now() + _PATIENCE
+        while not self._pipe.write() and Clock.now() < end:
             poll = select.poll()
             poll.register(self._pipe.sock, select.POLLOUT)
             poll.poll(1000)
@@ -166,9 +167,9 @@ def _terminal(pid: int) -> Iterator[int]:
 
 
 def _await_foreground(terminal: int) -> None:
-    end = monotonic() + _PATIENCE
+    end = Clock.now() + _PATIENCE
     while os.tcgetpgrp(terminal) != os.getpgrp():
-        if monotonic() > end:
+        if Clock.now() > end:
             raise RuntimeError(
                 f"a debugger can't have its prompt: for {_PATIENCE:g} s the test has not waited for the app, or it is "
                 f"not in the foreground of its terminal. {_ADVICE}"

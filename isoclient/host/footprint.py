@@ -25,9 +25,11 @@ import sys
 import threading
 from collections.abc import Callable
 from stat import S_ISDIR
-from time import monotonic, sleep
+from time import sleep
 from types import ModuleType
 from typing import Any, Final
+
+from isoclient.link.clock import Clock
 
 __all__ = ["Footprint", "Signature", "signature"]
 
@@ -309,9 +311,9 @@ def _has_timers() -> bool:
 
 def _has_threads() -> bool:
     """Those of C code too. One that has ended, and has been joined, may be listed for a moment still."""
-    end = monotonic() + _MOMENT
+    end = Clock.now() + _MOMENT
     while len(os.listdir(_THREADS)) > 1:
-        if threading.active_count() > 1 or monotonic() > end:
+        if threading.active_count() > 1 or Clock.now() > end:
             return True
         sleep(0.0005)
     return False

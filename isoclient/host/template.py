@@ -66,6 +66,7 @@ class Offer:
         Returns:
             The files that it depends on; None if there is no template. It does not return in the template itself.
         """
+        import_ahead("asyncio", {})  # as a part of what is watched, and said again
         files = self._footprint.files() if self._footprint is not None else None
         try:
             if files is not None and self._heir.gather():
@@ -87,7 +88,6 @@ class Offer:
 
     def _be_the_template(self, runtime: Runtime) -> None:
         _close([*self._heir.descriptors(), *runtime.descriptors()])
-        import_ahead("asyncio", {})
         gc.freeze()  # so that the collector does not write to memory that the forks would share otherwise
         _Server(socket.socket(fileno=self._channel), self._heir).run()
 

@@ -8,11 +8,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from time import monotonic
 from typing import Final
 
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
+from isoclient.link.clock import Clock
 from isoclient.link.codec import LocalCodec
 from isoclient.process import forks
 from isoclient.process.connection import Connection
@@ -72,9 +72,9 @@ class AppThread:
         self.connection.ask_to_end()
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
-            end = monotonic() + (0.0 if self.connection.stuck else self.grace)
-            self.connection.read_until_lost(max(0.0, end - monotonic()))
-            self._thread.join(max(0.2, end - monotonic()))
+            end = Clock.now() + (0.0 if self.connection.stuck else self.grace)
+            self.connection.read_until_lost(max(0.0, end - Clock.now()))
+            self._thread.join(max(0.2, end - Clock.now()))
             if self._thread.is_alive():
                 death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()

@@ -78,7 +78,7 @@ class Connection:
         """
         self._watched = descriptor
         self._incoming.register(descriptor, _IN)
-        self._incoming.may_look = True
+        self._incoming.allow()
 
     # -- streams
 

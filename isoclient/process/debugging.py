@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from time import monotonic
 from types import FrameType
 from typing import Any, Final
+
+from isoclient.link.clock import Clock
 
 __all__ = ["is_at_work", "prompts"]
 
@@ -28,7 +29,7 @@ class _Prompts:
 
     def end(self) -> None:
         self.open -= 1
-        self.last_end = monotonic()
+        self.last_end = Clock.now()
 
 
 prompts: Final = _Prompts()

@@ -1,9 +1,10 @@
 """Waiting for an answer that is likely to come within microseconds.
 
 To put this process to sleep and to wake it again may take as long as the app takes to answer, where the two run on
-processors of their own. So whoever has just seen that answers come fast looks again and again for a moment before it
-sleeps. Between two looks it offers its processor to others (``sched_yield``), of which the app's process may be one: on
-a single processor, or a busy machine, it costs nothing that way.
+processors of their own. So whoever has seen that answers come fast looks again and again for a moment before it sleeps.
+Between two looks it offers its processor to others (``sched_yield``), of which the app's process may be one: where the
+processors are busy, this takes no longer than to sleep. It costs processor time, up to a moment for each wait, and all
+of it in vain where the next answer is a slow one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import os
 import select
 from socket import socket
-from time import perf_counter
 from typing import Final
+
+from isoclient.link.clock import Clock
 
 __all__ = ["EagerPoll"]
 
@@ -23,40 +25,51 @@ _offer_processor = getattr(os, "sched_yield", None)
 class EagerPoll:
     """A :func:`select.poll` that may look for a moment before it waits.
 
-    Attributes:
-        may_look: whether it is worth while at all: not where whoever is to answer needs the GIL for that.
+    Example:
+        >>> poll = EagerPoll()
+        >>> poll.poll(1)
+        []
     """
 
-    __slots__ = ("_is_fast", "_poll", "may_look")
+    __slots__ = ("_are_fast", "_is_allowed", "_poll", "_was_fast")
 
     def __init__(self) -> None:
-        self.may_look = False
-        self._is_fast = False  # whether the last answer came within a moment
+        self._is_allowed = False
+        self._was_fast = False  # the last answer came within a moment
+        self._are_fast = False  # and the one before it
         self._poll = select.poll()
+
+    def allow(self) -> None:
+        """Let it look, if that can be worth while: there is more than one processor.
+
+        Not to be called where whoever is to answer needs the GIL for that.
+        """
+        self._is_allowed = _offer_processor is not None and _processors() > 1
 
     def register(self, file: socket | int, events: int) -> None:
         """As of :func:`select.poll`."""
         self._poll.register(file, events)
 
     def poll(self, milliseconds: int | None) -> list[tuple[int, int]]:
-        """As of :func:`select.poll`; None waits for ever.
-
-        Example:
-            >>> poll = EagerPoll()
-            >>> poll.poll(1)
-            []
-        """
-        if self._is_fast and milliseconds != 0 and (ready := self._look()):
+        """As of :func:`select.poll`; None waits for ever."""
+        if not self._is_allowed or milliseconds == 0:
+            return self._poll.poll(milliseconds)
+        began = Clock.now()
+        if self._are_fast and (ready := self._look(began + _MOMENT)):
             return ready
-        began = perf_counter()
         ready = self._poll.poll(milliseconds)
-        self._is_fast = self.may_look and perf_counter() - began < _MOMENT
+        is_fast = Clock.now() - began < _MOMENT
+        self._are_fast, self._was_fast = is_fast and self._was_fast, is_fast
         return ready
 
-    def _look(self) -> list[tuple[int, int]]:
-        look, end = self._poll.poll, perf_counter() + _MOMENT
+    def _look(self, end: float) -> list[tuple[int, int]]:
+        look, offer = self._poll.poll, _offer_processor
         # By the clock, for each look may have to wait for the GIL: another thread may have it for milliseconds.
-        while not (ready := look(0)) and perf_counter() < end:
-            if _offer_processor is not None:
-                _offer_processor()
+        while not (ready := look(0)) and offer is not None and Clock.now() < end:
+            offer()
         return ready
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,7 +28,6 @@ from typing import Any, ClassVar, Final, NoReturn
 from multiprocess import connection, forkserver, popen_fork, popen_forkserver, process, spawn, util
 
 from isoclient.host import child
-from isoclient.host.ahead import import_ahead
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
@@ -62,7 +61,6 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         OSError: the system refuses a new process.
     """
     if method == "fork":
-        import_ahead(setup.backend, setup.options)
         return _ForkPopen(_ForkProcess(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
     if method == "spawn":
@@ -140,15 +138,16 @@ class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
         The rest of what multiprocess does there, the host does in its own way. Each function less that runs in a fork
         is some memory less that it has to have for itself, and the time to copy that.
         """
+        sentinel = child.beyond_standard(parent_sentinel)
         process._current_process = self
-        process._parent_process = process._ParentProcess(self._parent_name, self._parent_pid, parent_sentinel)
+        process._parent_process = process._ParentProcess(self._parent_name, self._parent_pid, sentinel)
         process._process_counter = count(1)
         process._children = set()
         util._finalizer_registry.clear()
         if util._afterfork_registry:
             util._run_after_forkers()
         threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
-        child.run(self._descriptors, self._context, lambda: self._setup, parent_sentinel, forked=True)
+        child.run(self._descriptors, self._context, lambda: self._setup, sentinel, forked=True)
 
 
 @contextlib.contextmanager

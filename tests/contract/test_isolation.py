@@ -232,20 +232,25 @@ def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, closed
     program = tmp_path / "program.py"
     program.write_text(
         "import os, sys\n"
+        "from sys import stdin\n"
         "from isoclient import TestClient\n"
         "async def app(scope, receive, send):\n"
-        "    found = os.read(0, 100), sys.stdin.read()\n"
+        "    found = os.read(0, 100), sys.stdin.read(), sys.__stdin__.read(), stdin.read() if stdin else ''\n"
         "    await send({'type': 'http.response.start', 'status': 200})\n"
         "    await send({'type': 'http.response.body', 'body': repr(found).encode()})\n"
         "if __name__ == '__main__':\n"
-        f"    client = TestClient('program:app', **{cell.options!r})\n"
+        "    print(stdin and stdin.readline())\n"
+        f"    client = TestClient({'app' if cell.mode == 'fork' else repr('program:app')}, **{cell.options!r})\n"
         "    print(client.get('/').text)\n"
         "    client.close()\n"
-        "    print(sys.stdin and sys.stdin.read())\n"
+        "    print(stdin and stdin.read())\n"
     )
     command = f"{sys.executable} {program}" + (" <&-" if closed else "")
-    done = subprocess.run(command, shell=True, input="a line", capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == (f"(b'', '')\n{None if closed else 'a line'}\n", "")
+    text = "one\ntwo"
+    done = subprocess.run(command, shell=True, input=text, capture_output=True, text=True, check=False, timeout=60)
+    nothing = "(b'', '', '', '')"
+    expected = f"None\n{nothing}\nNone\n" if closed else f"one\n\n{nothing}\ntwo\n"
+    assert (done.stdout, done.stderr) == (expected, "")
 
 
 @ISOLATED
@@ -272,7 +277,7 @@ def test_without_standard_input_the_app_still_ends_with_the_test(cell: Cell, tmp
     )
     command = f"exec {sys.executable} {program} <&-"
     with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as test:
-        pid = int(test.communicate()[0])
+        pid = int(test.communicate(timeout=60)[0])
     assert test.returncode == -signal.SIGKILL
     end = time.monotonic() + 30
     while is_running(pid):

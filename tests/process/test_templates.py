@@ -102,6 +102,12 @@ def test_so_it_is_with_a_factory_which_is_called_for_each(module: Module) -> Non
     assert ask(client, "IMPORTER") != client.pid
 
 
+def test_what_anyio_imports_at_its_first_use_is_imported_with_it(module: Module) -> None:
+    module.write("import anyio")
+    late = "'anyio._backends._asyncio' in __import__('sys').modules"
+    assert [module.ask(f"({late}, IMPORTER == os.getpid())") for _ in range(2)] == [(True, True), (True, False)]
+
+
 @pytest.mark.parametrize("options", [{"use_uvloop": True}, {"debug": True}], ids=repr)
 def test_so_it_is_with_other_loops(module: Module, options: dict[str, bool]) -> None:
     assert module.is_imported_once(backend_options=options)
