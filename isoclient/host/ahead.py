@@ -1,37 +1,25 @@
-"""What a process would import after the fork that began it, imported before: once, and not in each of them."""
+"""What a process would import after the fork that began it, imported before: once, and not in each of them.
+
+Not an event loop that the test's process need not have: trio and uvloop are for the app's process alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 __all__ = ["import_ahead"]
 
-_HOSTS: Final = {"asyncio": "isoclient.host.aio", "trio": "isoclient.host.trio_"}
-# anyio, and with it Starlette and FastAPI, import this at the first call that has to do with a thread or a lock.
-_AT_FIRST_USE: Final = {("asyncio", "anyio"): "anyio._backends._asyncio", ("trio", "anyio"): "anyio._backends._trio"}
+_HOST: Final = "isoclient.host.aio"
+# Starlette and FastAPI have anyio import this at the first call that has to do with a thread or a lock.
+_OF_ANYIO: Final = "anyio._backends._asyncio"
 
 
-def import_ahead(backend: str, options: Mapping[str, Any]) -> None:
-    """Import what a host on this backend, and what is loaded already, is going to need. Never raises.
-
-    Args:
-        backend: ``"asyncio"`` or ``"trio"``.
-        options: what the backend is given.
-    """
-    for name in _needed(backend, options):
+def import_ahead() -> None:
+    """Import what a host on asyncio, and anyio if it is there, are going to need. Never raises."""
+    for name in [_HOST, _OF_ANYIO] if "anyio" in sys.modules else [_HOST]:
         if name not in sys.modules:
             with contextlib.suppress(Exception, SystemExit):  # the process will see for itself, and tell
                 importlib.import_module(name)
-
-
-def _needed(backend: str, options: Mapping[str, Any]) -> Iterator[str]:
-    yield _HOSTS[backend]
-    if options.get("use_uvloop"):
-        yield "uvloop"
-    for (used_on, module), late in _AT_FIRST_USE.items():
-        if used_on == backend and module in sys.modules:
-            yield late

@@ -66,7 +66,7 @@ class Offer:
         Returns:
             The files that it depends on; None if there is no template. It does not return in the template itself.
         """
-        import_ahead("asyncio", {})  # as a part of what is watched, and said again
+        import_ahead()  # as a part of what is watched, and said again
         files = self._footprint.files() if self._footprint is not None else None
         try:
             if files is not None and self._heir.gather():

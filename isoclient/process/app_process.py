@@ -74,8 +74,8 @@ class AppProcess:
         self._crash = OutputFile("isoclient-crash", None)
         self._journal = JournalFile(self._pass_on)
         _flush_standard_streams()
-        if method == "fork":
-            import_ahead(setup.backend, setup.options)
+        if method == "fork" and setup.backend == "asyncio":
+            import_ahead()
         with forks.start_lock():
             ours, theirs = socket.socketpair()
             self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
