@@ -15,7 +15,7 @@ _FRESH: Final = ["--fresh", "--warm"]
 _RUNS: Final = {
     "isolated": ["--isolated"],
     "isolated, fresh for every test": ["--isolated", *_FRESH],
-    "isolated, once the app has served a request in the test's process": ["--isolated", "--warm"],
+    "isolated, the app used before": ["--isolated", "--warm"],
     "in-process, with a bare fork for each app": ["--client=forking"],
     "in-process, with a bare fork for every test": ["--client=forking", *_FRESH],
     "in-process, fresh for every test": ["--client=starlette", *_FRESH],
