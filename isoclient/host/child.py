@@ -253,7 +253,7 @@ def _own_input() -> None:
     if nothing != 0:
         os.dup2(nothing, 0)
         os.close(nothing)
-    for stream in {sys.stdin, sys.__stdin__}:
+    for stream in (sys.stdin, sys.__stdin__):
         if _is_plain(stream):
             _kept.append(stream.buffer)
             io.TextIOWrapper.__init__(stream, _input(), encoding="utf-8")

@@ -227,11 +227,11 @@ def test_what_the_app_prints_comes_to_the_test(make_client: MakeClient, capfd: p
 
 
 @ISOLATED
-@pytest.mark.parametrize("closed", [False, True], ids=["a-pipe", "closed"])
-def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, closed: bool) -> None:
+@pytest.mark.parametrize("kind", ["a pipe", "wrapped anew", "closed"])
+def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, kind: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, sys\n"
+        "import io, os, sys\n"
         "from sys import stdin\n"
         "from isoclient import TestClient\n"
         "async def app(scope, receive, send):\n"
@@ -239,17 +239,19 @@ def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, closed
         "    await send({'type': 'http.response.start', 'status': 200})\n"
         "    await send({'type': 'http.response.body', 'body': repr(found).encode()})\n"
         "if __name__ == '__main__':\n"
+        f"    if {kind!r} == 'wrapped anew':\n"
+        "        sys.stdin = stdin = io.TextIOWrapper(sys.stdin.detach())\n"
         "    print(stdin and stdin.readline())\n"
         f"    client = TestClient({'app' if cell.mode == 'fork' else repr('program:app')}, **{cell.options!r})\n"
         "    print(client.get('/').text)\n"
         "    client.close()\n"
         "    print(stdin and stdin.read())\n"
     )
-    command = f"{sys.executable} {program}" + (" <&-" if closed else "")
+    command = f"{sys.executable} {program}" + (" <&-" if kind == "closed" else "")
     text = "one\ntwo"
     done = subprocess.run(command, shell=True, input=text, capture_output=True, text=True, check=False, timeout=60)
     nothing = "(b'', '', '', '')"
-    expected = f"None\n{nothing}\nNone\n" if closed else f"one\n\n{nothing}\ntwo\n"
+    expected = f"None\n{nothing}\nNone\n" if kind == "closed" else f"one\n\n{nothing}\ntwo\n"
     assert (done.stdout, done.stderr) == (expected, "")
 
 
