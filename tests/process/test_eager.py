@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
 from collections.abc import Iterator
+from contextlib import closing
 from select import POLLIN
 from typing import Any
 
@@ -100,19 +101,25 @@ def test_it_does_not_on_a_single_processor(pipe: Pipe, monkeypatch: pytest.Monke
     assert pipe.looks == 0
 
 
-@pytest.mark.parametrize("isolated", [True, False])
-def test_only_an_app_in_a_process_of_its_own_is_looked_for(isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eager, "_MOMENT", LONG)
-    monkeypatch.setattr(eager, "_processors", lambda: 2)
-    looked = threading.Event()
-    monkeypatch.setattr(eager, "_offer_processor", looked.set)
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answers at once, or when it has been looked for."""
+    number = scope["query_string"]
+    if number:
+        await asyncio.to_thread(os.read, int(number), 1)
+    await send({"type": "http.response.start", "status": 204})
+    await send({"type": "http.response.body"})
 
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 204})
-        await send({"type": "http.response.body"})
 
-    client = TestClient(app, isolated=isolated)
-    for _ in range(20):
+def test_an_app_in_a_process_of_its_own_is_looked_for(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(TestClient(app, isolated=True, start_method="fork", timeout=10.0)) as client:
         client.get("/")
-    client.close()
-    assert looked.is_set() == isolated
+        client.get("/")
+        monkeypatch.setattr(eager, "_offer_processor", lambda: os.write(pipe.writer, b"x"))
+        assert client.get(f"/?{pipe.reader}").status_code == 204
+
+
+def test_an_app_in_a_thread_is_not(pipe: Pipe) -> None:
+    with closing(TestClient(app)) as client:
+        for _ in range(20):
+            client.get("/")
+    assert pipe.looks == 0
