@@ -35,4 +35,12 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 def _running(options: list[str]) -> Case:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faker", *options]
-    return timed(lambda: subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=_SUITE))
+    return timed(lambda: _run(command))
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, cwd=_SUITE
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout.decode()}")
