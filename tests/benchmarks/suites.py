@@ -39,8 +39,6 @@ def _running(options: list[str]) -> Case:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, cwd=_SUITE
-    )
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=_SUITE)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout.decode()}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
