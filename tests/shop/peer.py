@@ -33,7 +33,7 @@ class PeerClient(StarletteClient):
 
 
 class ForkingClient(PeerClient):
-    """The same, and for each app a bare fork that starts it, asks it once and ends it: no isolation can do without.
+    """The same, and for each app a bare fork that starts it, asks it once and ends: no isolation can do without that.
 
     It is not quite the floor of isolation, for each app is started and asked in this process, too.
     """
@@ -42,11 +42,13 @@ class ForkingClient(PeerClient):
         pid = os.fork()
         if pid == 0:
             gc.freeze()
+            code = 1
             try:
                 asyncio.run(_use_once(self.app))
-            finally:  # some apps of the tests can't start
-                os._exit(0)
-        os.waitpid(pid, 0)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0) == (pid, 0)
         super().__enter__()
         return self
 
@@ -58,7 +60,7 @@ async def _use_once(app: Any) -> None:
     lifespan = asyncio.create_task(app({"type": "lifespan", "state": state}, incoming.get, outgoing.put))
     incoming.put_nowait({"type": "lifespan.startup"})
     started = await outgoing.get()
-    if started["type"] == "lifespan.startup.failed":
+    if started["type"] == "lifespan.startup.failed":  # as a test wants it
         return
     scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "state": state}
     where = {"path": "/books", "raw_path": b"/books", "query_string": b"", "root_path": "", "headers": []}
