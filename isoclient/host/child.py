@@ -253,26 +253,20 @@ def _own_input() -> None:
     if nothing != 0:
         os.dup2(nothing, 0)
         os.close(nothing)
-    for stream in (sys.stdin, sys.__stdin__):
-        if _is_plain(stream):
-            _kept.append(stream.buffer)
-            io.TextIOWrapper.__init__(stream, _input(), encoding="utf-8")
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(_input(), encoding="utf-8")  # type: ignore[misc]
-
-
-def _input() -> io.BufferedReader:
-    return open(0, "rb", closefd=False)  # it lives as long as the process
+    _redirect(sys.stdin, 0)
+    _redirect(sys.__stdin__, 0)
+    sys.stdin = sys.__stdin__ = _text(0)  # type: ignore[misc]
 
 
 def _redirect(stream: object, descriptor: int) -> None:
-    """Let what a fork has inherited as its standard stream write to this descriptor, whoever holds on to it.
+    """Let what a fork has inherited as a standard stream be one of this descriptor, whoever holds on to it.
 
     loguru and structlog keep the stream that they find when they are imported: in a test run, one of pytest's, which
     writes to where nobody reads what a fork has written.
     """
     if _is_plain(stream):
         _kept.append(stream.buffer)  # the file of the test's is not to be closed by the garbage collector
-        io.TextIOWrapper.__init__(stream, _raw(descriptor), **_ENCODING)
+        io.TextIOWrapper.__init__(stream, _file(descriptor), **_ENCODING)
 
 
 def _is_plain(stream: object) -> TypeGuard[io.TextIOWrapper]:
@@ -282,11 +276,13 @@ def _is_plain(stream: object) -> TypeGuard[io.TextIOWrapper]:
 
 
 def _text(descriptor: int) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_raw(descriptor), **_ENCODING)
+    return io.TextIOWrapper(_file(descriptor), **_ENCODING)
 
 
-def _raw(descriptor: int) -> io.FileIO:
-    return open(descriptor, "wb", buffering=0, closefd=False)  # it lives as long as the process
+def _file(descriptor: int) -> Any:
+    if descriptor == 0:
+        return open(descriptor, "rb", closefd=False)  # it lives as long as the process
+    return open(descriptor, "wb", buffering=0, closefd=False)
 
 
 def _code_of(error: SystemExit) -> int:

@@ -64,6 +64,8 @@ class AppProcess:
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
     def __init__(self, method: str, setup: Setup) -> None:
+        if method == "fork" and setup.backend == "asyncio":
+            import_ahead()
         self.abandoned = False
         self._closed = False
         self._forced = False
@@ -74,8 +76,6 @@ class AppProcess:
         self._crash = OutputFile("isoclient-crash", None)
         self._journal = JournalFile(self._pass_on)
         _flush_standard_streams()
-        if method == "fork" and setup.backend == "asyncio":
-            import_ahead()
         with forks.start_lock():
             ours, theirs = socket.socketpair()
             self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))

@@ -140,21 +140,23 @@ def _state_of_loggers() -> dict[tuple[str, str], int]:
 
 
 def _attributes() -> Iterator[tuple[tuple[str, str], int]]:
-    manager = logging.root.manager
-    yield ("", "disable"), manager.disable
-    for logger in [logging.root, *manager.loggerDict.values()]:
+    yield ("", "disable"), logging.root.manager.disable
+    for logger in _loggers():
+        yield (logger.name, "level"), logger.level
+        yield (logger.name, "disabled"), logger.disabled
+        yield (logger.name, "propagate"), logger.propagate
+
+
+def _loggers() -> Iterator[logging.Logger]:
+    yield logging.root
+    for logger in list(logging.root.manager.loggerDict.values()):  # other threads may add some
         if isinstance(logger, logging.Logger):
-            yield (logger.name, "level"), logger.level
-            yield (logger.name, "disabled"), logger.disabled
-            yield (logger.name, "propagate"), logger.propagate
+            yield logger
 
 
 def _handlers() -> tuple[frozenset[tuple[int, int]], list[Any]]:
     """Here, for a fork would get a copy of the memory of each logger that it looks at."""
-    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-    found = [
-        (logger, handler) for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers
-    ]
+    found = [(logger, handler) for logger in _loggers() for handler in logger.handlers]
     ids = {id(handler) for _, handler in found}
     others = [reference for reference in logging._handlerList if id(reference()) not in ids]  # type: ignore[attr-defined]
     return frozenset((id(logger), id(handler)) for logger, handler in found), others

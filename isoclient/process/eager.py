@@ -58,7 +58,7 @@ class EagerPoll:
         if self._are_fast and (ready := self._look(began + _MOMENT)):
             return ready
         ready = self._poll.poll(milliseconds)
-        is_fast = Clock.now() - began < _MOMENT
+        is_fast = bool(ready) and Clock.now() - began < _MOMENT
         self._are_fast, self._was_fast = is_fast and self._was_fast, is_fast
         return ready
 

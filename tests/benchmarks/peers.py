@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -134,19 +135,24 @@ def bare_fork() -> Iterator[int]:
     waits, hold = os.pipe()
     pid = os.fork()
     if pid == 0:
-        gc.freeze()
-        os.close(hold)
-        with asyncio.Runner() as runner:
-            runner.run(_ask(apps.shop))
-        os.write(answer, b"x")
-        os.read(waits, 1)
-        os._exit(0)
+        try:
+            gc.freeze()
+            os.close(hold)
+            with asyncio.Runner() as runner:
+                runner.run(_ask(apps.shop))
+            os.write(answer, b"x")
+            os.read(waits, 1)
+        finally:
+            os._exit(0)
+    for descriptor in (answer, waits):
+        os.close(descriptor)
     try:
-        os.read(answers, 1)
+        assert select.select([answers], [], [], 30)[0], "the bare fork does not answer"
+        assert os.read(answers, 1), "the bare fork has died"
         yield pid
     finally:
-        for descriptor in (answers, answer, waits, hold):
-            os.close(descriptor)
+        os.close(answers)
+        os.close(hold)
         os.waitpid(pid, 0)
 
 

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +19,7 @@ import multiprocess
 import pytest
 
 from isoclient import TestClient
+from tests.processes import wait_gone
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -227,7 +227,7 @@ def test_what_the_app_prints_comes_to_the_test(make_client: MakeClient, capfd: p
 
 
 @ISOLATED
-@pytest.mark.parametrize("kind", ["a pipe", "wrapped anew", "closed"])
+@pytest.mark.parametrize("kind", ["a pipe", "wrapped anew", "replaced", "closed"])
 def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, kind: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(
@@ -241,6 +241,8 @@ def test_standard_input_is_for_the_test_alone(cell: Cell, tmp_path: Path, kind: 
         "if __name__ == '__main__':\n"
         f"    if {kind!r} == 'wrapped anew':\n"
         "        sys.stdin = stdin = io.TextIOWrapper(sys.stdin.detach())\n"
+        f"    if {kind!r} == 'replaced':\n"
+        "        sys.stdin = io.StringIO()\n"
         "    print(stdin and stdin.readline())\n"
         f"    client = TestClient({'app' if cell.mode == 'fork' else repr('program:app')}, **{cell.options!r})\n"
         "    print(client.get('/').text)\n"
@@ -281,18 +283,7 @@ def test_without_standard_input_the_app_still_ends_with_the_test(cell: Cell, tmp
     with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as test:
         pid = int(test.communicate(timeout=60)[0])
     assert test.returncode == -signal.SIGKILL
-    end = time.monotonic() + 30
-    while is_running(pid):
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def is_running(pid: int) -> bool:
-    """Whether it is there, and not just waited for by nobody yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+    assert wait_gone(pid, 30)
 
 
 @pytest.mark.modes("fork")

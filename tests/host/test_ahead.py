@@ -16,7 +16,7 @@ print(*(name for name in ("isoclient.host.aio", "anyio._backends._asyncio") if n
 
 def loaded(before: str = "") -> list[str]:
     program = PROGRAM.format(before=before)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return done.stdout.split()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+
+from tests.processes import is_alive, wait_gone
 
 pytest.importorskip("xdist")
 
@@ -75,14 +75,4 @@ def test_a_killed_worker_takes_its_apps_along(suite: Suite, pytester: pytest.Pyt
     result.stdout.fnmatch_lines(["*crashed while running 'test_suite.py::test_is_killed'*"])
     pids = [int(pid) for pid in (pytester.path / "pids").read_text().split()]
     assert len(pids) == 2
-    end = time.monotonic() + 5
-    while left := [pid for pid in pids if is_alive(pid)]:
-        assert time.monotonic() < end, left
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert all(wait_gone(pid, 5) for pid in pids)

@@ -27,6 +27,7 @@ from isoclient import AppCrashed, AppNotFound, AppStartupError, Limits, TestClie
 from isoclient.process import launch
 from isoclient.process.launch import templates
 from isoclient.process.templates import Templates
+from tests.processes import is_alive, wait_gone
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need pidfds, which are Linux's")
 
@@ -437,26 +438,12 @@ def template_of(client: TestClient) -> int:
     return int(Path(f"/proc/{client.pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def goes(pid: int) -> bool:
-    end = time.monotonic() + LONG
-    while not is_gone(pid) and time.monotonic() < end:
-        time.sleep(0.002)
-    return is_gone(pid)
-
-
 def test_one_that_is_killed_is_made_anew_and_its_apps_go_on(module: Module) -> None:
     module.ask()
     with module.client() as client:
         template = template_of(client)
         os.kill(template, signal.SIGKILL)
-        assert goes(template)
+        assert wait_gone(template, LONG)
         assert ask(client, "served") == 1
         assert module.ask("IMPORTER == os.getpid()") is True
         assert module.ask("IMPORTER == os.getpid()") is False
@@ -482,8 +469,8 @@ def test_there_are_but_a_few_at_a_time(module: Module, tmp_path: Path) -> None:
             assert other.ask("IMPORTER == os.getpid()") is True
         assert len(templates._by_key) == 4
         assert ask(client, "served") == 1  # for which the template stays
-        assert not is_gone(first)
-    assert goes(first)
+        assert is_alive(first)
+    assert wait_gone(first, LONG)
 
 
 def test_at_the_end_of_a_test_run_nothing_is_warned_of(module: Module, tmp_path: Path) -> None:
@@ -532,5 +519,5 @@ def test_it_ends_when_the_tests_process_is_killed(module: Module, tmp_path: Path
         assert process.stdout is not None
         app, template = map(int, process.stdout.readline().split())
         process.kill()
-    assert goes(app)
-    assert goes(template)
+    assert wait_gone(app, LONG)
+    assert wait_gone(template, LONG)

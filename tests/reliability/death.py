@@ -10,7 +10,6 @@ import atexit
 import ctypes
 import faulthandler
 import os
-import select
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from unittest.mock import patch
 
 from isoclient import AppCrashed, AppStartupError, AppTimeout, TestClient
 from isoclient.process.app_process import AppProcess
+from tests.processes import wait_gone
 from tests.reliability.plain_apps import LONG, Receive, Scope, Send, hold_the_gil
 
 METHODS: Final = ("fork", "forkserver", "spawn")
@@ -595,28 +595,3 @@ def _module_that_dies(mode: str) -> str:
             f"from tests.reliability.death import Victim, die\ndie({mode!r})\napp = Victim({mode!r}, 'import', '')\n"
         )
     return f"{name}:app"
-
-
-# -- processes
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, other than as a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_gone(pid: int, seconds: float) -> bool:
-    """Wait until a process has ended; return whether it has."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(int(seconds * 1000)))
-    finally:
-        os.close(descriptor)

@@ -19,8 +19,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import TestClient
+from tests.processes import wait_gone
 from tests.reliability.bench import machine, milliseconds, print_table
-from tests.reliability.death import METHODS, wait_gone
+from tests.reliability.death import METHODS
 from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import plain
 

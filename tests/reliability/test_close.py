@@ -24,7 +24,7 @@ import requests
 
 from isoclient import AppCrashed, AppTimeout, Limits, TestClient
 from isoclient.process.app_process import AppProcess
-from tests.reliability.death import is_alive, wait_gone
+from tests.processes import is_alive, wait_gone
 from tests.reliability.marks import each_method, slow
 from tests.reliability.plain_apps import (
     LONG,
