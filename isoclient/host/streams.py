@@ -332,7 +332,7 @@ class CallStream(Stream):
     async def call(self) -> object:
         func, args, kwargs = self.host.codec.unpack_object(self.argument, self.host.live)
         result = func(*args, **kwargs)
-        return await result if hasattr(result, "__await__") else result
+        return await result if hasattr(type(result), "__await__") else result
 
     def returned(self, value: object) -> None:
         try:

@@ -221,6 +221,43 @@ def test_what_cannot_cross(make_client: MakeClient, cell: Cell) -> None:
     assert client.call(add, 1) == 2
 
 
+class AnswersForItself:
+    """As a framework's state: what has no attribute of that name has an item of it."""
+
+    def __init__(self, **items: object) -> None:
+        super().__setattr__("items", items)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.items[name]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.items[name] = value
+
+
+@pytest.mark.modes("fork", "forkserver", "spawn", "thread")
+@pytest.mark.backends("asyncio")
+def test_what_answers_for_its_attributes_crosses_as_argument_as_result_and_as_part_of_the_app(
+    make_client: MakeClient,
+) -> None:
+    class App:
+        def __init__(self) -> None:
+            self.state = AnswersForItself(color="red")
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await nothing(scope, receive, send)
+
+    app = App()
+    client = make_client(app)
+
+    def paint(given: Any) -> Any:
+        app.state.color = given.color
+        return app.state
+
+    assert client.call(lambda: app.state.color) == "red"
+    assert client.call(paint, AnswersForItself(color="blue")).color == "blue"
+    assert client.call(lambda: app.state.color) == "blue"
+
+
 @pytest.mark.modes("fork", "thread")
 def test_it_starts_the_app_as_a_request_does(make_client: MakeClient) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

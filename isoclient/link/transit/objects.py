@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from isoclient.link.transit.classes import ClassRef, live_class, look_up
 from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.transit.reduction import reduced
 from isoclient.link.transit.seal import seal, unseal
 from isoclient.link.transit.text import qualified_name, text_of
 
@@ -118,6 +119,9 @@ class _PlainPickler(pickle.Pickler):
             raise pickle.PicklingError("of the main module")
         return _persistent_id(obj, self._names)
 
+    def reducer_override(self, obj: Any) -> Any:
+        return reduced(obj)
+
 
 def _persistent_id(obj: object, names: Mapping[int, str]) -> tuple[str, str] | None:
     name = names.get(id(obj))
@@ -202,6 +206,9 @@ def _dill_classes() -> tuple[Any, Any]:
             if type(obj) is dict and (name := self._module_of(obj)):
                 return _GLOBALS, name
             return _persistent_id(obj, self._names)
+
+        def reducer_override(self, obj: Any) -> Any:
+            return NotImplemented if self.dispatch.get(type(obj)) else reduced(obj)
 
         def save(self, obj: Any, save_persistent_id: bool = True) -> None:
             self.failed = None  # what had failed was caught, or this would not be called; it may even be raised again

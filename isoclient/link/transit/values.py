@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from isoclient.link.transit.classes import ClassRef, is_importable, live_class, refer_to
+from isoclient.link.transit.reduction import reduced
 from isoclient.link.transit.standins import StandIn
 
 __all__ = ["Tree", "ValueReader", "ValueWriter"]
@@ -169,6 +170,9 @@ class _ValuePickler(pickle.Pickler):
             # It owns something: its copy would close the file, or remove the directory, of the original.
             raise pickle.PicklingError(f"a copy of this {kind.__name__} would be finalized like the original")
         return None
+
+    def reducer_override(self, obj: Any) -> Any:
+        return reduced(obj)
 
 
 class _ValueUnpickler(pickle.Unpickler):
