@@ -4,18 +4,22 @@ On Linux the kernel is told to send SIGKILL when the sentinel, a pipe whose othe
 (``F_SETSIG`` with ``O_ASYNC``). That needs no thread here, and works while C code holds the GIL. ``PR_SET_PDEATHSIG``
 would not do: it watches the *thread* that started us, and under a fork server the wrong process.
 
+The app may close the sentinel, or die before what it has started does. So the test's process has the kernel told the
+same a second time, on descriptors of its own (:func:`guard`). What is armed here holds from the first moment on.
+
 Elsewhere a thread waits for the sentinel; it can't run while C code holds the GIL.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
 from typing import Any
 
-__all__ = ["arm"]
+__all__ = ["arm", "guard"]
 
 _fcntl: Any
 try:
@@ -29,12 +33,63 @@ def arm(sentinel: int) -> None:
     if not hasattr(_fcntl, "F_SETSIG"):  # pragma: no cover  # not Linux
         threading.Thread(target=_watch, args=(sentinel,), name="isoclient-lifeline", daemon=True).start()
         return
-    _fcntl.fcntl(sentinel, _fcntl.F_SETOWN, -os.getpgrp() if os.getpgrp() == os.getpid() else os.getpid())
-    _fcntl.fcntl(sentinel, _fcntl.F_SETSIG, signal.SIGKILL)
-    _fcntl.fcntl(sentinel, _fcntl.F_SETFL, _fcntl.fcntl(sentinel, _fcntl.F_GETFL) | _fcntl.FASYNC)
+    _kill_upon_change(sentinel, -os.getpgrp() if os.getpgrp() == os.getpid() else os.getpid())
     # The signal comes with a change. Had the other end been closed before we asked for it, none would come.
     if _is_readable(sentinel, 0):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def guard(lifeline: int, group: int) -> list[int]:
+    """In the test's process: let the kernel end a group of processes when this process ends, however it does.
+
+    The kernel tells the readers of a pipe that nobody can write to it any more; and the readers are here, where the app
+    can't close them. They are closed with this process too: so there are two, one of which outlives the lifeline
+    whether a process that ends has its descriptors released upwards (as of old) or downwards (Linux 4.3 and later). The
+    kernel keeps the group itself, not its number, which may stand for others by then.
+
+    Args:
+        lifeline: the writing end of the sentinel.
+        group: the process that leads the group.
+
+    Returns:
+        The descriptors to keep instead of the lifeline, which is closed: it comes first. Just the lifeline, where that
+        can't be had.
+    """
+    kept = [lifeline]
+    if hasattr(_fcntl, "F_SETSIG"):
+        # The first has a lower number than the lifeline, the second a higher one. Whatever fails, the app has its own.
+        with contextlib.suppress(OSError):
+            kept.append(_reader(kept[0], group))
+            kept[0] = _moved_beyond(kept[0], kept[1])
+            kept.append(_reader(kept[0], group))
+            kept[2] = _moved_beyond(kept[2], kept[0])
+    return kept
+
+
+def _reader(lifeline: int, group: int) -> int:
+    """Open the pipe anew: a description of our own, which others can't change, nor its owner."""
+    descriptor = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _kill_upon_change(descriptor, -group)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _moved_beyond(descriptor: int, other: int) -> int:
+    """The descriptor, by a number that is higher than the other's."""
+    if descriptor > other:
+        return descriptor
+    moved: int = _fcntl.fcntl(descriptor, _fcntl.F_DUPFD_CLOEXEC, other + 1)
+    os.close(descriptor)
+    return moved
+
+
+def _kill_upon_change(descriptor: int, owner: int) -> None:
+    _fcntl.fcntl(descriptor, _fcntl.F_SETOWN, owner)
+    _fcntl.fcntl(descriptor, _fcntl.F_SETSIG, signal.SIGKILL)
+    _fcntl.fcntl(descriptor, _fcntl.F_SETFL, _fcntl.fcntl(descriptor, _fcntl.F_GETFL) | _fcntl.FASYNC)
 
 
 def _is_readable(descriptor: int, milliseconds: int) -> bool:

@@ -31,6 +31,7 @@ from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
+from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
 from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
@@ -97,17 +98,20 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
     has_told: bool = True
     """Whether the return code is its exit code; False where whoever had started it has died, and nobody knows."""
     lifeline: int = -1
+    _guards: tuple[int, ...] = ()
 
     def __init__(self, process_obj: Any) -> None:
         try:
             super().__init__(process_obj)
+            self.lifeline, *guards = guard(self.lifeline, self.pid)
+            self._guards = tuple(guards)
         except BaseException:
             self.close()  # what has been started ends by that
             raise
 
     def descriptors(self) -> list[int]:
         """What of ours a fork must not keep."""
-        return [self.lifeline]
+        return [self.lifeline, *self._guards]
 
     def poll_ended(self) -> int | None:
         """Like ``poll()``, for a process that most likely has ended."""
@@ -117,7 +121,7 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
     def close(self) -> None:
         """Close the descriptors; a process that still runs ends by that."""
         descriptors = [descriptor for descriptor in self.descriptors() if descriptor >= 0]
-        self.lifeline = -1
+        self.lifeline, self._guards = -1, ()
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -222,7 +226,7 @@ class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
     sentinel: int = -1
 
     def descriptors(self) -> list[int]:
-        return [self.lifeline, self.sentinel]
+        return [*super().descriptors(), self.sentinel]
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         if self.returncode is None and connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):

@@ -5,8 +5,10 @@ Usage::
     python tests/reliability/orphans.py [--kills 1000] [--load 2]
 
 A "test's process" is a fork of this one, the leader of a session of its own, by which whatever it and its app have
-started can be found. It is killed while its app is idle, holds the GIL, ignores all signals, or is starting; and while
-a fork of the test's process, which has nothing to do with the app, lives on.
+started can be found. It is killed while its app is idle, holds the GIL, ignores all signals, or is starting; while a
+fork of the test's process, which has nothing to do with the app, lives on; and while nothing of the app's process is
+there any more that could see it: it has died, which the test has not noticed, and left a command behind; or it has
+closed all its descriptors, and blocks.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import select
 import signal
 import sys
 import time
+from ast import literal_eval
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +37,16 @@ from tests.reliability.plain_apps import LONG, clinging
 _BOUND = 0.5
 _FOR_EVER = 10.0  # seconds: what is there for longer stays
 _FOREIGN = "foreign"  # the name of a process that has nothing to do with the app
-_STATES = ("idle", "GIL held", "signals ignored", "starting", "foreign sibling", "starting with siblings")
+_STATES = (
+    "idle",
+    "GIL held",
+    "signals ignored",
+    "starting",
+    "foreign sibling",
+    "starting with siblings",
+    "dead, a command left",
+    "descriptors closed",
+)
 
 # How long a start takes, so that a random moment is within it.
 _START_TIMES = {"fork": 0.03, "forkserver": 0.25, "spawn": 0.5}
@@ -93,6 +105,23 @@ def _starting_with_siblings(client: TestClient, ready: Callable[[], object]) -> 
     client.__enter__()
 
 
+def _dead(client: TestClient, ready: Callable[[], object]) -> None:
+    """Only the command stays, which has none of the app's descriptors."""
+    client.__enter__()
+    _, *others = literal_eval(client.get("/").text)
+    for pid in (client.pid, *others):
+        os.kill(pid, signal.SIGKILL)
+    ready()
+
+
+def _closed(client: TestClient, ready: Callable[[], object]) -> None:
+    client.__enter__()
+    for pid in literal_eval(client.get("/").text)[1:]:
+        os.kill(pid, signal.SIGKILL)
+    ready()
+    client.get("/closed")
+
+
 def _fork_a_stranger() -> None:
     if os.fork() == 0:
         Path("/proc/self/comm").write_text(_FOREIGN)
@@ -108,6 +137,8 @@ _ACTS: dict[str, Callable[[TestClient, Callable[[], object]], None]] = {
     "starting": _starting,
     "foreign sibling": _with_sibling,
     "starting with siblings": _starting_with_siblings,
+    "dead, a command left": _dead,
+    "descriptors closed": _closed,
 }
 
 

@@ -95,6 +95,9 @@ async def clinging(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"] == "/deaf":
         ignore_signals()
         time.sleep(LONG)
+    elif scope["path"] == "/closed":
+        os.closerange(0, 1 << 16)
+        time.sleep(LONG)
     await answer(send, repr(scope["state"]["pids"]).encode())
 
 
