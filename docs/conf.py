@@ -13,7 +13,8 @@ copyright = "isoclient contributors"
 release = version = isoclient.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance-table.md"]  # the latter is included by a page
+# performance-table.md is included by a page; what is hidden is no page, such as the README of pytest's cache.
+exclude_patterns = ["_build", "performance-table.md", ".*", "**/.*"]
 
 html_theme = "furo"
 html_title = f"isoclient {release}"
