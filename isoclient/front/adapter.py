@@ -13,6 +13,7 @@ from isoclient.front.exchange import Exchange
 from isoclient.front.response import Response
 from isoclient.front.runner import Runner
 from isoclient.front.scope import http_scope
+from isoclient.front.settings import Settings
 from isoclient.front.timeout import read_timeout
 
 __all__ = ["ASGIAdapter"]
@@ -23,17 +24,13 @@ class ASGIAdapter(BaseAdapter):
 
     Args:
         runner: runs the app.
-        raises: whether the app's exceptions are raised here, or made the response 500 of a server.
-        root_path: of the scope.
-        client: of the scope.
+        settings: those of the client, which may change from one request to the next.
     """
 
-    def __init__(self, runner: Runner, *, raises: bool, root_path: str, client: tuple[str, int]) -> None:
+    def __init__(self, runner: Runner, settings: Settings) -> None:
         super().__init__()
         self._runner = runner
-        self._raises = raises
-        self._root_path = root_path
-        self._client = client
+        self._settings = settings
 
     def send(
         self,
@@ -52,7 +49,7 @@ class ASGIAdapter(BaseAdapter):
             AppStartupError: the app could not be loaded.
             BaseException: the app's own.
         """
-        scope = http_scope(request, self._root_path, self._client)
+        scope = http_scope(request, self._settings.root_path, self._settings.client)
         messages = body.messages(request.body)
         call = self._runner.open(
             "http",
@@ -63,7 +60,7 @@ class ASGIAdapter(BaseAdapter):
             timeout=read_timeout(timeout, self._runner.timeout),
             request=request,
         )
-        exchange = Exchange(call, request, self, raises=self._raises)
+        exchange = Exchange(call, request, self, raises=self._settings.raises)
         try:
             exchange.upload(messages)
             return exchange.streamed() if stream else exchange.whole()

@@ -22,6 +22,7 @@ from isoclient.front.roster import roster
 from isoclient.front.runner import Runner
 from isoclient.front.scope import websocket_scope
 from isoclient.front.session import Session
+from isoclient.front.settings import Configurable, Settings
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
 from isoclient.process.setup import make_setup
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TestClient"]
 
 
-class TestClient(Session):
+class TestClient(Configurable, Session):
     """A :class:`requests.Session` whose requests go to an ASGI app.
 
     Args:
@@ -104,20 +105,19 @@ class TestClient(Session):
         self.app = app
         self.base_url = base_url
         self.follow_redirects = follow_redirects
-        self.raise_server_exceptions = raise_server_exceptions
-        self.root_path = root_path
+        self._settings = Settings(raise_server_exceptions, root_path, client)
         self.headers.update({"user-agent": "testclient", **(headers or {})})
         if cookies is not None:
             self.cookies.update(cookies)
-        self._client_address = client
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
         self._runner = make_runner(
             setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart
         )
         self._runner.owner = weakref.ref(self)
-        adapter = ASGIAdapter(self._runner, raises=raise_server_exceptions, root_path=root_path, client=client)
+        adapter = ASGIAdapter(self._runner, self._settings)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+        self._blocks: list[None] = []  # one for each ``with`` that it is in; a list, for threads may enter and leave
         self._finalizer = weakref.finalize(self, _finalize, self._runner, os.getpid())
         roster.enter(self)
 
@@ -145,8 +145,7 @@ class TestClient(Session):
         return super().request(method, self._absolute(url), **options)  # type: ignore[return-value]
 
     def _absolute(self, url: Any) -> str:
-        join = _joined if type(url) is str else urljoin
-        return str(join(self.base_url, url))
+        return str(_joined(_text(self.base_url), _text(url)))
 
     @shows_app_errors
     def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -252,11 +251,9 @@ class TestClient(Session):
             AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
-        url, scheme = _handshake_url(self._absolute(url))
         timeout = read_timeout(options.pop("timeout", None), self.timeout)
-        offered = list(subprotocols or ())
-        request = self._handshake_request(url, offered, options)
-        scope = websocket_scope(request, scheme, self.root_path, self._client_address, offered)
+        request = self._handshake_request(_handshake_url(self._absolute(url)), list(subprotocols or ()), options)
+        scope = websocket_scope(request, self.root_path, self.client_address)
         call = self._runner.open(
             "websocket", scope, (), doing=f"handling WebSocket {scope['path']}", timeout=timeout, request=request
         )
@@ -334,17 +331,23 @@ class TestClient(Session):
     def __enter__(self) -> Self:
         """Start the app and run its lifespan startup.
 
+        Within another ``with`` of the same client nothing is started, nor ended: that is for the outermost.
+
         Raises:
             AppStartupError: the app says that its startup failed, or can't be loaded.
             BaseException: the app's own, from its startup.
         """
         self._runner.enter()
+        self._blocks.append(None)
         return self
 
     @shows_app_errors
     def __exit__(self, *exc_info: object) -> None:
-        """Run the app's lifespan shutdown and end the app."""
-        self.close()
+        """Run the app's lifespan shutdown and end the app, if this is the outermost ``with``."""
+        if self._blocks:  # else it has been closed meanwhile
+            self._blocks.pop()
+        if not self._blocks:
+            self.close()
 
     @shows_app_errors
     def restart(self) -> None:
@@ -353,7 +356,8 @@ class TestClient(Session):
 
     @shows_app_errors
     def close(self) -> None:
-        """End the app, in order where it can be. The next use would start it again."""
+        """End the app, in order where it can be, within ``with`` too. The next use would start it again."""
+        self._blocks.clear()
         super().close()
         self._runner.close()
 
@@ -361,14 +365,19 @@ class TestClient(Session):
 _joined = lru_cache(maxsize=512)(urljoin)
 
 
+def _text(url: Any) -> str:
+    """A URL as text, whatever kind of object it is: requests takes bytes, and all that has a ``str``."""
+    if isinstance(url, bytes):
+        return url.decode()
+    return str(url)
+
+
 @lru_cache(maxsize=512)
-def _handshake_url(url: str) -> tuple[str, str]:
-    """The URL with the scheme that requests knows, and the scheme of the scope."""
+def _handshake_url(url: str) -> str:
+    """The URL with the scheme that requests knows."""
     scheme = urlsplit(url).scheme.lower()
-    secure = scheme in ("https", "wss")
-    if scheme in ("ws", "wss"):
-        url = ("https" if secure else "http") + url[len(scheme) :]
-    return url, "wss" if secure else "ws"
+    known = {"ws": "http", "wss": "https"}.get(scheme)
+    return url if known is None else known + url[len(scheme) :]
 
 
 def _finalize(runner: Runner, owner: int) -> None:

@@ -29,16 +29,21 @@ def http_scope(request: requests.PreparedRequest, root_path: str, client: tuple[
     }
 
 
-def websocket_scope(
-    request: requests.PreparedRequest, scheme: str, root_path: str, client: tuple[str, int], subprotocols: list[str]
-) -> dict[str, Any]:
+def websocket_scope(request: requests.PreparedRequest, root_path: str, client: tuple[str, int]) -> dict[str, Any]:
     """The scope of a WebSocket whose handshake is this request."""
+    target = _target(request.url or "")
     return {
         "type": "websocket",
         "http_version": "1.1",
-        **_common(request, _target(request.url or ""), scheme, root_path, client),
-        "subprotocols": subprotocols,
+        **_common(request, target, "wss" if target.scheme == "https" else "ws", root_path, client),
+        "subprotocols": _subprotocols(request.headers.get("sec-websocket-protocol", "")),
     }
+
+
+def _subprotocols(header: str | bytes) -> list[str]:
+    """Those that the handshake offers, in the order of preference (RFC 6455, 4.2.1)."""
+    text = header if isinstance(header, str) else header.decode("latin-1")
+    return [name for part in text.split(",") if (name := part.strip(" \t"))]
 
 
 class _Target(NamedTuple):

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isoclient import WebSocketDisconnect
+
 if TYPE_CHECKING:
+    from isoclient import TestClient
     from tests.conftest import MakeClient, Receive, Scope, Send
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -78,6 +82,100 @@ def test_scheme_server_and_host(make_client: MakeClient) -> None:
     assert told("http://[::1]:8000/") == ("http", ("::1", 8000), b"[::1]:8000")
     assert told("http://127.0.0.1/") == ("http", ("127.0.0.1", 80), b"127.0.0.1")
     assert told("http://bücher.example/")[1:] == (("xn--bcher-kva.example", 80), b"xn--bcher-kva.example")
+
+
+async def either_mirror(scope: Scope, receive: Receive, send: Send) -> None:
+    """The scope, of an HTTP request in the response, of a WebSocket in a message."""
+    if scope["type"] == "http":
+        await mirror(scope, receive, send)
+        return
+    await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[0]})
+    await send({"type": "websocket.send", "text": repr(scope)})
+    await receive()
+
+
+def scopes_of(client: TestClient, url: str = "/", **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an HTTP request and what a WebSocket has for a scope."""
+    with client.websocket_connect(url, **options) as websocket:
+        return eval(client.get(url, **options).content), eval(websocket.receive_text())
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_the_scope_is_what_the_prepared_request_says(make_client: MakeClient) -> None:
+    client = make_client(either_mirror)
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update({"Host": "shop.example", "Cookie": "a=1", "Sec-WebSocket-Protocol": "b,\tc ,, d"})
+        request.url = "https://elsewhere.example:8443/signed?by=me"
+        return request
+
+    for scope, scheme in zip(scopes_of(client, "/plain?x", auth=sign), ("https", "wss"), strict=True):
+        assert (scope["scheme"], scope["server"]) == (scheme, ("elsewhere.example", 8443))
+        assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/signed", b"/signed", b"by=me")
+        headers = dict(scope["headers"])
+        assert (headers[b"host"], headers[b"cookie"]) == (b"shop.example", b"a=1")
+        assert scope.get("subprotocols", ["b", "c", "d"]) == ["b", "c", "d"]
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+@pytest.mark.parametrize("name", ["sec-websocket-protocol", "Sec-WebSocket-Protocol"])
+def test_subprotocols_given_as_a_header(make_client: MakeClient, name: str) -> None:
+    client = make_client(either_mirror)
+
+    def offered(**options: Any) -> tuple[object, list[str]]:
+        with client.websocket_connect("/", **options) as websocket:
+            return websocket.accepted_subprotocol, eval(websocket.receive_text())["subprotocols"]
+
+    assert offered() == (None, [])
+    assert offered(headers={name: "chat, superchat"}) == ("chat", ["chat", "superchat"])
+    assert offered(headers={name: b"chat"}) == ("chat", ["chat"])
+    assert offered(headers={name: ""}) == (None, [])
+    assert offered(subprotocols=["one", "two"]) == ("one", ["one", "two"])
+    assert offered(subprotocols=["one"], headers={name: "two"}) == ("two", ["two"])
+    client.headers[name] = "three"
+    assert offered() == ("three", ["three"])
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_what_is_set_later_holds_for_both_kinds_of_request(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/fail":
+            raise LookupError("in the app")
+        await either_mirror(scope, receive, send)
+
+    client = make_client(app)
+    client.get("/")  # the app runs
+    client.base_url = "https://shop.example:1234/"
+    client.root_path = "/mount"
+    client.client_address = ("192.0.2.1", 1)
+    client.params = {"a": "1"}
+    for scope in scopes_of(client, "there"):
+        assert scope["server"] == ("shop.example", 1234)
+        assert scope["root_path"] == "/mount"
+        assert scope["client"] == ("192.0.2.1", 1)
+        assert (scope["path"], scope["query_string"]) == ("/there", b"a=1")
+    for ask in (client.get, client.websocket_connect):
+        client.raise_server_exceptions = True
+        with pytest.raises(LookupError, match="in the app"):
+            ask("/fail")
+    client.raise_server_exceptions = False
+    assert client.get("/fail").status_code == 500
+    with pytest.raises(WebSocketDisconnect):
+        client.websocket_connect("/fail")
+
+
+@pytest.mark.modes("thread")
+@pytest.mark.backends("asyncio")
+def test_urls_that_are_objects(make_client: MakeClient) -> None:
+    from starlette.datastructures import URL, URLPath
+
+    client = make_client(either_mirror, base_url=URL("http://shop.example/api/"))
+    for url in ("/there?x=1", b"/there?x=1", URL("http://shop.example/there?x=1"), URLPath("/there?x=1")):
+        for scope in scopes_of(client, url):  # type: ignore[arg-type]
+            assert (scope["server"], scope["path"], scope["query_string"]) == (("shop.example", 80), "/there", b"x=1")
 
 
 @pytest.mark.modes("fork", "thread")
