@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import contextvars
 import faulthandler
 import gc
 import io
@@ -28,6 +27,7 @@ from isoclient.host import lifeline
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
+from isoclient.host.vars import context_of_test
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
 
@@ -155,8 +155,7 @@ def _run(
     _own_input()
     side = SideChannel(descriptors.journal, context)
     sock = socket.socket(fileno=descriptors.pipe)
-    # An empty context: which event loop the test runs in is no business of the app's.
-    return contextvars.Context().run(
+    return context_of_test(forked=forked).run(
         serve,
         sock,
         get_setup,

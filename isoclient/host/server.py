@@ -89,12 +89,15 @@ class Host:
                 self.codec.decode(frame.meta, frame.payload)
 
     def _open(self, frame: Frame) -> None:
-        kind, argument, messages = self.codec.decode(frame.meta, frame.payload)
+        kind, argument, messages, variables = self.codec.decode(frame.meta, frame.payload)
         stream = STREAMS[kind](self, frame.stream, argument)
         for message in messages:
             stream.deliver(message)
         self._streams[frame.stream] = stream
-        self.runtime.spawn(stream)
+        if variables is None:
+            self.runtime.spawn(stream)
+        else:
+            variables.run(self.runtime.spawn, stream)  # a task begins with a copy of the context that it is made in
         self._plan_flush()
 
     def _pass_on(self, stream: Stream, frame: Frame) -> None:

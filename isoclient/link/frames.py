@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 OPEN: Final = 1
-"""front to host: a stream begins; the value is ``(kind, argument, messages)``."""
+"""front to host: a stream begins; the value is ``(kind, argument, messages, variables)``, the last
+one None between two processes."""
 EVENT: Final = 2
 """either way: one ASGI message of a stream."""
 CREDIT: Final = 3

@@ -8,10 +8,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
+from isoclient.host.vars import context_of_test
 from isoclient.link.clock import Clock
 from isoclient.link.codec import LocalCodec
 from isoclient.process import forks
@@ -44,7 +46,8 @@ class AppThread:
         ours, self._theirs = socket.socketpair()
         self.connection = Connection(ours, codec)
         forks.register(self)
-        self._thread = threading.Thread(target=self._run, args=(setup, codec), name="isoclient-app", daemon=True)
+        start = partial(context_of_test().run, self._run, setup, codec)
+        self._thread = threading.Thread(target=start, name="isoclient-app", daemon=True)
         self._thread.start()
 
     def _run(self, setup: Setup, codec: LocalCodec) -> None:

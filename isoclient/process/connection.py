@@ -17,6 +17,7 @@ from math import ceil
 from threading import get_ident
 from typing import Any, Final
 
+from isoclient.host.vars import context_of_test
 from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
@@ -95,7 +96,8 @@ class Connection:
         self._streams[stream.number] = stream
         try:
             self.tell_news(deadline)
-            self.write(frames.OPEN, stream.number, (kind, argument, messages), deadline)
+            variables = context_of_test() if self.codec.by_reference else None
+            self.write(frames.OPEN, stream.number, (kind, argument, messages, variables), deadline)
         except BaseException:
             self.forget(stream)
             raise

@@ -368,6 +368,66 @@ def test_a_client_can_be_entered_again(make_client: MakeClient) -> None:
             assert client.get("/").text == "True"
 
 
+async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Keeps a list in its state, and prints what becomes of it."""
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["paths"] = []
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("shutdown after", scope["state"]["paths"])
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        scope["state"].setdefault("paths", ["no lifespan"]).append(scope["path"])
+        await respond(send, scope["state"]["paths"])
+
+
+@pytest.mark.modes("fork", "thread")
+def test_with_within_with_is_the_outer_one(make_client: MakeClient, capfd: pytest.CaptureFixture[str]) -> None:
+    client = make_client(counting)
+    for _ in range(2):
+        with client:
+            assert client.get("/a").text == "['/a']"
+            with client, client as same:
+                assert same is client
+                assert client.get("/b").text == "['/a', '/b']"
+            assert client.get("/c").text == "['/a', '/b', '/c']"
+            with pytest.raises(ZeroDivisionError), client:
+                _ = 1 / 0
+            assert client.get("/d").text == "['/a', '/b', '/c', '/d']"
+            assert "shutdown" not in capfd.readouterr().out
+        assert capfd.readouterr().out == "shutdown after ['/a', '/b', '/c', '/d']\n"
+    assert client.get("/").text == "['no lifespan', '/']"
+
+
+@pytest.mark.modes("fork", "thread")
+def test_closing_and_restarting_within_with(make_client: MakeClient, capfd: pytest.CaptureFixture[str]) -> None:
+    client = make_client(counting)
+    with client, client:
+        client.restart()
+        assert capfd.readouterr().out == "shutdown after []\n"
+        assert client.get("/a").text == "['/a']"
+    assert capfd.readouterr().out == "shutdown after ['/a']\n"
+    with client, client:
+        client.close()
+        assert capfd.readouterr().out == "shutdown after []\n"
+        with client:
+            assert client.get("/b").text == "['/b']"
+        assert capfd.readouterr().out == "shutdown after ['/b']\n"
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+def test_with_within_with_and_a_fork_for_each_request(make_client: MakeClient) -> None:
+    client = make_client(counting, isolated="request")
+    with client:
+        with client:
+            assert client.get("/a").text == "['/a']"
+        assert client.get("/b").text == "['/b']"
+    assert client.get("/c").text == "['no lifespan', '/c']"
+
+
 @pytest.mark.modes("fork", "thread")
 def test_a_client_that_was_used_before_it_is_entered(make_client: MakeClient) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

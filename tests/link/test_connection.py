@@ -62,7 +62,9 @@ class Pair:
 
     def open(self, kind: str = "http", messages: tuple[Any, ...] = ()) -> Stream:
         stream = self.front.open(kind, {"path": "/"}, messages, Deadline(SOON))
-        assert self.peer.next() == (frames.OPEN, stream.number, (kind, {"path": "/"}, messages))
+        what, number, (*rest, variables) = self.peer.next()
+        assert (what, number, rest) == (frames.OPEN, stream.number, [kind, {"path": "/"}, messages])
+        assert (variables is None) is not self.front.codec.by_reference
         return stream
 
 
