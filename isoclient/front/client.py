@@ -40,8 +40,8 @@ class TestClient(Configurable, Session):
     Args:
         app: an ASGI 3 or ASGI 2 app; or an import string, ``"package.module:attribute"``.
         base_url: what relative URLs are joined to.
-        raise_server_exceptions: whether an exception of the app is raised by the request; if not, the request gets the
-            response 500 that a server would give.
+        raise_server_exceptions: whether an exception of the app is raised by the request; if not, the request gets what
+            there is of the app's response: an empty one of status 500, where it had not started.
         root_path: of the scope: where the app is mounted.
         backend: ``"asyncio"`` or ``"trio"``.
         backend_options: for asyncio ``use_uvloop``, ``loop_factory``, ``debug``; for trio what :func:`trio.run` takes.

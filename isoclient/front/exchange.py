@@ -5,27 +5,21 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import DecodeError
 
 from isoclient.front.parts import Parts
+from isoclient.front.raw import Body, RawResponse
 from isoclient.front.reraise import reraise
-from isoclient.front.response import Headers, RawResponse, Response, build_response
-from isoclient.link.errors import AppProtocolError
+from isoclient.front.response import Response, build_response
 
 if TYPE_CHECKING:
     from isoclient.front.call import Call
 
 __all__ = ["Exchange"]
-
-_ERROR_BODY: Final = b"Internal Server Error"
-_ERROR_HEADERS: Final[Headers] = [
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", b"%d" % len(_ERROR_BODY)),
-]
 
 
 class Exchange:
@@ -35,7 +29,8 @@ class Exchange:
         call: the call of the app, just begun.
         request: the request.
         adapter: the adapter that it came through.
-        raises: whether the app's exceptions are raised, or made the response 500 of a server.
+        raises: whether the app's exceptions are raised. If not, what has come of the response is the response; where
+            nothing has, an empty one of status 500.
     """
 
     def __init__(self, call: Call, request: requests.PreparedRequest, adapter: Any, *, raises: bool) -> None:
@@ -57,12 +52,8 @@ class Exchange:
     def whole(self) -> Response:
         """The response, when the app's call has ended."""
         content = self._content()
-        error = self._call.end()
-        if error is not None and (self._raises or not self._parts.complete):
-            return self._failed(error)
-        if self._parts.start is None or not self._parts.complete:
-            raise _broken_off()
-        return self._filled(self._parts.start["status"], self._parts.start["headers"], content)
+        self._check_end()
+        return self._filled(content)
 
     def _content(self) -> bytes:
         content = b""
@@ -102,24 +93,14 @@ class Exchange:
             message["info"] = self._call.codec.unpack_debug(message["info"])
         return message
 
-    def _failed(self, error: BaseException) -> Response:
-        """What a client gets when the app fails: 500, or, when it is too late for that, a body that breaks off."""
-        if self._raises:
-            reraise(error)
-        if self._parts.has_body:
-            raise ChunkedEncodingError(f"the app failed before the end of its response: {error!r}") from error
-        return self._filled(500, _ERROR_HEADERS, _ERROR_BODY if self._request.method != "HEAD" else b"")
-
-    def _filled(self, status: int, headers: Headers, content: bytes) -> Response:
-        pieces = iter((content,))
-        raw = RawResponse(status, headers, lambda: next(pieces, None), _nothing, _nothing)
-        response = self._build(raw)
+    def _filled(self, content: bytes) -> Response:
+        status, headers = self._parts.head
+        response = self._build(RawResponse(self._request, status, headers, size=len(content)))
         if "content-encoding" in response.headers:
-            content = _decoded(raw)
+            content = _decoded(RawResponse(self._request, status, headers, Body.of(content)))
         # What Response.content does at its first use; here the body is whole already.
         response._content = content
         response._content_consumed = True  # type: ignore[attr-defined]
-        raw.exhaust()
         return response
 
     def _build(self, raw: RawResponse) -> Response:
@@ -134,11 +115,12 @@ class Exchange:
         while self._parts.start is None:
             message = self._receive()
             if message is None:
-                return self._failed(self._call.end() or AppProtocolError("the app ended without a response"))
+                self._check_end()
+                return self._filled(b"")
             self._parts.take(message)
-        start = self._parts.start
-        raw = RawResponse(start["status"], start["headers"], self._next_streamed, self._leave, self._call.abandon)
-        response = self._build(raw)
+        status, headers = self._parts.head
+        body = Body(self._next_streamed, self._leave, self._call.abandon, insists=self._raises)
+        response = self._build(RawResponse(self._request, status, headers, body))
         # Not to be kept by what it keeps: a response that is dropped should go at once, and the client with it.
         self._response = weakref.ref(response)
         return response
@@ -150,12 +132,19 @@ class Exchange:
             response = self._response()
             if response is not None:
                 self._parts.decorate(response)  # with what came behind the body
-            error = self._call.end()
-            if error is not None and (self._raises or not self._parts.complete):
-                self._failed(error)
+            error = self._check_end()
             if not self._parts.complete:
-                raise _broken_off()
+                raise _broken_off(error)
         return piece
+
+    def _check_end(self) -> BaseException | None:
+        """Wait for the end of the app's call; return the exception of the app, if it is not to be raised."""
+        error = self._call.end()
+        if error is not None and self._raises:
+            reraise(error)
+        if error is None and not self._parts.complete:
+            raise _broken_off(None)
+        return error
 
     def _leave(self) -> None:
         """The user closes the response before its end: so the app learns of it, and its end is waited for."""
@@ -165,9 +154,13 @@ class Exchange:
             reraise(error)
 
 
-def _broken_off() -> ChunkedEncodingError:
-    """No failure of the app: the client was closed, here or by another thread."""
-    return ChunkedEncodingError("the client was closed before the end of the response")
+def _broken_off(error: BaseException | None) -> ChunkedEncodingError:
+    """What a client of a server gets of an app that fails amid its response; or of one that was ended by a close."""
+    if error is None:
+        return ChunkedEncodingError("the client was closed before the end of the response")
+    broken_off = ChunkedEncodingError(f"the app failed before the end of its response: {error!r}")
+    broken_off.__cause__ = error
+    return broken_off
 
 
 def _decoded(raw: RawResponse) -> bytes:

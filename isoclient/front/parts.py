@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isoclient.front.response import Headers, Response
+from isoclient.front.raw import Headers
+from isoclient.front.response import Response
 
 __all__ = ["Parts"]
 
@@ -17,7 +18,6 @@ class Parts:
     Attributes:
         start: the message ``http.response.start``, when it has come.
         complete: whether the response is whole.
-        has_body: whether any of its body has come.
 
     Example:
         >>> parts = Parts()
@@ -31,10 +31,17 @@ class Parts:
     def __init__(self) -> None:
         self.start: Message | None = None
         self.complete = False
-        self.has_body = False
         self._hints: list[str] = []
         self._debug: Message = {}
         self._trailers: Headers = []
+
+    @property
+    def head(self) -> tuple[int, Headers]:
+        """Status and headers; before the start, those of a response with nothing in it.
+
+        Starlette's clients give that where a server would write a page of its own, and suites rely on it.
+        """
+        return (500, []) if self.start is None else (self.start["status"], self.start["headers"])
 
     def take(self, message: Message) -> bytes | None:
         """Take note of a message; return the piece of the body that it carries, or None."""
@@ -53,7 +60,6 @@ class Parts:
         return None
 
     def _body(self, message: Message) -> bytes:
-        self.has_body = True
         self.complete = not message["more_body"] and not (self.start or {}).get("trailers")
         return message["body"]  # type: ignore[no-any-return]
 

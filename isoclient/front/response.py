@@ -1,24 +1,21 @@
-"""The response, and the raw body under it."""
+"""The response: that of requests, and what ASGI has beyond it."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+import pickle
+from collections.abc import Iterator
 from functools import lru_cache
-from http import HTTPStatus
-from http.client import HTTPMessage
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3._collections import HTTPHeaderDict
-from urllib3.response import HTTPResponse
 
-__all__ = ["RawResponse", "Response", "build_response", "reason_of"]
+from isoclient.front.raw import Headers, RawResponse
+from isoclient.front.reraise import reraise
 
-Headers = list[tuple[bytes, bytes]]
+__all__ = ["Response", "build_response"]
 
 
 class Response(requests.Response):
@@ -32,6 +29,8 @@ class Response(requests.Response):
         early_hints: the ``Link`` values of the early hints that came (extension ``http.response.early_hint``).
     """
 
+    __attrs__ = [*requests.Response.__attrs__, "template", "context", "trailers", "early_hints"]  # noqa: RUF012
+
     template: Any = None
     context: Any = None
     trailers: CaseInsensitiveDict[str]
@@ -42,167 +41,37 @@ class Response(requests.Response):
         self.trailers = CaseInsensitiveDict()
         self.early_hints = []
 
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        """The body in pieces, as :meth:`requests.Response.iter_content` has it; the app's exceptions are the app's."""
+        pieces = super().iter_content(chunk_size, decode_unicode)
+        return pieces if self._content_consumed else self._untranslated(pieces)  # type: ignore[attr-defined]
 
-class RawResponse(io.RawIOBase):
-    """What :attr:`requests.Response.raw` is: the head of the response, and its body as it comes.
-
-    Args:
-        status: the status code.
-        headers: as the app sent them.
-        next_piece: returns the next piece of the body, or None at its end; it may wait, and raise.
-        on_close: called when the body is closed before its end; it may wait, and raise.
-        on_drop: called when the body is collected before its end; it must not.
-    """
-
-    version: Final = 11
-
-    def __init__(
-        self,
-        status: int,
-        headers: Headers,
-        next_piece: Callable[[], bytes | None],
-        on_close: Callable[[], object],
-        on_drop: Callable[[], object],
-    ) -> None:
-        self.status = status
-        self.reason = reason_of(status)
-        self._pairs = headers
-        self._next_piece = next_piece
-        self._on_close = on_close
-        self._on_drop = on_drop
-        self._buffer = b""
-        self._ended = False
-        self._decoder: _Decoder | None = None
-        self._original_response = _cookie_source(headers)
-
-    @property
-    def headers(self) -> HTTPHeaderDict:
-        """The headers, repeated ones included (``getlist``)."""
-        return _header_dict(self._pairs)
-
-    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
-        """The body as it comes: one piece for each event of the app, cut where it is longer than ``amt`` bytes."""
-        while (piece := self._pull(decode_content)) is not None:
-            if not amt or len(piece) <= amt:
-                if piece:
-                    yield piece
-            else:
-                yield from (piece[at : at + amt] for at in range(0, len(piece), amt))
-
-    def read(self, amt: int | None = -1, decode_content: bool | None = None) -> bytes:
-        """Read ``amt`` bytes, fewer only at the end; all of it without ``amt``."""
-        wanted = float("inf") if amt is None or amt < 0 else amt
-        pieces = [self._buffer]
-        size = len(self._buffer)
-        self._buffer = b""
-        while size < wanted and (piece := self._pull(decode_content)) is not None:
-            pieces.append(piece)
-            size += len(piece)
-        data = b"".join(pieces)
-        cut = size if wanted >= size else int(wanted)
-        self._buffer = data[cut:]
-        return data[:cut]
-
-    def readinto(self, buffer: Any) -> int:
-        """See :class:`io.RawIOBase`."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def release_conn(self) -> None:
-        """There is no pool that it would go back to."""
-
-    def exhaust(self) -> None:
-        """The body has been read, by other means."""
-        self._ended = True
-
-    def close(self) -> None:
-        """Let the app know that nobody reads on; it sees ``http.disconnect``."""
-        if not self.closed:
-            super().close()
-            if not self._ended:
-                self._ended = True
-                self._on_close()
-
-    def __del__(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._on_drop()
-
-    def _pull(self, decode_content: bool | None) -> bytes | None:
-        if self._buffer:
-            kept, self._buffer = self._buffer, b""
-            return kept
-        if self._ended:
-            return None
+    def _untranslated(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        """Without what requests makes of urllib3's exceptions, which may be the app's own here."""
         try:
-            piece = self._next_piece()
-        except BaseException:
-            self._ended = True  # closing it would only tell the same again
-            raise
-        self._ended = piece is None
-        if not decode_content:
-            return piece
-        if self._decoder is None:
-            self._decoder = _Decoder(self.headers)
-        decoded = self._decoder.decode(piece)
-        return decoded if decoded or not self._ended else None
+            yield from pieces
+        except Exception as error:
+            failure = getattr(self.raw, "failure", None)
+            if failure is None or failure is error:
+                raise
+        else:
+            return
+        reraise(failure)  # behind the other's except clause, so that it is not raised in the context of that
 
+    def json(self, **kwargs: Any) -> Any:
+        """The body, decoded; see :meth:`requests.Response.json`."""
+        self.content  # noqa: B018 - here, where an app that fails with an error about JSON is none of a decoder's
+        return super().json(**kwargs)
 
-class _Decoder(HTTPResponse):
-    """Undoes the content coding (gzip, deflate, br, zstd...), with the decoders of urllib3."""
-
-    def __init__(self, headers: HTTPHeaderDict) -> None:
-        super().__init__(b"", headers=headers, preload_content=False)
-        self._init_decoder()
-
-    def decode(self, piece: bytes | None) -> bytes:
-        """Decode a piece; None flushes what is left."""
-        if self._decoder is None:
-            return piece or b""
-        return self._decode(piece or b"", True, piece is None)
-
-
-class _CookieSource:
-    """What :func:`requests.cookies.extract_cookies_to_jar` asks of an ``http.client`` response."""
-
-    def __init__(self, cookies: list[bytes]) -> None:
-        self.msg = HTTPMessage()
-        for cookie in cookies:
-            self.msg["Set-Cookie"] = cookie.decode("latin-1")
-
-    def isclosed(self) -> bool:
-        """There is no connection left open."""
-        return True
-
-
-def _cookie_source(headers: Headers) -> _CookieSource | None:
-    cookies = [value for name, value in headers if name == b"set-cookie"]
-    return _CookieSource(cookies) if cookies else None
-
-
-def _header_dict(headers: Headers) -> HTTPHeaderDict:
-    result = HTTPHeaderDict()
-    for name, value in headers:
-        result.add(name.decode("latin-1"), value.decode("latin-1"))
-    return result
-
-
-def reason_of(status: int) -> str:
-    """The phrase for a status code (RFC 9110, 15); empty for one that has none.
-
-    Example:
-        >>> reason_of(404)
-        'Not Found'
-    """
-    return _PHRASES.get(status, "")
-
-
-_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: of template and context what can be."""
+        state = cast(dict[str, Any], super().__getstate__())
+        context = state["context"]
+        if isinstance(context, dict):
+            state["context"] = {key: value for key, value in context.items() if _can_be_pickled(value)}
+        for name in ("template", "context"):
+            state[name] = state[name] if _can_be_pickled(state[name]) else None
+        return state
 
 
 def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter: Any) -> Response:
@@ -212,7 +81,7 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     response.headers = CaseInsensitiveDict(_joined(raw._pairs))
     response.encoding = _encoding_of(response.headers.get("content-type"))
     response.raw = raw
-    response.reason = raw.reason
+    response.reason = raw.reason or ""
     response.url = request.url or ""
     response.request = request
     response.connection = adapter
@@ -233,3 +102,11 @@ def _joined(headers: Headers) -> dict[str, str]:
         name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
         result[name] = f"{result[name]}, {value}" if name in result else value
     return result
+
+
+def _can_be_pickled(value: object) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True

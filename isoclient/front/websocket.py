@@ -11,8 +11,9 @@ import requests
 
 from isoclient.front.call import Call
 from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconnect, catchable
+from isoclient.front.raw import Headers, RawResponse
 from isoclient.front.reraise import reraise, shows_app_errors
-from isoclient.front.response import Headers, RawResponse, build_response
+from isoclient.front.response import build_response
 
 __all__ = ["WebSocketSession"]
 
@@ -89,7 +90,7 @@ class WebSocketSession:
         raise self._denial(start["status"], start["headers"], b"".join(pieces))
 
     def _denial(self, status: int, headers: Headers, content: bytes) -> WebSocketDenialResponse:
-        raw = RawResponse(status, headers, _nothing, _nothing, _nothing)
+        raw = RawResponse(self._request, status, headers, size=len(content))
         response = build_response(self._request, raw, None)
         response._content = content
         return catchable(WebSocketDenialResponse)(response)
@@ -240,10 +241,6 @@ class WebSocketSession:
         error = self._call.end()
         if error is not None and self._raises:
             reraise(error)
-
-
-def _nothing() -> None:
-    return None
 
 
 def _content(message: Message, key: str) -> str | bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import socket
@@ -363,17 +364,19 @@ def test_an_app_that_cancels_itself(make_client: MakeClient) -> None:
         client.get("/")
 
 
-def test_without_raising_it_is_the_500_of_a_server(make_client: MakeClient) -> None:
+def test_without_raising_it_is_an_empty_500(make_client: MakeClient) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await checkout()
+        if scope["path"] == "/raises":
+            await checkout()
 
-    response = make_client(app, raise_server_exceptions=False).get("/")
-    assert response.status_code == 500
-    assert response.text == "Internal Server Error"
-    assert response.headers["content-type"] == "text/plain; charset=utf-8"
-    assert response.headers["content-length"] == "21"
-    with pytest.raises(requests.HTTPError):
-        response.raise_for_status()
+    client = make_client(app, raise_server_exceptions=False)
+    for path in ("/raises", "/returns"):
+        for stream in (False, True):
+            response = client.get(path, stream=stream)
+            assert (response.status_code, response.reason) == (500, "Internal Server Error")
+            assert (response.content, response.raw.read(), dict(response.headers)) == (b"", b"", {})
+            with pytest.raises(requests.HTTPError):
+                response.raise_for_status()
 
 
 @pytest.mark.modes("fork", "thread")
@@ -404,10 +407,33 @@ def test_an_exception_amid_the_response(make_client: MakeClient) -> None:
         with pytest.raises(PaymentRefused):
             make_client(app).get(path)
     quiet = make_client(app, raise_server_exceptions=False)
-    assert quiet.get("/").status_code == 500
-    assert "x-a" not in quiet.get("/").headers
-    with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        quiet.get("/body")
+    for path, content in (("/", b""), ("/body", b"some")):
+        response = quiet.get(path)
+        assert (response.status_code, response.headers["x-a"], response.content) == (200, "1", content)
+        with quiet.get(path, stream=True) as response:
+            assert (response.status_code, response.headers["x-a"]) == (200, "1")
+            pieces = response.iter_content(None)
+            assert b"".join(itertools.islice(pieces, 1 if content else 0)) == content
+            with pytest.raises(requests.exceptions.ChunkedEncodingError, match="PaymentRefused") as caught:
+                next(pieces)
+            assert isinstance(caught.value.__cause__, PaymentRefused)
+
+
+@pytest.mark.modes("fork", "thread")
+def test_a_redirect_that_breaks_off_is_followed_by_who_does_not_care(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        moved = scope["path"] == "/old"
+        await send(
+            {"type": "http.response.start", "status": 302 if moved else 200, "headers": [(b"location", b"/new")]}
+        )
+        await send({"type": "http.response.body", "body": b"some", "more_body": moved})
+        if moved:
+            await checkout()
+
+    client = make_client(app, raise_server_exceptions=False)
+    for stream in (False, True):
+        response = client.get("/old", stream=stream)
+        assert (response.url, response.content) == ("http://testserver/new", b"some")
 
 
 @pytest.mark.modes("fork", "thread")

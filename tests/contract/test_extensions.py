@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import anyio.lowlevel
 import pytest
 import requests
 
-from isoclient import StandIn, WebSocketDenialResponse, WebSocketDisconnect
+from isoclient import Response, StandIn, WebSocketDenialResponse, WebSocketDisconnect
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -250,3 +251,32 @@ def test_a_denial_with_a_big_body(make_client: MakeClient) -> None:
     with pytest.raises(WebSocketDenialResponse) as caught:
         make_client(app).websocket_connect("/")
     assert len(caught.value.content) == 5_000_000
+
+
+# -- all of it, put aside
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_pickle_of_the_response_keeps_what_it_can(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        info = {"template": threading.Lock(), "context": {"number": 5, "lock": threading.Lock()}}
+        await send({"type": "http.response.debug", "info": info})
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>"]})
+        await send({"type": "http.response.start", "status": 200, "trailers": True})
+        await send({"type": "http.response.body", "body": b"body"})
+        await send({"type": "http.response.trailers", "headers": [(b"x-checksum", b"42")]})
+
+    client = make_client(app)
+    for stream in (False, True):
+        kept = pickle.loads(pickle.dumps(client.get("/", stream=stream)))
+        assert type(kept) is Response
+        assert (kept.content, kept.trailers["X-Checksum"], kept.early_hints) == (b"body", "42", ["</style.css>"])
+        assert kept.context["number"] == 5
+    plain = pickle.loads(pickle.dumps(make_client(bare).get("/")))
+    assert (plain.template, plain.context, dict(plain.trailers), plain.early_hints) == (None, None, {}, [])
+
+
+async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
