@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ _HOMES = {
     "ObjectNotSendable": "link.transit",
     "StandIn": "link.transit",
 }
+
+_FOUND: dict[str, dict[str, Any]] = {
+    name: vars(sys.modules[name]).copy()
+    for name in (
+        *("builtins", "genericpath", "io", "json", "os", "os.path", "pickle"),
+        *("select", "signal", "socket", "tempfile", "threading", "time"),
+    )
+    if name in sys.modules
+}
+"""The system before any test has patched it; what :mod:`isoclient.link.system` is made of, when that is needed."""
 
 
 def __getattr__(name: str) -> Any:

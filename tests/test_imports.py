@@ -53,6 +53,39 @@ def test_there_is_a_room_for_everything() -> None:
     assert found == set(ROOMS)
 
 
+# What tests and plugins patch; the package has it from isoclient.link.system, as it was.
+PATCHED = {"glob", "io", "json", "os", "pathlib", "pickle", "select", "selectors", "shutil", "signal", "socket"}
+PATCHED |= {"subprocess", "tempfile", "threading", "time"}
+# Where the names are meant that the app itself finds.
+MEANT = {
+    ("front/modes.py", "os"),  # it asks what the platform has, and calls nothing
+    ("host/footprint.py", "os"),  # it watches what the app asks of it
+    ("host/streams.py", "os"),  # a file that the app names is read as the app would read it
+    ("host/streams.py", "open"),
+    ("host/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
+    ("process/context.py", "threading"),
+    ("process/replay/unhandled.py", "threading"),
+}
+
+
+def lookups(path: Path) -> Iterator[str]:
+    """What a file looks up in the modules that tests patch, and builtins.open."""
+    yield from (name.partition(".")[0] for name in imports(path))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and node.id == "open":
+            yield "open"
+
+
+def test_nothing_is_looked_up_where_tests_patch_it() -> None:
+    found = {
+        (path.relative_to(PACKAGE).as_posix(), name)
+        for path in modules()
+        for name in lookups(path)
+        if name in PATCHED | {"open"}
+    }
+    assert {(path, name) for path, name in found if path != "link/system.py"} == MEANT
+
+
 def run(program: str, *options: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", program], capture_output=True, text=True, check=False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -25,6 +24,7 @@ from isoclient.front.session import Session
 from isoclient.front.settings import Configurable, Settings
 from isoclient.front.timeout import read_timeout
 from isoclient.front.websocket import WebSocketSession
+from isoclient.link.system import os
 from isoclient.process.setup import make_setup
 
 if TYPE_CHECKING:

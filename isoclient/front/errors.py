@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import signal as signals
 from typing import TYPE_CHECKING, Any
 
 import requests
+
+from isoclient.link.system import signal as signals
 
 if TYPE_CHECKING:
     from isoclient.link.limits import Limits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -15,6 +14,7 @@ from isoclient.front.parts import Parts
 from isoclient.front.raw import Body, RawResponse
 from isoclient.front.reraise import reraise
 from isoclient.front.response import Response, build_response
+from isoclient.link.system import io
 
 if TYPE_CHECKING:
     from isoclient.front.call import Call
@@ -57,7 +57,7 @@ class Exchange:
 
     def _content(self) -> bytes:
         content = b""
-        gathered: BytesIO | None = None
+        gathered: io.BytesIO | None = None
         for piece in self._pieces():
             if gathered is not None:
                 gathered.write(piece)
@@ -65,7 +65,7 @@ class Exchange:
                 content = piece
             elif piece:
                 # Not a list that is joined at the end: a piece that is dropped leaves its memory, warm, to the next.
-                gathered = BytesIO()
+                gathered = io.BytesIO()
                 gathered.write(content)
                 gathered.write(piece)
         return content if gathered is None else gathered.getvalue()

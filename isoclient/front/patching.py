@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,6 +14,7 @@ from isoclient.front.aliases import REQUEST_OPTIONS
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.runner import Ask, Runner
 from isoclient.host import patching
+from isoclient.link.system import os
 
 __all__ = ["AppPatch", "is_target"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
@@ -14,6 +13,7 @@ from requests.utils import get_encoding_from_headers
 
 from isoclient.front.raw import Headers, RawResponse
 from isoclient.front.reraise import reraise
+from isoclient.link.system import pickle
 
 __all__ = ["Response", "build_response"]
 

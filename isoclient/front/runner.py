@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -15,6 +14,7 @@ from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.names import name_of_app
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
+from isoclient.link.system import threading
 from isoclient.process.errors import Reentered
 
 if TYPE_CHECKING:

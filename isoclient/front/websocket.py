@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, cast
@@ -14,6 +13,7 @@ from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconn
 from isoclient.front.raw import Headers, RawResponse
 from isoclient.front.reraise import reraise, shows_app_errors
 from isoclient.front.response import build_response
+from isoclient.link.system import json
 
 __all__ = ["WebSocketSession"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from isoclient.host.setup import Setup
 from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp
+from isoclient.link.system import socket
 
 if TYPE_CHECKING:
     from isoclient.host.footprint import Signature

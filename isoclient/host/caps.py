@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import os
 import resource
-import signal
 
 from isoclient.link.limits import Limits
+from isoclient.link.system import io, os, signal
 
 __all__ = ["apply_limits", "limit_hit"]
 
@@ -39,7 +38,7 @@ def _lower(kind: int, value: int) -> None:
 
 
 def _address_space() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
+    with io.open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 

@@ -10,12 +10,7 @@ import atexit
 import contextlib
 import faulthandler
 import gc
-import io
-import os
-import signal
-import socket
 import sys
-import threading
 import traceback
 import weakref
 from collections.abc import Callable
@@ -30,6 +25,7 @@ from isoclient.host.side_channel import SideChannel
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
+from isoclient.link.system import io, os, signal, socket, threading
 
 if TYPE_CHECKING:
     from isoclient.host.template import Offer
@@ -280,8 +276,8 @@ def _text(descriptor: int) -> io.TextIOWrapper:
 
 def _file(descriptor: int) -> Any:
     if descriptor == 0:
-        return open(descriptor, "rb", closefd=False)  # it lives as long as the process
-    return open(descriptor, "wb", buffering=0, closefd=False)
+        return io.open(descriptor, "rb", closefd=False)  # it lives as long as the process
+    return io.open(descriptor, "wb", buffering=0, closefd=False)
 
 
 def _code_of(error: SystemExit) -> int:

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.machinery
-import os
-import select
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from time import sleep
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.link import frames
-from isoclient.link.clock import Clock
+from isoclient.link.system import io, os, select, signal, threading, time
 from isoclient.link.values import dumps
 
 if TYPE_CHECKING:
@@ -121,8 +116,8 @@ class Debugger:
     def _write(self, frame: bytes) -> None:
         """Write it out before anything else happens: the loop is not to run until the prompt is closed."""
         self._pipe.outbox.put(frame)
-        end = Clock.now() + _PATIENCE
-        while not self._pipe.write() and Clock.now() < end:
+        end = time.monotonic() + _PATIENCE
+        while not self._pipe.write() and time.monotonic() < end:
             poll = select.poll()
             poll.register(self._pipe.sock, select.POLLOUT)
             poll.poll(1000)
@@ -167,14 +162,14 @@ def _terminal(pid: int) -> Iterator[int]:
 
 
 def _await_foreground(terminal: int) -> None:
-    end = Clock.now() + _PATIENCE
+    end = time.monotonic() + _PATIENCE
     while os.tcgetpgrp(terminal) != os.getpgrp():
-        if Clock.now() > end:
+        if time.monotonic() > end:
             raise RuntimeError(
                 f"a debugger can't have its prompt: for {_PATIENCE:g} s the test has not waited for the app, or it is "
                 f"not in the foreground of its terminal. {_ADVICE}"
             )
-        sleep(0.002)
+        time.sleep(0.002)
 
 
 @contextlib.contextmanager
@@ -199,8 +194,8 @@ def _standard_streams(terminal: int, pdb: Any) -> Iterator[None]:
     """Readline wants the terminal at the descriptors 0 and 1, and Python's streams on top of them."""
     kept = sys.stdin, sys.stdout, pdb.stdin, pdb.stdout
     with _redirected(0, terminal), _redirected(1, terminal):
-        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # closed below
-        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stdin = io.open(0, encoding="utf-8", errors="replace", closefd=False)  # closed below
+        sys.stdout = io.open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
         pdb.stdin, pdb.stdout = sys.stdin, sys.stdout
         try:
             yield

@@ -18,18 +18,15 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.machinery
-import os
+import os as os_of_the_app
 import random
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from stat import S_ISDIR
-from time import sleep
 from types import ModuleType
 from typing import Any, Final
 
-from isoclient.link.clock import Clock
+from isoclient.link.system import io, os, signal, threading, time
 
 __all__ = ["Footprint", "Signature", "signature"]
 
@@ -207,7 +204,7 @@ class _Hook:
             self._is_installed = True
             sys.addaudithook(self._note)
         for name in _ASKING:
-            self._wrap(os, name, self._wrapper_of_asking(getattr(os, name)))
+            self._wrap(os_of_the_app, name, self._wrapper_of_asking(getattr(os_of_the_app, name)))
         self._wrap(random, "seed", self._wrapper_of_seed(random.seed))
 
     def _wrap(self, module: ModuleType, name: str, wrapper: Callable[..., Any]) -> None:
@@ -290,7 +287,7 @@ def _is_bytecode(path: Any) -> bool:
 
 def _lasting() -> tuple[dict[int, str], list[str]]:
     """What two processes would share, one being a fork of the other: open files, and memory."""
-    with open(_MEMORY, encoding="utf-8", errors="replace") as file:
+    with io.open(_MEMORY, encoding="utf-8", errors="replace") as file:
         shared = [line for line in file if line.split(maxsplit=2)[1] == "rw-s"]
     return _open_descriptors(), shared
 
@@ -311,11 +308,11 @@ def _has_timers() -> bool:
 
 def _has_threads() -> bool:
     """Those of C code too. One that has ended, and has been joined, may be listed for a moment still."""
-    end = Clock.now() + _MOMENT
+    end = time.monotonic() + _MOMENT
     while len(os.listdir(_THREADS)) > 1:
-        if threading.active_count() > 1 or Clock.now() > end:
+        if threading.active_count() > 1 or time.monotonic() > end:
             return True
-        sleep(0.0005)
+        time.sleep(0.0005)
     return False
 
 

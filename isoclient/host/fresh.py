@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -15,6 +13,7 @@ from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
+from isoclient.link.system import io, os, pickle
 from isoclient.link.transit import pack_object, unpack_object
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def main(data: int, sentinel: int) -> None:
         sentinel: the descriptor whose other end stays open for as long as the test's process lives.
     """
     os.set_inheritable(sentinel, False)
-    with open(data, "rb") as file:
+    with io.open(data, "rb") as file:
         spawn.prepare(pickle.load(file))
         start: FreshStart = pickle.load(file)
     start._bootstrap(sentinel)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from typing import Final, NoReturn
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
+from isoclient.link.system import os, pickle
 from isoclient.link.transit import unpack_object
 
 __all__ = ["CURRENT_TEST", "Heir", "Said", "request"]

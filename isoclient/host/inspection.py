@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Final
+
+from isoclient.link.system import os
 
 __all__ = ["describe_task", "walk_await_chain"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 
 from isoclient.link.journal import pack
+from isoclient.link.system import os
 
 __all__ = ["Journal"]
 

@@ -13,11 +13,9 @@ Elsewhere a thread waits for the sentinel; it can't run while C code holds the G
 from __future__ import annotations
 
 import contextlib
-import os
-import select
-import signal
-import threading
 from typing import Any
+
+from isoclient.link.system import os, select, signal, threading
 
 __all__ = ["arm", "guard"]
 

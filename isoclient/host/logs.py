@@ -8,11 +8,11 @@ inherited, such as pytest's, do not: they belong to the test's process, and get 
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any, Final
 
 from isoclient.host.journal import Journal
 from isoclient.link.journal import LOG
+from isoclient.link.system import os
 from isoclient.link.transit.records import Likeness, likeness, pack_record
 
 __all__ = ["capture_logs"]

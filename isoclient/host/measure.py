@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import marshal
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from isoclient.host.journal import Journal
 from isoclient.link.journal import COVERAGE
+from isoclient.link.system import os
 
 __all__ = ["Measurement"]
 

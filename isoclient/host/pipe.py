@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.outbox import Outbox
+from isoclient.link.system import os, socket
 
 __all__ = ["Pipe"]
 

@@ -14,10 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import select
-import signal
-import socket
 import struct
 from array import array
 from collections.abc import Callable
@@ -28,6 +24,7 @@ from multiprocess import forkserver, resource_tracker
 
 from isoclient.host.ahead import import_ahead
 from isoclient.host.footprint import Footprint, Signature
+from isoclient.link.system import os, select, signal, socket
 
 if TYPE_CHECKING:
     from isoclient.host.heir import Heir

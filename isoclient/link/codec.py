@@ -7,13 +7,13 @@ frames, order, flow control, deadlines.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, Protocol
 
 from isoclient.link import values
 from isoclient.link.errors import LinkError
+from isoclient.link.system import os
 
 __all__ = ["Codec", "LocalCodec", "PipeCodec"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from typing import Final
+
+from isoclient.link.system import socket
 
 __all__ = ["Outbox"]
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
 import sys
 from collections.abc import Callable
-from time import sleep
 from typing import Final
 
 from isoclient.host.ahead import import_ahead
 from isoclient.host.child import DUMP_SIGNAL, Descriptors
 from isoclient.host.setup import Setup
-from isoclient.link.clock import Clock
 from isoclient.link.codec import PipeCodec
 from isoclient.link.errors import LinkError
+from isoclient.link.system import os, signal, socket, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
@@ -140,10 +136,10 @@ class AppProcess:
             return lambda: silent
         # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
         # done so; but it takes the second signal only then, and begins with the same line again.
-        before, end = self._crash.size, Clock.now() + _DUMP_TIME
+        before, end = self._crash.size, time.monotonic() + _DUMP_TIME
         for _ in range(2):
             self._signal(DUMP_SIGNAL)
-        return lambda: self._dump_since(before, max(end, Clock.now() + _DUMP_TIME / 2))
+        return lambda: self._dump_since(before, max(end, time.monotonic() + _DUMP_TIME / 2))
 
     def _why_mute(self) -> str | None:
         """Why it can't tell its stack, in words that may be empty; None if it can."""
@@ -159,8 +155,8 @@ class AppProcess:
             self._reaper.signal(number)
 
     def _dump_since(self, before: int, end: float) -> str:
-        while not (stacks := first_dump(text := self._crash.since(before))) and Clock.now() < end:
-            sleep(0.005)
+        while not (stacks := first_dump(text := self._crash.since(before))) and time.monotonic() < end:
+            time.sleep(0.005)
         return app_stacks(stacks or text)
 
     # -- when it ends

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +11,8 @@ from typing import Final
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
 from isoclient.host.vars import context_of_test
-from isoclient.link.clock import Clock
 from isoclient.link.codec import LocalCodec
+from isoclient.link.system import os, socket, threading, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.handle import Death
@@ -75,9 +72,9 @@ class AppThread:
         self.connection.ask_to_end()
         if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
-            end = Clock.now() + (0.0 if self.connection.stuck else self.grace)
-            self.connection.read_until_lost(max(0.0, end - Clock.now()))
-            self._thread.join(max(0.2, end - Clock.now()))
+            end = time.monotonic() + (0.0 if self.connection.stuck else self.grace)
+            self.connection.read_until_lost(max(0.0, end - time.monotonic()))
+            self._thread.join(max(0.2, end - time.monotonic()))
             if self._thread.is_alive():
                 death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()

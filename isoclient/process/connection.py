@@ -7,14 +7,10 @@ leads: it reads, hands the others their frames, and when it has what it waited f
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import count
 from math import ceil
-from threading import get_ident
 from typing import Any, Final
 
 from isoclient.host.vars import context_of_test
@@ -23,6 +19,7 @@ from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.outbox import Outbox
+from isoclient.link.system import select, socket, threading
 from isoclient.process.deadline import Deadline
 from isoclient.process.eager import EagerPoll
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
@@ -153,7 +150,7 @@ class Connection:
 
     def _lead_on(self, ready: Callable[[], object], deadline: Deadline) -> None:
         try:
-            self._lead.reader = get_ident()
+            self._lead.reader = threading.get_ident()
             if not ready() and self.lost is None:
                 self._read(deadline)
             while self.has_prompt:
@@ -269,12 +266,12 @@ class Connection:
             DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
         """
         meta, payload = self.codec.encode(value)
-        if self._writer == get_ident():
+        if self._writer == threading.get_ident():
             raise Reentered("this thread is already writing to the app, further down its stack")
         while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
             deadline.check()
         try:
-            self._writer = get_ident()
+            self._writer = threading.get_ident()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             while not hold and not self._write_some():
                 self._wait_writable(deadline)
@@ -296,10 +293,14 @@ class Connection:
         Returns:
             Whether it has gone out, whole.
         """
-        if self.lost is not None or self._writer == get_ident() or not self._write_lock.acquire(blocking=False):
+        if (
+            self.lost is not None
+            or self._writer == threading.get_ident()
+            or not self._write_lock.acquire(blocking=False)
+        ):
             return False
         try:
-            self._writer = get_ident()
+            self._writer = threading.get_ident()
             meta, payload = self.codec.encode(value)
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             return self._write_some()
@@ -310,9 +311,9 @@ class Connection:
     def cancel_soon(self, number: int, grace: float | None) -> None:
         """Cancel a stream without any waiting: now, or with the next frame that goes out."""
         self._cancels.append((number, grace))
-        if self.lost is None and self._writer != get_ident() and self._write_lock.acquire(blocking=False):
+        if self.lost is None and self._writer != threading.get_ident() and self._write_lock.acquire(blocking=False):
             try:
-                self._writer = get_ident()
+                self._writer = threading.get_ident()
                 self._put_cancels()
                 self._write_some()
             finally:
@@ -349,7 +350,7 @@ class Connection:
         leads = self._lead.take()
         try:
             if leads:
-                self._lead.reader = get_ident()
+                self._lead.reader = threading.get_ident()
             poll = select.poll()
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
@@ -380,7 +381,7 @@ class Connection:
         if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
         try:
-            self._lead.reader = get_ident()
+            self._lead.reader = threading.get_ident()
             poll.register(self._sock, _IN)
             ready = dict(poll.poll(milliseconds))
             if self._sock.fileno() in ready:
@@ -435,7 +436,7 @@ class _Lead:
 
     def take(self) -> bool:
         """Whether this thread leads now; not if it does so already, further down its stack."""
-        return not self.is_ours and self._holder.setdefault("thread", get_ident()) == get_ident()
+        return not self.is_ours and self._holder.setdefault("thread", threading.get_ident()) == threading.get_ident()
 
     def give_back(self) -> None:
         """After this, any thread can take it."""
@@ -444,7 +445,7 @@ class _Lead:
     @property
     def is_ours(self) -> bool:
         """Whether this thread reads, further down its stack."""
-        return self.reader == get_ident()
+        return self.reader == threading.get_ident()
 
     @property
     def is_taken(self) -> bool:

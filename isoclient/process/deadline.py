@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from isoclient.link.clock import Clock
+from isoclient.link.system import time
 from isoclient.process.debugging import is_at_work, prompts
 from isoclient.process.errors import DeadlineExceeded
 
@@ -26,14 +26,14 @@ class Deadline:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._end = None if seconds is None else Clock.now() + seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
 
     def remaining(self) -> float | None:
         """What is left, in seconds; never negative."""
         if self._end is None or self.seconds is None:
             return None
         end = max(self._end, prompts.last_end + self.seconds)
-        return max(0.0, end - Clock.now())
+        return max(0.0, end - time.monotonic())
 
     def milliseconds(self) -> int | None:
         """The same as ``poll`` takes it: rounded up, so that a wait never ends before its time."""
@@ -58,4 +58,4 @@ class Deadline:
         if self.seconds is None or not is_at_work():
             raise DeadlineExceeded(self.seconds)
         # At least a little, so that a deadline of 0 does not make its waits a busy loop.
-        self._end = Clock.now() + max(self.seconds, 0.1)
+        self._end = time.monotonic() + max(self.seconds, 0.1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final
 
-from isoclient.link.clock import Clock
+from isoclient.link.system import time
 
 __all__ = ["is_at_work", "prompts"]
 
@@ -29,7 +29,7 @@ class _Prompts:
 
     def end(self) -> None:
         self.open -= 1
-        self.last_end = Clock.now()
+        self.last_end = time.monotonic()
 
 
 prompts: Final = _Prompts()

@@ -9,12 +9,9 @@ of it in vain where the next answer is a slow one.
 
 from __future__ import annotations
 
-import os
-import select
-from socket import socket
 from typing import Final
 
-from isoclient.link.clock import Clock
+from isoclient.link.system import os, select, socket, time
 
 __all__ = ["EagerPoll"]
 
@@ -46,7 +43,7 @@ class EagerPoll:
         """
         self._is_allowed = _offer_processor is not None and _processors() > 1
 
-    def register(self, file: socket | int, events: int) -> None:
+    def register(self, file: socket.socket | int, events: int) -> None:
         """As of :func:`select.poll`."""
         self._poll.register(file, events)
 
@@ -54,18 +51,18 @@ class EagerPoll:
         """As of :func:`select.poll`; None waits for ever."""
         if not self._is_allowed or milliseconds == 0:
             return self._poll.poll(milliseconds)
-        began = Clock.now()
+        began = time.monotonic()
         if self._are_fast and (ready := self._look(began + _MOMENT)):
             return ready
         ready = self._poll.poll(milliseconds)
-        is_fast = bool(ready) and Clock.now() - began < _MOMENT
+        is_fast = bool(ready) and time.monotonic() - began < _MOMENT
         self._are_fast, self._was_fast = is_fast and self._was_fast, is_fast
         return ready
 
     def _look(self, end: float) -> list[tuple[int, int]]:
         look, offer = self._poll.poll, _offer_processor
         # By the clock, for each look may have to wait for the GIL: another thread may have it for milliseconds.
-        while not (ready := look(0)) and offer is not None and Clock.now() < end:
+        while not (ready := look(0)) and offer is not None and time.monotonic() < end:
             offer()
         return ready
 

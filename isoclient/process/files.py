@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from typing import Final
+
+from isoclient.link.system import os, tempfile
 
 __all__ = ["Freed", "make_file"]
 

@@ -7,10 +7,10 @@ alike.
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from typing import Protocol
+
+from isoclient.link.system import os, threading
 
 __all__ = ["forget", "register", "start_lock"]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from isoclient.link.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
+from isoclient.link.system import os, threading
 from isoclient.process.files import Freed, make_file
 from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record

@@ -13,16 +13,11 @@ multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours 
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
 import re
-import select
 import sys
-import threading
 import warnings
 from collections.abc import Hashable, Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn
 
 from multiprocess import connection, forkserver, popen_fork, popen_forkserver, process, spawn, util
@@ -35,6 +30,7 @@ from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
 from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
+from isoclient.link.system import os, pickle, select, threading
 from isoclient.process import forks
 from isoclient.process.templates import Importer, Template, Templates, key_of
 
@@ -44,7 +40,7 @@ _PATIENCE: Final = 60  # seconds
 _TEMPLATES_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
 _NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
 _NO_FORK_WARNING: Final = ("ignore", re.compile(".*multi-threaded, use of fork"), DeprecationWarning, None, 0)
-_ROOT: Final = str(Path(__file__).resolve().parents[2])
+_ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup, importer: Importer) -> AppPopen:

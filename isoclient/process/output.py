@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import os
 import sys
-import threading
 from typing import Final, TextIO
 
+from isoclient.link.system import os, threading
 from isoclient.process.files import Freed, make_file
 
 __all__ = ["TAIL", "OutputFile"]

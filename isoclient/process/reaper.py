@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import threading
-from time import sleep
 from typing import Any
 
+from isoclient.link.system import io, os, signal, threading, time
 from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 
@@ -61,7 +58,7 @@ class Reaper:
         if self._is_over():
             return True
         if pidfd < 0:
-            sleep(min(0.002, seconds))
+            time.sleep(min(0.002, seconds))
         elif not self._connection.discard_until(pidfd, seconds):
             return False
         with self._lock:
@@ -102,7 +99,7 @@ class Reaper:
     def is_stopped(self) -> bool:
         """Whether it is stopped (SIGSTOP), so that it can't answer; False where that can't be seen."""
         try:
-            with open(f"/proc/{self._popen.pid}/stat", encoding="utf-8", errors="replace") as file:
+            with io.open(f"/proc/{self._popen.pid}/stat", encoding="utf-8", errors="replace") as file:
                 return file.read().rpartition(")")[2].split()[0] in "Tt"
         except (OSError, IndexError):
             return False
@@ -110,7 +107,7 @@ class Reaper:
     def catches(self, number: int) -> bool:
         """Whether it has a handler for this signal; True where that can't be seen."""
         try:
-            with open(f"/proc/{self._popen.pid}/status", encoding="utf-8", errors="replace") as file:
+            with io.open(f"/proc/{self._popen.pid}/status", encoding="utf-8", errors="replace") as file:
                 masks = [line.split()[1] for line in file if line.startswith("SigCgt:")]
         except OSError:
             return True

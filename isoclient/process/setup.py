@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.app import check_app, check_import_string
 from isoclient.host.setup import BACKENDS, Setup
 from isoclient.link.errors import NotAnApp
+from isoclient.link.system import os
 
 if TYPE_CHECKING:
     from isoclient.link.limits import Limits

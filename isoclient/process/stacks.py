@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Final
 
 import isoclient
+from isoclient.link.system import os, signal
 
 __all__ = ["app_stacks", "first_dump", "last_words"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from isoclient.link import frames
 from isoclient.link.credit import ReceiveWindow, SendWindow, weight
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame
+from isoclient.link.system import threading
 from isoclient.process.deadline import Deadline
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ changed.
 from __future__ import annotations
 
 import atexit
-import os
-import socket
 import sys
 from array import array
 from collections import OrderedDict
@@ -20,6 +18,7 @@ from isoclient.host.footprint import Signature, signature
 from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
+from isoclient.link.system import os, socket
 from isoclient.process import forks
 
 __all__ = ["Template", "Templates", "key_of"]

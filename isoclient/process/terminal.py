@@ -8,11 +8,10 @@ the foreground group there, as a job of a shell must; so this process does what 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from isoclient.link.system import os, signal
 from isoclient.process.debugging import prompts
 
 __all__ = ["Hooks", "Terminal", "hooks"]

@@ -148,7 +148,8 @@ def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
             print("\\nours:", *sorted(ours))
             print("heavy:", *sorted(heavy & set(sys.modules)))
     """
-    result = suite(source, "-s", "-p", "no:xdist")
+    others = [f"-pno:{name}" for name in ("fakefs", "requests_mock", "socket", "xdist")]
+    result = suite(source, "-s", *others)
     lines = result.stdout.lines
     [ours] = [line.split()[1:] for line in lines if line.startswith("ours:")]
     assert ours == [

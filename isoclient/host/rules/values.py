@@ -7,9 +7,10 @@ methods are never called, so no app code runs here, except for iterables.
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from isoclient.link.system import os
 
 
 class Wrong(Exception):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
+from isoclient.link.system import pickle
 from isoclient.link.transit.seal import seal, unseal
 from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
 

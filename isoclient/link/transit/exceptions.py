@@ -7,9 +7,9 @@ cycles. It is sent as a list of nodes that refer to each other by number; the fi
 from __future__ import annotations
 
 import contextlib
-import pickle
 from typing import Any, NamedTuple
 
+from isoclient.link.system import pickle
 from isoclient.link.transit.classes import ClassRef, refer_to, resolve
 from isoclient.link.transit.frames import FrameRecord, read_frames, rebuild_traceback
 from isoclient.link.transit.locals import LocalsReader

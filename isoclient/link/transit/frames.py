@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Final, NamedTuple
 
+from isoclient.link.system import os
 from isoclient.link.transit.locals import LocalsReader, PackedLocal, rebuild_locals
 
 __all__ = ["FrameRecord", "read_frames", "rebuild_traceback"]

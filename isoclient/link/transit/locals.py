@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
-from isoclient.link.clock import Clock
+from isoclient.link.system import time
 from isoclient.link.transit.text import shortened, text_of
 from isoclient.link.wishes import wishes
 
@@ -54,7 +54,7 @@ class LocalsReader:
 
     def __init__(self) -> None:
         self._characters = _MOST_CHARACTERS
-        self._end = Clock.now() + _SECONDS
+        self._end = time.monotonic() + _SECONDS
 
     def read(self, frame: FrameType) -> list[PackedLocal]:
         """Those of a frame; none if the test did not ask for them. Never raises."""
@@ -68,7 +68,7 @@ class LocalsReader:
         if self._characters > 0 and _is_plain(value, _DEEPEST):
             self._characters -= 100
             return name, True, value
-        if self._characters <= 0 or Clock.now() > self._end:
+        if self._characters <= 0 or time.monotonic() > self._end:
             return name, False, f"<{type(value).__name__}: not read, for there was too much of it>"
         text = text_of(value, repr, _LONGEST)
         self._characters -= len(text)
@@ -98,7 +98,7 @@ def _bounded(end: float) -> Iterator[None]:
 
 def _clock(end: float) -> Callable[..., Any]:
     def trace(frame: FrameType, event: str, argument: object) -> Any:
-        if Clock.now() > end:
+        if time.monotonic() > end:
             raise TimeoutError
         return trace
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import io
-import pickle
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
+from isoclient.link.system import io, pickle, threading
 from isoclient.link.transit.classes import ClassRef, live_class, look_up
 from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.transit.reduction import reduced

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import marshal
-import pickle
 from typing import Any, Final, NamedTuple
 
+from isoclient.link.system import pickle
 from isoclient.link.transit.exceptions import pack_exception, unpack_exception
 from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
 

@@ -6,11 +6,10 @@ lock in a list costs the lock and not the list.
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from isoclient.link.system import io, pickle
 from isoclient.link.transit.classes import ClassRef, is_importable, live_class, refer_to
 from isoclient.link.transit.reduction import reduced
 from isoclient.link.transit.standins import StandIn
