@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, overload
-from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from isoclient.front import aliases, defaults
 from isoclient.front.adapter import ASGIAdapter
+from isoclient.front.cookies import as_cookies
+from isoclient.front.headers import as_headers
+from isoclient.front.httpx_names import ClientNames
 from isoclient.front.modes import Isolated, make_runner
 from isoclient.front.names import name_of_app
 from isoclient.front.reraise import shows_app_errors
@@ -20,9 +21,9 @@ from isoclient.front.response import Response
 from isoclient.front.roster import roster
 from isoclient.front.runner import Runner
 from isoclient.front.scope import websocket_scope
-from isoclient.front.session import Session
 from isoclient.front.settings import Configurable, Settings
 from isoclient.front.timeout import read_timeout
+from isoclient.front.urls import absolute, handshake_url
 from isoclient.front.websocket import WebSocketSession
 from isoclient.link.system import os
 from isoclient.process.setup import make_setup
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["TestClient"]
 
 
-class TestClient(Configurable, Session):
+class TestClient(Configurable, ClientNames):
     """A :class:`requests.Session` whose requests go to an ASGI app.
 
     Args:
@@ -45,8 +46,8 @@ class TestClient(Configurable, Session):
         root_path: of the scope: where the app is mounted.
         backend: ``"asyncio"`` or ``"trio"``.
         backend_options: for asyncio ``use_uvloop``, ``loop_factory``, ``debug``; for trio what :func:`trio.run` takes.
-        cookies: for all requests of the session: a dict or a cookie jar.
-        headers: for all requests of the session.
+        cookies: for all requests of the session: a mapping, pairs of name and value, or a cookie jar.
+        headers: for all requests of the session: a mapping, or pairs of name and value, which may repeat a name.
         follow_redirects: whether requests follow redirects, where the request does not say.
         client: of the scope: the client's host and port.
         isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one. ``"request"``
@@ -90,7 +91,7 @@ class TestClient(Configurable, Session):
         backend: str = "asyncio",
         backend_options: Mapping[str, Any] | None = None,
         cookies: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Any = None,
         follow_redirects: bool = True,
         client: tuple[str, int] = ("testclient", 50000),
         *,
@@ -106,9 +107,9 @@ class TestClient(Configurable, Session):
         self.base_url = base_url
         self.follow_redirects = follow_redirects
         self._settings = Settings(raise_server_exceptions, root_path, client)
-        self.headers.update({"user-agent": "testclient", **(headers or {})})
+        self.headers.update({"user-agent": "testclient", **as_headers(headers)})
         if cookies is not None:
-            self.cookies.update(cookies)
+            self.cookies.update(as_cookies(cookies))
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
         self._runner = make_runner(
             setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart
@@ -142,10 +143,7 @@ class TestClient(Configurable, Session):
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
         options = aliases.resolve(args, kwargs, follow_redirects=self.follow_redirects)
-        return super().request(method, self._absolute(url), **options)  # type: ignore[return-value]
-
-    def _absolute(self, url: Any) -> str:
-        return str(_joined(_text(self.base_url), _text(url)))
+        return super().request(method, absolute(self.base_url, url), **options)  # type: ignore[return-value]
 
     @shows_app_errors
     def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -252,7 +250,8 @@ class TestClient(Configurable, Session):
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
         timeout = read_timeout(options.pop("timeout", None), self.timeout)
-        request = self._handshake_request(_handshake_url(self._absolute(url)), list(subprotocols or ()), options)
+        url = handshake_url(absolute(self.base_url, url))
+        request = self._handshake_request(url, list(subprotocols or ()), options)
         scope = websocket_scope(request, self.root_path, self.client_address)
         call = self._runner.open(
             "websocket", scope, (), doing=f"handling WebSocket {scope['path']}", timeout=timeout, request=request
@@ -273,7 +272,7 @@ class TestClient(Configurable, Session):
             headers["sec-websocket-protocol"] = ", ".join(subprotocols)
         known = ("params", "data", "json", "files", "auth", "cookies", "hooks")
         parts = {name: options.pop(name, None) for name in known}
-        headers.update(options.pop("headers", None) or {})
+        headers.update(as_headers(options.pop("headers", None)))
         for ignored in ("allow_redirects", "follow_redirects", "proxies", "stream", "verify", "cert"):
             options.pop(ignored, None)
         if options:
@@ -360,24 +359,6 @@ class TestClient(Configurable, Session):
         self._blocks.clear()
         super().close()
         self._runner.close()
-
-
-_joined = lru_cache(maxsize=512)(urljoin)
-
-
-def _text(url: Any) -> str:
-    """A URL as text, whatever kind of object it is: requests takes bytes, and all that has a ``str``."""
-    if isinstance(url, bytes):
-        return url.decode()
-    return str(url)
-
-
-@lru_cache(maxsize=512)
-def _handshake_url(url: str) -> str:
-    """The URL with the scheme that requests knows."""
-    scheme = urlsplit(url).scheme.lower()
-    known = {"ws": "http", "wss": "https"}.get(scheme)
-    return url if known is None else known + url[len(scheme) :]
 
 
 def _finalize(runner: Runner, owner: int) -> None:

@@ -58,6 +58,16 @@ class FreshRunner:
         """Call a function in the process of a fresh copy of the app, which ends then."""
         return self._begin().call(func, args, kwargs)
 
+    def state(self) -> dict[str, Any]:
+        """The state of a fresh copy of the app, which ends then."""
+        if not self._wants_lifespan:
+            return {}
+        life = self._begin()
+        try:
+            return life.state()
+        finally:
+            life.close()
+
     def _begin(self) -> _Life:
         self._close_the_left()
         life = _Life(self)

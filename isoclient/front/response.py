@@ -11,17 +11,20 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from isoclient.front.raw import Headers, RawResponse
+from isoclient.front.headers import ResponseHeaders
+from isoclient.front.httpx_names import ResponseNames
+from isoclient.front.raw import RawResponse
 from isoclient.front.reraise import reraise
 from isoclient.link.system import pickle
 
 __all__ = ["Response", "build_response"]
 
 
-class Response(requests.Response):
-    """A :class:`requests.Response`, with what ASGI has beyond that.
+class Response(ResponseNames):
+    """A :class:`requests.Response`, with what ASGI has beyond that, and with names that httpx has.
 
     Attributes:
+        headers: those of the response, repeated ones joined by commas; ``get_list(name)`` has them one by one.
         template: the template that the app rendered, or a stand-in for it (extension ``http.response.debug``); None
             without.
         context: the context that it was rendered with (dict); None without.
@@ -31,6 +34,7 @@ class Response(requests.Response):
 
     __attrs__ = [*requests.Response.__attrs__, "template", "context", "trailers", "early_hints"]  # noqa: RUF012
 
+    headers: ResponseHeaders
     template: Any = None
     context: Any = None
     trailers: CaseInsensitiveDict[str]
@@ -78,7 +82,7 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     """What :meth:`requests.adapters.HTTPAdapter.build_response` does, for ours."""
     response = Response()
     response.status_code = raw.status
-    response.headers = CaseInsensitiveDict(_joined(raw._pairs))
+    response.headers = ResponseHeaders(raw._pairs)
     response.encoding = _encoding_of(response.headers.get("content-type"))
     response.raw = raw
     response.reason = raw.reason or ""
@@ -93,15 +97,6 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
 @lru_cache(maxsize=128)
 def _encoding_of(content_type: str | None) -> str | None:
     return get_encoding_from_headers(CaseInsensitiveDict({"content-type": content_type} if content_type else {}))
-
-
-def _joined(headers: Headers) -> dict[str, str]:
-    """Repeated headers as one, joined by commas, as urllib3 shows them (RFC 9110, 5.2)."""
-    result: dict[str, str] = {}
-    for name_bytes, value_bytes in headers:
-        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
-        result[name] = f"{result[name]}, {value}" if name in result else value
-    return result
 
 
 def _can_be_pickled(value: object) -> bool:

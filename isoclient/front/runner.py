@@ -71,6 +71,9 @@ class Runner(Protocol):
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function in the app's process, and return what it returns."""
 
+    def state(self) -> dict[str, Any]:
+        """What the app's lifespan has put into its state; nothing without one."""
+
     def enter(self) -> None:
         """From now on until it is closed, the app runs with its lifespan."""
 
@@ -261,6 +264,14 @@ class AppRunner:
         except BaseException:
             call.abandon()
             raise
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`Runner`."""
+        if self._lifespan is None:
+            return {}
+        handle = self.handle()
+        call = Call(handle, "state", None, (), doing="telling its state", timeout=self.timeout, startup=self.timeout)
+        return handle.connection.codec.unpack_debug(call.finish())
 
     # -- patches
 

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from isoclient.front.headers import Repeated
+
 __all__ = ["http_scope", "websocket_scope"]
 
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -94,11 +96,15 @@ def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
 
 @lru_cache(maxsize=128)  # of few requests: what is in a header may be large
 def _encoded(pairs: tuple[tuple[Any, Any], ...], host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
-    headers = [(_bytes(name).lower(), _bytes(value)) for name, value in pairs]
+    headers = [(_bytes(name).lower(), _bytes(part)) for name, value in pairs for part in _parts(value)]
     if all(name != b"host" for name, _ in headers):
         name = f"[{host}]" if ":" in host else host
         headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
     return headers
+
+
+def _parts(value: Any) -> Iterable[str | bytes]:
+    return value.parts if isinstance(value, Repeated) else (value,)
 
 
 def _bytes(text: str | bytes) -> bytes:

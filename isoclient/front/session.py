@@ -18,6 +18,9 @@ from requests.sessions import merge_hooks, merge_setting
 from requests.structures import CaseInsensitiveDict
 from requests.utils import check_header_validity
 
+from isoclient.front.cookies import as_cookies
+from isoclient.front.headers import as_headers
+
 __all__ = ["Session"]
 
 _merge: Any = merge_setting  # these are untyped in some versions of requests, or of its stubs
@@ -38,6 +41,10 @@ class Session(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Merge a request with the session, as :meth:`requests.Session.prepare_request` does."""
+        if type(request.headers) is not dict:
+            request.headers = as_headers(request.headers)
+        if request.cookies and type(request.cookies) is not dict:
+            request.cookies = as_cookies(request.cookies)
         if type(request.url) is not str or not self._is_plain(request):
             return super().prepare_request(request)
         prepared: Any = requests.PreparedRequest()
@@ -96,7 +103,7 @@ class Session(requests.Session):
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         return {
             "proxies": OrderedDict(),
-            "stream": self.stream if stream is None else stream,
+            "stream": bool(self.stream) if stream is None else stream,
             "verify": self.verify if verify is None else verify,
             "cert": self.cert if cert is None else cert,
         }

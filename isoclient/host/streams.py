@@ -343,6 +343,18 @@ class CallStream(Stream):
             self.host.end(self, ("returned", packed))
 
 
+class StateStream(Stream):
+    """``client.app_state``: what the lifespan has put into the state."""
+
+    kind = "state"
+
+    async def call(self) -> object:
+        return self.host.codec.pack_debug(self.host.state)
+
+    def returned(self, value: object) -> None:
+        self.host.end(self, ("returned", value))
+
+
 class InspectStream(Stream):
     """What the tasks on the loop are doing, as text; also the proof that the loop is not stuck."""
 
@@ -365,7 +377,8 @@ class PingStream(InspectStream):
 
 
 STREAMS: Final[Mapping[str, type[Stream]]] = {
-    kind.kind: kind for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, InspectStream, PingStream)
+    kind.kind: kind
+    for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, StateStream, InspectStream, PingStream)
 }
 
 

@@ -168,7 +168,7 @@ class LocalCodec:
         return packed
 
     def pack_debug(self, info: Mapping[str, Any]) -> Any:
-        return dict(info)
+        return info
 
     def unpack_debug(self, packed: Any) -> dict[str, Any]:
         assert isinstance(packed, dict)

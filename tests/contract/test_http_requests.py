@@ -272,8 +272,8 @@ def test_context_variables_of_a_call_are_its_own(make_client: MakeClient) -> Non
         await send({"type": "http.response.body", "body": f"{found} {variable.get()}".encode()})
 
     client = make_client(app)
-    assert client.get("/a").text == "unset /a"
-    assert client.get("/b").text == "unset /b"
+    assert client.get("/a").text == "the test's /a"
+    assert client.get("/b").text == "the test's /b"
 
 
 @pytest.mark.modes("fork", "thread")
