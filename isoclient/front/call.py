@@ -246,11 +246,23 @@ class Call:
         reraise(told)
 
     def _timed_out(self, seconds: float | None) -> AppTimeout | AppStartupError:
-        self._handle.sync_output()
-        if not self._handle.connection.ready:
-            stack = self._handle.stack()
-            self._handle.kill()
-            return AppStartupError(f"the app was not ready within {seconds:g} s\n{stack}", request=self._request)
+        told: AppTimeout | AppStartupError
+        if self._handle.connection.ready:
+            told, goes_on = self._late(seconds)
+        else:
+            text = f"the app was not ready within {seconds:g} s\n{self._handle.stack()}"
+            told, goes_on = AppStartupError(text, request=self._request), False
+        try:
+            if goes_on:
+                self._handle.sync_output()
+            else:
+                self._handle.kill()  # which does that too
+        except Exception as error:  # of a standard stream of the test's, or a warning that is one there
+            told.add_note(f"What the app has said could not be passed on: {error!r}")
+        return told
+
+    def _late(self, seconds: float | None) -> tuple[AppTimeout, bool]:
+        """What is to be told of an app that was ready, and whether it goes on."""
         text = f"the app sent nothing for {seconds:g} s while {self.doing}"
         # Also where the loop answers: what hangs may be a thread that one of its tasks waits for. It is written while
         # the loop has its time to answer.
@@ -262,9 +274,10 @@ class Call:
             tasks = None
         stack = tell_stack()
         if tasks is None:
-            self._handle.kill()
             text += f"; {self._why_silent()}, {self._handle.force}"
-        return AppTimeout(text, seconds=seconds, stack=stack, tasks=tasks or "", request=self._request)
+        return AppTimeout(
+            text, seconds=seconds, stack=stack, tasks=tasks or "", request=self._request
+        ), tasks is not None
 
     def _why_silent(self) -> str:
         """What is known of an event loop that has not answered."""

@@ -1,4 +1,6 @@
-"""Imported by the fork server, which then adopts what its children leave behind.
+"""Imported by the fork server, which then has signals of its own, and adopts what its children leave behind.
+
+It learns of the end of its children by SIGCHLD, which the thread that has started it may have blocked.
 
 Nobody waits for templates, for they are nobody's children (see :mod:`isoclient.host.template`), nor for what an app has
 let go its own way. Such a process is adopted by the first process of the system; and in a container that may be one
@@ -16,6 +18,8 @@ from typing import Final
 
 from multiprocess import forkserver
 
+from isoclient.host.signals import begin_with_own_signals
+
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -30,6 +34,7 @@ def _is_fork_server() -> bool:
 
 
 if _is_fork_server():
+    begin_with_own_signals()
     with contextlib.suppress(OSError, AttributeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # It is told of those that it has not started itself. Apps have the filters of their test.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ class AsyncioRuntime:
         self._pipe = pipe
         self._tasks: dict[Stream, asyncio.Task[None]] = {}  # for the loop itself refers to them but weakly
         self._writing = False
-        self._stopped = loop.create_future()
-        self._written = loop.create_future()
+        self._is_stopped = False
+        self._finished = loop.create_future()
         self.call_soon = loop.call_soon
         self.call_from_thread = loop.call_soon_threadsafe
         self.call_later = loop.call_later
@@ -37,9 +38,12 @@ class AsyncioRuntime:
         return AsyncioSignal(self._loop)
 
     def spawn(self, stream: Stream) -> None:
-        task = self._loop.create_task(_run_stream(stream, self._tasks), name=f"isoclient-{stream.kind}-{stream.number}")
-        stream.abort = task.cancel
-        self._tasks[stream] = task
+        coroutine = _run_stream(stream, self._tasks)
+        try:
+            self._loop.create_task(coroutine, name=f"isoclient-{stream.kind}-{stream.number}")
+        except Exception as error:  # of a task factory of the app's
+            coroutine.close()
+            stream.raised(error)
 
     def write(self) -> None:
         if not self._writing and not self._pipe.write():
@@ -50,12 +54,15 @@ class AsyncioRuntime:
         if self._pipe.write():
             self._writing = False
             self._loop.remove_writer(self._pipe.sock)
-            if self._stopped.done() and not self._written.done():
-                self._written.set_result(None)
+            self._finish_if_done()
 
     def stop(self) -> None:
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        self._is_stopped = True
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
+        if self._is_stopped and not self._writing and not self._finished.done():
+            self._finished.set_result(None)
 
     def imprint(self) -> object:
         loop: Any = self._loop
@@ -81,12 +88,13 @@ class AsyncioRuntime:
         ]
         return "\n".join(chain.from_iterable(described))
 
-    async def serve(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
-        """Hand the frames of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``."""
+    def serve(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
+        """Hand the frames of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``.
+
+        Not in a task: an app may cancel all that there are, and wait for their end, before it ends itself.
+        """
         self._loop.add_reader(self._pipe.sock, self._read, take, stop)
-        await self._stopped
-        if self._writing:
-            await self._written
+        self._loop.run_until_complete(self._finished)
         self._loop.remove_reader(self._pipe.sock)
 
     def _read(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
@@ -100,6 +108,11 @@ class AsyncioRuntime:
 
 
 async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]]) -> None:
+    # By the task itself: with an eager task factory it may have ended before whoever makes it has it in hand. Before it
+    # begins, the loop keeps it.
+    task = asyncio.current_task()
+    assert task is not None
+    running[stream], stream.abort = task, task.cancel
     try:
         value = await stream.call()
     except asyncio.CancelledError as error:
@@ -152,15 +165,23 @@ def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options:
         pipe: the pipe to the test.
         make_host: makes the host, or returns None if the app can't be loaded.
         options: ``use_uvloop`` (bool), ``loop_factory`` (a callable that returns a new event loop), ``debug`` (bool).
+
+    Raises:
+        BaseException: what ended the loop from within.
     """
     with asyncio.Runner(debug=options.get("debug"), loop_factory=_loop_factory(**options)) as runner:
         loop = runner.get_loop()
         # A module that asks for the loop while it is imported gets the one that it will run in.
         asyncio.set_event_loop(loop)
         runtime = AsyncioRuntime(loop, pipe)
+        context = copy_context()  # what importing the app sets in its own is not for the calls of it
         host = make_host(runtime)
         if host is not None:
-            runner.run(runtime.serve(host.take, host.stop))
+            try:
+                context.run(runtime.serve, host.take, host.stop)
+            except BaseException:  # of a task of the app: sys.exit()
+                host.disown_streams()
+                raise
 
 
 def _loop_factory(

@@ -22,6 +22,7 @@ from isoclient.host import lifeline
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
+from isoclient.host.signals import begin_with_own_signals
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
@@ -145,7 +146,7 @@ def _run(
         _forget_the_test()
     _own_group()
     lifeline.arm(sentinel)
-    _own_signals()
+    begin_with_own_signals()
     _own_files(descriptors)
     _own_output()
     _own_input()
@@ -211,13 +212,6 @@ def _own_group() -> None:
     # So that Ctrl-C in the terminal reaches the test run alone, and that what the app starts can be ended with it.
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
-
-
-def _own_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _own_files(descriptors: Descriptors) -> None:

@@ -145,7 +145,10 @@ class Host:
         if self._streams.pop(stream.number, None) is not None:
             if self._side is not None:
                 self._side.call_ends()
-            self._put(frames.END, stream.number, outcome)
+            try:
+                self._put(frames.END, stream.number, outcome)
+            except ValueError as error:  # a result of gigabytes
+                self._put(frames.END, stream.number, ("raised", self.codec.pack_exception(error)))
             self.flush()
             self._stop_when_idle()
 
@@ -164,11 +167,14 @@ class Host:
             code = _exit_code(error)
             self.end(stream, ("exited", (code, packed, limit)))
             if self._leave is not None:
-                # The end of the loop cancels the other calls. That is no end of theirs: they share this one.
-                self._streams.clear()
+                self.disown_streams()
                 self._leave(code)
         else:
             self.end(stream, ("raised", packed))
+
+    def disown_streams(self) -> None:
+        """The event loop ends before its time, which cancels all calls. It is no end of theirs: they share this one."""
+        self._streams.clear()
 
     def is_open(self, stream: Stream) -> bool:
         """Whether a stream has not ended yet."""

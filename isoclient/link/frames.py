@@ -2,7 +2,8 @@
 
 A frame is a header of 24 bytes, a *meta* part (a small encoded value) and a *payload* (bulk bytes, as they are)::
 
-    magic u16 | kind u8 | 0 | stream u32 | len(meta) u32 | len(payload) u32 | crc(meta) u32 | crc(header so far) u32
+    magic u16 | kind u8 | len(payload) >> 32 u8 | stream u32 | len(meta) u32 | len(payload) u32, the rest of it
+    | crc(meta) u32 | crc(header so far) u32
 
 The two checksums are not there against the kernel, which loses nothing. They are there against the app: one that closes
 all its descriptors and opens files of its own, or that forks in a handler, can put bytes on our pipe. Such bytes must
@@ -69,10 +70,10 @@ _KINDS: Final = {
 }
 
 _MAGIC: Final = 0x15C1
-_HEADER: Final = struct.Struct("<HBxIIIII")
+_HEADER: Final = struct.Struct("<HBBIIIII")
 _SIZE: Final = _HEADER.size
 _CHECKED: Final = _SIZE - 4
-_pack_header = struct.Struct("<HBxIIII").pack
+_pack_header = struct.Struct("<HBBIIII").pack
 _pack_checksum = struct.Struct("<I").pack
 _unpack_header = _HEADER.unpack_from
 
@@ -106,7 +107,8 @@ def pack(kind: int, stream: int, meta: bytes = b"", payload: bytes = b"") -> byt
         >>> len(pack(EVENT, 1, b"meta", b"payload"))
         28
     """
-    head = _pack_header(_MAGIC, kind, stream, len(meta), len(payload), crc32(meta))
+    size = len(payload)
+    head = _pack_header(_MAGIC, kind, size >> 32, stream, len(meta), size & 0xFFFFFFFF, crc32(meta))
     return head + _pack_checksum(crc32(head)) + meta
 
 
@@ -177,8 +179,8 @@ class FrameReader:
             return f"{_SIZE + self._filled} of {_SIZE + len(large)} bytes of a message"
         if end < _SIZE:
             return f"{end} bytes of a message" if end else ""
-        _, _, _, meta_size, payload_size, _, _ = _unpack_header(self._small)
-        return f"{end} of {_SIZE + meta_size + payload_size} bytes of a message"
+        _, _, high, _, meta_size, low, _, _ = _unpack_header(self._small)
+        return f"{end} of {_SIZE + meta_size + (high << 32 | low)} bytes of a message"
 
     def _grow(self) -> None:
         grown = memoryview(bytearray(SMALL))
@@ -246,11 +248,11 @@ class FrameReader:
 
 
 def _checked_header(data: bytes, at: int) -> tuple[int, int, int, int, int]:
-    magic, kind, stream, meta_size, payload_size, meta_crc, head_crc = _unpack_header(data, at)
+    magic, kind, high, stream, meta_size, low, meta_crc, head_crc = _unpack_header(data, at)
     if magic != _MAGIC or head_crc != crc32(data[at : at + _CHECKED]) or kind not in _KINDS:
         found = data[at : at + _SIZE]
         raise LinkError(f"expected the header of a frame on the pipe, found {found!r}")
-    return kind, stream, meta_size, payload_size, meta_crc
+    return kind, stream, meta_size, high << 32 | low, meta_crc
 
 
 def _check_meta(meta: bytes, crc: int, kind: int, stream: int) -> None:

@@ -11,6 +11,8 @@ __all__ = ["Outbox"]
 
 _MOST_PARTS: Final = 64  # well under any IOV_MAX
 _JOINED: Final = 16 * 1024  # parts up to this size are cheaper to copy together than to pass one by one
+# EPIPE will do. SIGPIPE would end a process that has it at its default: the test's, if the app dies, or the app's.
+_NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Outbox:
@@ -58,13 +60,13 @@ class Outbox:
     def _write_some(self, sock: socket.socket) -> int:
         parts = self._parts
         if len(parts) == 1:
-            return sock.send(parts[0])
+            return sock.send(parts[0], _NO_SIGNAL)
         if self.size <= _JOINED:
             data = b"".join(parts)
             parts.clear()
             parts.append(data)
-            return sock.send(data)
-        return sock.sendmsg([part for part, _ in zip(parts, range(_MOST_PARTS), strict=False)])
+            return sock.send(data, _NO_SIGNAL)
+        return sock.sendmsg([part for part, _ in zip(parts, range(_MOST_PARTS), strict=False)], (), _NO_SIGNAL)
 
     def _drop(self, count: int) -> None:
         self.size -= count

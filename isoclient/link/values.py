@@ -25,6 +25,7 @@ def dumps(value: Any) -> bytes:
 
     Raises:
         TypeError: something in it has no place in ASGI; the text says where it is.
+        ValueError: a text or the like in it has 2 GiB or more.
 
     Example:
         >>> loads(dumps({"status": 200, "headers": [(b"a", b"b")]}))
@@ -33,7 +34,11 @@ def dumps(value: Any) -> bytes:
     try:
         return marshal.dumps(value, _VERSION)
     except ValueError:
-        return marshal.dumps(_plain(value, "value", 0), _VERSION)
+        plain = _plain(value, "value", 0)
+    try:
+        return marshal.dumps(plain, _VERSION)
+    except ValueError as error:
+        raise ValueError("2 GiB and more can't cross at once, but for the bytes of a body or of a WebSocket") from error
 
 
 def loads(data: bytes) -> Any:

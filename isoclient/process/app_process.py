@@ -234,8 +234,10 @@ class AppProcess:
     def _clear_away(self, *, in_order: bool) -> None:
         if self._reaper is not None:
             self._reaper.wait(5.0)
-        self._death()  # while it can still be read, for those who ask later
-        self._close_descriptors(in_order=in_order)
+        try:
+            self._death()  # while it can still be read, for those who ask later
+        finally:
+            self._close_descriptors(in_order=in_order)
 
     def _close_descriptors(self, *, in_order: bool = False) -> None:
         self._closed = True

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
+from typing import Final
 
-from isoclient.link.system import time
+from isoclient.link.system import threading, time
 from isoclient.process.debugging import is_at_work, prompts
 from isoclient.process.errors import DeadlineExceeded
 
 __all__ = ["Deadline"]
+
+_LONGEST_POLL: Final = 2**31 - 1  # milliseconds; who has waited for so long looks at the clock again
 
 
 class Deadline:
     """A point in time so many seconds from now, or from when the last debugger's prompt was closed.
 
     Args:
-        seconds: how long a wait may take; None for no limit, which only the user may choose.
+        seconds: how long a wait may take; None, or an infinite number, for no limit, which only the user may choose.
 
     Example:
         >>> Deadline(60).milliseconds() > 59_000
@@ -25,7 +28,7 @@ class Deadline:
     __slots__ = ("_end", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
+        self.seconds = seconds = None if seconds == inf else seconds
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def remaining(self) -> float | None:
@@ -38,12 +41,12 @@ class Deadline:
     def milliseconds(self) -> int | None:
         """The same as ``poll`` takes it: rounded up, so that a wait never ends before its time."""
         remaining = self.remaining()
-        return None if remaining is None else ceil(remaining * 1000)
+        return None if remaining is None else min(ceil(remaining * 1000), _LONGEST_POLL)
 
     def lock_timeout(self) -> float:
         """The same as ``Lock.acquire`` takes it."""
         remaining = self.remaining()
-        return -1 if remaining is None else remaining
+        return -1 if remaining is None else min(remaining, threading.TIMEOUT_MAX)
 
     def check(self) -> None:
         """To be called after a wait that was as long as :meth:`remaining` said.

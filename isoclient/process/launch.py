@@ -32,6 +32,7 @@ from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
 from isoclient.link.system import os, pickle, select, threading
 from isoclient.process import forks
+from isoclient.process.sigpipe import without_sigpipe
 from isoclient.process.templates import Importer, Template, Templates, key_of
 
 __all__ = ["launch", "templates"]
@@ -60,6 +61,11 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
     if method == "fork":
         return _ForkPopen(_ForkProcess(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
+    with without_sigpipe():
+        return _launch_fresh(method, start, setup, context, importer)
+
+
+def _launch_fresh(method: str, start: FreshStart, setup: Setup, context: Context, importer: Importer) -> AppPopen:
     if method == "spawn":
         return _SpawnPopen(start)
     key = key_of(setup, context)
@@ -331,6 +337,16 @@ class _Server(forkserver.ForkServer):  # type: ignore[misc]
     """It ends when this process does: then nobody holds its lifeline any more."""
 
     _forkserver_alive_fd: int | None
+    _forkserver_pid: int | None
+
+    def ensure_running(self) -> None:
+        """See there. Where the test's process ignores SIGCHLD, nobody can wait for one that has died."""
+        try:
+            super().ensure_running()
+        except ChildProcessError:
+            self.abandon()
+            self._forkserver_pid = self._forkserver_address = None
+            super().ensure_running()
 
     def abandon(self) -> None:
         """In a fork of this process: see :mod:`isoclient.process.forks`."""

@@ -330,3 +330,47 @@ def test_the_apps_own_exception_beats_the_timeout(make_client: MakeClient) -> No
 
     with pytest.raises(LookupError, match="the app's own"):
         client.post("/", data=body(), timeout=5)
+
+
+class BrokenStream:
+    """A standard stream of the test's that takes nothing."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("it takes nothing")
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+@pytest.mark.parametrize("stuck", [True, False])
+def test_what_the_app_prints_can_not_be_passed_on(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    async def printing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            print("about to wait")
+            if stuck:
+                time.sleep(600)
+            await never()
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    client = make_client(printing)
+    pid = client.pid
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", BrokenStream())
+        with pytest.raises(AppTimeout) as caught:
+            client.get("/", timeout=1)
+    assert "could not be passed on: RuntimeError('it takes nothing')" in caught.value.__notes__[0]
+    client.get("/next")
+    assert (client.pid == pid) == (not stuck)
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_an_infinite_timeout_is_no_limit(make_client: MakeClient) -> None:
+    client = make_client(waiting, timeout=float("inf"))
+    assert client.get("/").text == "in time"
+    assert client.get("/", timeout=1e12).text == "in time"

@@ -104,6 +104,21 @@ def test_large_ones_in_pieces(frame: Frame, size: int) -> None:
     assert reader.at_boundary()
 
 
+def test_a_payload_of_more_than_4_gib(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Huge(bytes):
+        def __len__(self) -> int:
+            return 5 * 2**32 + 7
+
+    def room(self: FrameReader, size: int) -> memoryview:
+        sizes.append(size)
+        return memoryview(bytearray())
+
+    sizes: list[int] = []
+    monkeypatch.setattr(FrameReader, "_room", room)
+    feed(FrameReader(), pack(frames.EVENT, 7, b"", Huge()))
+    assert sizes == [5 * 2**32 + 7]
+
+
 @pytest.mark.parametrize("frame", EXAMPLES, ids=repr)
 def test_cut_off(frame: Frame) -> None:
     data = packed(frame)

@@ -20,10 +20,10 @@ class ScriptedSocket:
         self.script = iter(script)
         self.taken = b""
 
-    def send(self, data: Any) -> int:
-        return self.sendmsg([data])
+    def send(self, data: Any, flags: int) -> int:
+        return self.sendmsg([data], (), flags)
 
-    def sendmsg(self, parts: list[Any]) -> int:
+    def sendmsg(self, parts: list[Any], ancillary: tuple[()], flags: int) -> int:
         assert 0 < len(parts) <= 1024
         room = next(self.script, 10**9)
         if room == 0:
