@@ -68,8 +68,8 @@ class WebSocketSession:
                 self.extra_headers = message["headers"]
             elif message["type"] == "websocket.close":
                 self._call.doing = "ending a WebSocket that it has refused"
-                self._raise_end()
-                raise catchable(WebSocketDisconnect)(message["code"], message["reason"])
+                # The refusal is the answer, as it is for a browser, whatever becomes of the app behind it.
+                raise catchable(WebSocketDisconnect)(message["code"], message["reason"]) from self._call.end()
             else:
                 self._denied(message)
         except BaseException:

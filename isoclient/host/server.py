@@ -39,7 +39,10 @@ class Host:
     """
 
     grace: float = 1.0
-    """How long, in seconds, a call of the app may go on after its client has gone, before it is cancelled."""
+    """How long, in seconds, a call of the app may go on after its client has gone, before it is cancelled.
+
+    One that waits for something of its own has less; see :class:`isoclient.host.leaving.Grace`.
+    """
 
     def __init__(
         self,

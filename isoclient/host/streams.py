@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from isoclient.host.leaving import Grace, is_due_to_disconnect
 from isoclient.host.rules import HTTPRules, LifespanRules, Message, WebSocketRules
 from isoclient.link.credit import ReceiveWindow, SendWindow, weight
 from isoclient.link.errors import AppProtocolError, ClientDisconnected
@@ -31,7 +32,6 @@ __all__ = [
 
 ASGI: Final = {"http": "2.5", "websocket": "2.5", "lifespan": "2.0"}
 
-_LONGEST_CHAIN: Final = 100
 _FILE_PIECE: Final = 256 * 1024
 
 
@@ -46,6 +46,8 @@ class Stream:
         self.argument = argument
         self.abort: Callable[[], object] = _nothing
         self.gone = False  # the client waits no more
+        self.informed = False  # and the app knows it, by what it received or by its send
+        self._owes = True  # the app has something of the client's in its hands that it has not answered
         self._inbox: deque[Message] = deque()
         self._signal = host.runtime.signal()
         self._incoming = ReceiveWindow()
@@ -70,11 +72,22 @@ class Stream:
         if not self.gone:
             self.gone = True
             self._signal.set()
-            self.host.runtime.call_later(self.host.grace if grace is None else grace, self._abort_if_open)
+            Grace(self, self.host.runtime).begin(self.host.grace if grace is None else grace)
 
-    def _abort_if_open(self) -> None:
-        if self.host.is_open(self):
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.host.is_open(self)
+
+    def abort_if_open(self) -> None:
+        """Cancel the app's call, if it still goes on."""
+        if self.is_open:
             self.abort()
+
+    @property
+    def waits_for_its_own(self) -> bool:
+        """Whether the app has answered all there is, and does not receive either."""
+        return not (self._owes or self.informed)
 
     def returned(self, value: object) -> None:
         """The app's call has returned."""
@@ -86,12 +99,12 @@ class Stream:
 
     @property
     def client_left(self) -> bool:
-        """Whether ``send`` raises, because the client is gone."""
+        """Whether nobody reads any more what the app sends."""
         return self.gone
 
     def raised(self, error: BaseException) -> None:
         """The app's call has raised."""
-        if self.client_left and _is_due_to_disconnect(error):
+        if self.client_left and is_due_to_disconnect(error):
             self.host.end(self, ("returned", None))
         else:
             self.host.end_raised(self, error)
@@ -109,7 +122,7 @@ class Stream:
         self.host.emit(self.number, message)
 
     async def _wait_for_window(self) -> None:
-        while not self._outgoing.is_open and not self.gone:
+        while not self._outgoing.is_open and not self.client_left:
             self.host.flush()
             await self._signal.wait()
 
@@ -149,6 +162,7 @@ class HTTPStream(Stream):
         """The next event, as ASGI has it: the request's body, then, when there is one, the disconnect."""
         while True:
             if self.gone or self._rules.complete:
+                self.informed = self.gone
                 return {"type": "http.disconnect"}
             if self._inbox:
                 return self._take()
@@ -158,9 +172,9 @@ class HTTPStream(Stream):
 
     async def send(self, message: Message) -> None:
         """Take one message of the response; wait while the client does not read."""
-        if self.gone:
-            raise ClientDisconnected("the client is gone: it closed the response before its end")
+        self._check_client()
         message = self._rules.check(message)
+        self._owes = False
         kind = message["type"]
         if kind == "http.response.body":
             if self._bodyless:
@@ -177,6 +191,15 @@ class HTTPStream(Stream):
         if not self._outgoing.is_open:
             await self._wait_for_window()
 
+    def _check_client(self) -> None:
+        if self.gone:
+            self.informed = True
+            raise ClientDisconnected("the client is gone: it closed the response before its end")
+
+    @property
+    def waits_for_its_own(self) -> bool:
+        return super().waits_for_its_own and not self._rules.complete
+
     async def _send_file(self, path: str) -> None:
         """The file crosses as body events while the app is in its ``send``, for it may remove the file afterwards."""
         with open(path, "rb") as file:
@@ -185,8 +208,7 @@ class HTTPStream(Stream):
                 left -= len(piece)
                 self._emit({"type": "http.response.body", "body": piece, "more_body": True})
                 await self._wait_for_window()
-                if self.gone:
-                    raise ClientDisconnected("the client is gone: it closed the response before its end")
+                self._check_client()
         self._emit({"type": "http.response.body", "body": b"", "more_body": False})
 
     def unfinished(self) -> str | None:
@@ -218,28 +240,39 @@ class WebSocketStream(Stream):
     def deliver(self, message: Message) -> None:
         if message["type"] == "websocket.disconnect":
             self._client_closed = True
-            self._closing = message
-        super().deliver(message)
+            if not self._rules.complete:  # else the app's own close was first
+                self._closing = message
+            self._signal.set()
+        else:
+            super().deliver(message)
 
     async def receive(self) -> Message:
         """The next event: connect, the client's messages in order, then disconnect, as often as it is asked for."""
         while True:
-            if self._rules.complete:
-                return self._closing
-            if self._inbox:
+            if self._inbox and not self._rules.complete:
+                self._owes = True
                 return self._take()
-            if self.gone or self._client_closed:
+            if self._rules.complete or self.client_left:
+                self.informed = self.client_left
                 return self._closing
             self.host.flush()
             await self._signal.wait()
 
     async def send(self, message: Message) -> None:
-        """Take one message for the client; wait while the client does not read."""
-        if self.client_left:
+        """Take one message for the client; wait while the client does not read.
+
+        Until the app has seen that the client is gone, all is as if it were not: whether the client was a moment faster
+        should make no difference to an app that works on what it has received before.
+        """
+        if self.informed:
             if _type_of(message) == "websocket.close":
-                return  # it is closed; and whether the client was a moment faster should make no difference
+                return  # it is closed
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
         message = self._rules.check(message)
+        self._owes = False
+        if self.client_left:
+            await self._let_others_run()  # an app that does nothing but send would keep the loop for itself
+            return
         self._emit(message)
         if self._rules.complete:
             self._closing = {
@@ -251,9 +284,18 @@ class WebSocketStream(Stream):
         if not self._outgoing.is_open:
             await self._wait_for_window()
 
+    async def _let_others_run(self) -> None:
+        self.host.runtime.call_soon(self._signal.set)
+        await self._signal.wait()
+
     @property
     def client_left(self) -> bool:
         return self.gone or self._client_closed
+
+    @property
+    def waits_for_its_own(self) -> bool:
+        untaken = self._inbox and self._inbox[-1]["type"] != "websocket.connect"  # which some apps never take
+        return super().waits_for_its_own and not untaken and not self._rules.complete
 
     def unfinished(self) -> str | None:
         return None if self._client_closed else self._rules.unfinished()
@@ -380,23 +422,6 @@ STREAMS: Final[Mapping[str, type[Stream]]] = {
     kind.kind: kind
     for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, StateStream, InspectStream, PingStream)
 }
-
-
-def _is_due_to_disconnect(error: BaseException | None) -> bool:
-    """Whether it is what our own ``send`` raised, or what a framework makes of that: no error of the app then.
-
-    Frameworks raise an exception of theirs in its place, with it as the cause (Litestar), or only as the context
-    (Starlette's ``ClientDisconnect`` and ``WebSocketDisconnect``). The latter is also what an app has that fails while
-    it cleans up: hence the look at the name.
-    """
-    for _ in range(_LONGEST_CHAIN):
-        if isinstance(error, BaseExceptionGroup):
-            return all(map(_is_due_to_disconnect, error.exceptions))
-        if error is None or isinstance(error, ClientDisconnected):
-            break
-        translated = "Disconnect" in type(error).__name__
-        error = error.__cause__ or (error.__context__ if translated else None)
-    return isinstance(error, ClientDisconnected)
 
 
 def _type_of(message: object) -> str:

@@ -267,11 +267,14 @@ def test_a_refused_handshake(make_client: MakeClient) -> None:
 @pytest.mark.modes("fork", "thread")
 def test_a_refused_handshake_and_an_app_that_raises_then(make_client: MakeClient) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.close"})
+        await send({"type": "websocket.close", "code": 4003, "reason": "no"})
         raise LookupError("after the refusal")
 
-    with pytest.raises(LookupError, match="after the refusal"):
-        make_client(app).websocket_connect("/")
+    for raises in (True, False):
+        with pytest.raises(WebSocketDisconnect) as caught:
+            make_client(app, raise_server_exceptions=raises).websocket_connect("/")
+        assert (caught.value.code, caught.value.reason) == (4003, "no")
+        assert repr(caught.value.__cause__) == "LookupError('after the refusal')"
 
 
 @pytest.mark.modes("fork", "thread")
