@@ -248,6 +248,55 @@ def test_what_two_attributes_share_they_still_share() -> None:
     assert vars(arrived)["request"].url == "http://testserver/"
 
 
+class Counted:
+    """Says how often it has been given its state."""
+
+    restored = 0
+
+    def __init__(self) -> None:
+        self.value = 7
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Counted.restored += 1
+        self.__dict__.update(state)
+
+
+def with_counted(exc: Any, *, also: BaseException | None = None) -> Any:
+    exc.counted, exc.other = Counted(), also
+    return exc
+
+
+class Gone(ValueError): ...
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: with_counted(ValueError("an attribute")),
+        lambda: ValueError("an argument", Counted()),
+        lambda: DatabaseError("in an attribute", ValueError(Counted())),
+        lambda: with_counted(ValueError("beside another exception"), also=KeyError("k")),
+        lambda: ExceptionGroup("a member", [with_counted(ValueError("in a group"))]),
+        lambda: with_counted(ExceptionGroup("the group itself", [KeyError("k")])),
+        lambda: with_counted(pydantic_validation_error()),
+        lambda: with_counted(Gone("its stand-in")),
+    ],
+    ids=["attribute", "argument", "nested", "beside", "member", "group", "reduced", "stand-in"],
+)
+def test_what_an_exception_holds_is_given_its_state_once(
+    make: Callable[[], BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exc = make()
+    packed = pack_exception(exc)
+    if isinstance(exc, Gone):
+        monkeypatch.delattr(sys.modules[__name__], "Gone")
+    Counted.restored = 0
+
+    unpack_exception(packed)
+
+    assert Counted.restored == 1
+
+
 def test_a_class_local_to_the_test_arrives_as_that_very_class() -> None:
     class LocalError(Exception):
         __slots__ = ("code",)

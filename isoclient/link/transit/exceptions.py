@@ -233,6 +233,7 @@ class _Builder:
     def __init__(self, nodes: list[_Node]) -> None:
         self._nodes = nodes
         self._built: dict[int, BaseException] = {}
+        self._states: dict[int, State] = {}  # by the id of the node: what is read runs the user's code, and only once
 
     def build(self) -> BaseException:
         for number in reversed(range(len(self._nodes))):
@@ -300,6 +301,11 @@ class _Builder:
         return allocate(cls, self._state(node)["args"] if node.alone else (), None)
 
     def _state(self, node: _Node) -> State:
+        if id(node) not in self._states:
+            self._states[id(node)] = self._read_state(node)
+        return self._states[id(node)]
+
+    def _read_state(self, node: _Node) -> State:
         state: State = {"args": (node.text,), "fields": {}, "attributes": {}}
         if node.state is not None:
             sent = ValueReader(self._get).read(Tree(*node.state))
