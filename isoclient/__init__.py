@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     from isoclient.front.patching import AppPatch
     from isoclient.front.response import Response
     from isoclient.front.websocket import WebSocketSession
-    from isoclient.link.errors import AppNotFound, AppProtocolError, ClientDisconnected, NotAnApp
+    from isoclient.link.errors import (
+        AppNotFound,
+        AppProtocolError,
+        ClientDisconnected,
+        NotAnApp,
+        ObjectNotLoadable,
+        ObjectNotSendable,
+    )
     from isoclient.link.limits import Limits
-    from isoclient.link.transit import ExceptionStandIn, ObjectNotLoadable, ObjectNotSendable, StandIn
+    from isoclient.link.transit import ExceptionStandIn, StandIn
 
 __version__ = "0.1.0"
 
@@ -62,10 +69,10 @@ _HOMES = {
     "AppProtocolError": "link.errors",
     "ClientDisconnected": "link.errors",
     "NotAnApp": "link.errors",
+    "ObjectNotLoadable": "link.errors",
+    "ObjectNotSendable": "link.errors",
     "Limits": "link.limits",
     "ExceptionStandIn": "link.transit",
-    "ObjectNotLoadable": "link.transit",
-    "ObjectNotSendable": "link.transit",
     "StandIn": "link.transit",
 }
 

@@ -11,9 +11,9 @@ import requests
 
 from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
-from isoclient.front.names import name_of_app
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
+from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.system import threading
 from isoclient.process.errors import Reentered
 
@@ -171,9 +171,8 @@ class AppRunner:
         self._lifespan = None
         try:
             self._handle = handle = self._start(self.setup)
-        except _not_sendable() as error:
-            error.add_note(_advice(self.setup.app))
-            raise
+        except ObjectNotSendable as error:
+            reraise(error.with_traceback(None))  # the frames are ours alone
         self.usage.note(handle)
         try:
             for patch in self.patches:
@@ -247,7 +246,11 @@ class AppRunner:
         timeout: float | None,
     ) -> Any:
         codec = handle.connection.codec
-        packed = codec.pack_object((func, args, kwargs), self.live)
+        live = self.live
+        try:
+            packed = codec.pack_object((func, args, kwargs), live, {})
+        except ObjectNotSendable as error:
+            reraise(error.with_traceback(None))  # the frames are ours alone
         call = Call(
             handle,
             "call",
@@ -260,7 +263,9 @@ class AppRunner:
             limits=self.setup.limits,
         )
         try:
-            return codec.unpack_object(call.finish(), self.live)
+            return codec.unpack_object(call.finish(), live)
+        except ObjectNotLoadable as error:
+            reraise(error.with_traceback(None))
         except BaseException:
             call.abandon()
             raise
@@ -407,23 +412,8 @@ class AppRunner:
                 self.handle()
 
 
-def _advice(app: object) -> str:
-    place = name_of_app(app)
-    example = place if ":" in place and "<locals>" not in place else "package.module:app"
-    return (
-        f'A fresh interpreter can import the app instead: TestClient("{example}"), with what it is imported from on '
-        'sys.path. Or a fork has it as it is: start_method="fork".'
-    )
-
-
 def _nobody() -> None:
     return None
-
-
-def _not_sendable() -> type[Exception]:
-    from isoclient.link.transit.errors import ObjectNotSendable  # with all that sends objects; when one has failed
-
-    return ObjectNotSendable
 
 
 def _is_usable(handle: AppHandle) -> bool:

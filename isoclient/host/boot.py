@@ -13,7 +13,7 @@ from isoclient.host.server import Host
 from isoclient.host.setup import Setup
 from isoclient.link import frames
 from isoclient.link.codec import Codec
-from isoclient.link.errors import AppNotFound, NotAnApp
+from isoclient.link.errors import AppNotFound, NotAnApp, ObjectNotLoadable
 from isoclient.link.system import socket
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Boot:
 
     def report(self, error: BaseException) -> None:
         """Tell the front why there will be no host."""
-        if isinstance(error, AppNotFound | NotAnApp):
+        if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
             error.__traceback__ = None  # the text says it all, and the frames would be ours alone
         self._put(frames.FAILED, self._codec.pack_exception(error))
         self._pipe.sock.setblocking(True)

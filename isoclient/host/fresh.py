@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from multiprocess import forkserver, spawn
@@ -13,8 +14,10 @@ from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
+from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.places import Place, is_importable_there, place_of
 from isoclient.link.system import io, os, pickle
-from isoclient.link.transit import pack_object, unpack_object
+from isoclient.link.transit import Names, pack_object, unpack_object
 
 if TYPE_CHECKING:
     from isoclient.host.side_channel import SideChannel
@@ -34,6 +37,7 @@ class FreshStart:
     environment: dict[str, str]
     context: Context
     setup: bytes
+    advice: str
     offered: bool = False
 
     @classmethod
@@ -43,6 +47,8 @@ class FreshStart:
         Raises:
             ObjectNotSendable: something in the setup can't cross.
         """
+        place = _importable_place(setup.app)
+        advice = _advice(place)
         parts = {
             "app": setup.app,
             "factory": setup.factory,
@@ -50,7 +56,12 @@ class FreshStart:
             "options": dict(setup.options),
             "limits": setup.limits,
         }
-        return cls(descriptors, False, dict(os.environ), context, pack_object(parts, {}, same_main=False))
+        try:
+            packed = pack_object(parts, {}, same_main=False, by_name=Names({}, place and (setup.app, place)))
+        except ObjectNotSendable as error:
+            error.add_note(advice)
+            raise
+        return cls(descriptors, False, dict(os.environ), context, packed, advice)
 
     def by_index(self, *, offered: bool) -> FreshStart:
         """The same for the fork server, which passes descriptors by their place in a list.
@@ -74,7 +85,11 @@ class FreshStart:
         )
 
     def _unpack(self) -> Setup:
-        return Setup(**unpack_object(self.setup, {}))
+        try:
+            return Setup(**unpack_object(self.setup, {}))
+        except ObjectNotLoadable as error:
+            error.add_note(self.advice)
+            raise
 
     def _maker_of_offer(self) -> Callable[[SideChannel, Descriptors, int], Offer]:
         channel = child.beyond_standard(forkserver.get_inherited_fds()[_OWN])
@@ -86,6 +101,21 @@ class FreshStart:
         for descriptor in self.descriptors.all():
             os.set_inheritable(descriptor, False)
         return self.descriptors
+
+
+def _importable_place(app: object) -> Place | None:
+    """Where a fresh interpreter can import the app from, as far as that can be seen here."""
+    if isinstance(app, str | type | FunctionType):
+        return None  # these are sent by name anyway, if they have one
+    place = place_of(app)
+    return place if place is not None and is_importable_there(place.module) else None
+
+
+def _advice(place: Place | None) -> str:
+    return (
+        f'A fresh interpreter can import the app instead: TestClient("{place or "package.module:app"}"), with what it '
+        'is imported from on sys.path. Or a fork has it as it is: start_method="fork".'
+    )
 
 
 def _make_offer(channel: int, side: SideChannel, descriptors: Descriptors, sentinel: int) -> Offer:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from isoclient.host.leaving import Grace, is_due_to_disconnect
 from isoclient.host.rules import HTTPRules, LifespanRules, Message, WebSocketRules
 from isoclient.link.credit import ReceiveWindow, SendWindow, weight
-from isoclient.link.errors import AppProtocolError, ClientDisconnected
+from isoclient.link.errors import AppProtocolError, ClientDisconnected, ObjectNotLoadable, ObjectNotSendable
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -372,13 +372,18 @@ class CallStream(Stream):
     kind = "call"
 
     async def call(self) -> object:
-        func, args, kwargs = self.host.codec.unpack_object(self.argument, self.host.live)
+        try:
+            func, args, kwargs = self.host.codec.unpack_object(self.argument, self.host.live)
+        except ObjectNotLoadable as error:
+            raise error.with_traceback(None) from error.__cause__  # its frames are ours alone
         result = func(*args, **kwargs)
         return await result if hasattr(type(result), "__await__") else result
 
     def returned(self, value: object) -> None:
         try:
             packed = self.host.codec.pack_object(value, self.host.live)
+        except ObjectNotSendable as error:
+            self.raised(error.with_traceback(None))
         except Exception as error:
             self.raised(error)
         else:

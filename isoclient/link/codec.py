@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from isoclient.link import values
 from isoclient.link.errors import LinkError
+from isoclient.link.places import Place
 from isoclient.link.system import os
 
 __all__ = ["Codec", "LocalCodec", "PipeCodec"]
@@ -41,8 +42,12 @@ class Codec(Protocol):
     def unpack_exception(self, packed: Any) -> BaseException:
         """The exception, or a stand-in where it could not cross. Never raises."""
 
-    def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
-        """Any object as a value; ``live`` are those that both sides have, by name."""
+    def pack_object(self, thing: object, live: Mapping[str, object], references: dict[int, Place] | None = None) -> Any:
+        """Any object as a value; ``live`` are those that both sides have, by name.
+
+        ``references`` are those that the other side has elsewhere, by their ids; if it is not None, parts that can't
+        be copied may be sent likewise.
+        """
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
         """The object."""
@@ -94,8 +99,10 @@ class PipeCodec:
     def unpack_exception(self, packed: Any) -> BaseException:
         return _transit().unpack_exception(packed)  # type: ignore[no-any-return]
 
-    def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
-        return _transit().pack_object(thing, live, same_main=self._same_main)
+    def pack_object(self, thing: object, live: Mapping[str, object], references: dict[int, Place] | None = None) -> Any:
+        transit = _transit()
+        by_name = None if references is None else transit.Names(references)
+        return transit.pack_object(thing, live, same_main=self._same_main, by_name=by_name)
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
         return _transit().unpack_object(packed, live)
@@ -161,7 +168,7 @@ class LocalCodec:
             traceback = traceback.tb_next
         return error.with_traceback(traceback)
 
-    def pack_object(self, thing: object, live: Mapping[str, object]) -> Any:
+    def pack_object(self, thing: object, live: Mapping[str, object], references: dict[int, Place] | None = None) -> Any:
         return thing
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:

@@ -5,7 +5,15 @@ They live in the link because the app's process may not import :mod:`requests`, 
 
 from __future__ import annotations
 
-__all__ = ["AppNotFound", "AppProtocolError", "ClientDisconnected", "LinkError", "NotAnApp"]
+__all__ = [
+    "AppNotFound",
+    "AppProtocolError",
+    "ClientDisconnected",
+    "LinkError",
+    "NotAnApp",
+    "ObjectNotLoadable",
+    "ObjectNotSendable",
+]
 
 
 class AppProtocolError(RuntimeError):
@@ -44,5 +52,34 @@ class AppNotFound(ImportError):
 
 class ClientDisconnected(OSError):
     """The client is gone: what ``send`` raises then (ASGI HTTP 2.4, "Disconnected Client")."""
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class ObjectNotSendable(TypeError):
+    """An object cannot be sent to the other process. The text names the part that cannot, and what to do.
+
+    Example:
+        >>> import threading
+        >>> from isoclient.link.transit import pack_object
+        >>> pack_object({"guard": threading.Lock()}, {})
+        Traceback (most recent call last):
+            ...
+        isoclient.ObjectNotSendable: ['guard']: cannot pickle '_thread.lock' object...
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class ObjectNotLoadable(Exception):
+    """An object came over the pipe, but this process cannot rebuild it. ``__cause__`` is what stopped it.
+
+    Example:
+        >>> from isoclient.link.transit import unpack_object
+        >>> unpack_object(b"not what pack_object made", {})
+        Traceback (most recent call last):
+            ...
+        isoclient.ObjectNotLoadable: ...
+    """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoclient.link.transit import (
-    ExceptionStandIn,
-    ObjectNotLoadable,
-    pack_exception,
-    unpack_debug,
-    unpack_exception,
-    unpack_object,
-)
+from isoclient.link.errors import ObjectNotLoadable
+from isoclient.link.transit import ExceptionStandIn, pack_exception, unpack_debug, unpack_exception, unpack_object
 from isoclient.link.transit.seal import seal
 
 EXCEPTION = pack_exception(ExceptionGroup("group", [ValueError("text"), KeyError("key")]))

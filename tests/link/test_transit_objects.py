@@ -18,7 +18,8 @@ from typing import Any
 import dill
 import pytest
 
-from isoclient.link.transit import ObjectNotLoadable, ObjectNotSendable, pack_object, unpack_object
+from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.transit import pack_object, unpack_object
 
 counter = 0
 

@@ -3,7 +3,7 @@
 Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
 modules build on each other from left to right::
 
-    errors, text, seal, classes, state  <-  locals, reduction  <-  standins, frames  <-  values
+    text, seal, classes, state, blame  <-  locals, reduction  <-  standins, frames  <-  values
     values  <-  exceptions, objects, debug
 
 Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda
@@ -13,15 +13,13 @@ needs them.
 from __future__ import annotations
 
 from isoclient.link.transit.debug import pack_debug, unpack_debug
-from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.transit.exceptions import pack_exception, unpack_exception
-from isoclient.link.transit.objects import pack_object, unpack_object
+from isoclient.link.transit.objects import Names, pack_object, unpack_object
 from isoclient.link.transit.standins import ExceptionStandIn, StandIn
 
 __all__ = [
     "ExceptionStandIn",
-    "ObjectNotLoadable",
-    "ObjectNotSendable",
+    "Names",
     "StandIn",
     "pack_debug",
     "pack_exception",

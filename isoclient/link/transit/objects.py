@@ -12,21 +12,23 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.link.places import Place, find_places, foreign_part, is_importable_there, module_of
 from isoclient.link.system import io, pickle, threading
+from isoclient.link.transit.blame import without_machinery
 from isoclient.link.transit.classes import ClassRef, live_class, look_up
-from isoclient.link.transit.errors import ObjectNotLoadable, ObjectNotSendable
-from isoclient.link.transit.reduction import reduced
+from isoclient.link.transit.reduction import reduced, reduced_in_place
 from isoclient.link.transit.seal import seal, unseal
 from isoclient.link.transit.text import qualified_name, text_of
 
-__all__ = ["pack_object", "unpack_object"]
+__all__ = ["Names", "pack_object", "unpack_object"]
 
 _Way: TypeAlias = "tuple[object, _Way | None]"
 _Part: TypeAlias = tuple[str, object]
 
-_LIVE, _MODULE, _GLOBALS = "live", "module", "globals"
+_LIVE, _MODULE, _GLOBALS, _PLACE = "live", "module", "globals", "place"
 _PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
@@ -35,9 +37,25 @@ _COPIED = (io.BytesIO, io.StringIO)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
+_MOST_BY_NAME = 100  # parts of one object
 
 
-def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = True) -> bytes:
+class Names(NamedTuple):
+    """The names by which objects may cross, beside those of classes, functions and modules, which always do.
+
+    Args:
+        references: by the id of an object, where the other side has it: it is not copied. Parts that can't be copied
+            are added.
+        kept: an object, and where the other side has the same one: that gets the state that this one has.
+    """
+
+    references: dict[int, Place]
+    kept: tuple[object, Place] | None = None
+
+
+def pack_object(
+    obj: object, live: Mapping[str, object], *, same_main: bool = True, by_name: Names | None = None
+) -> bytes:
     """Put an object into bytes: by plain pickle if that can, else by dill (lambdas, local functions and classes).
 
     A function that has to be sent by value (a lambda, a local function) takes its code, defaults and closure along,
@@ -50,6 +68,8 @@ def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = Tr
             as a reference to the other side's object of that name.
         same_main: whether the other process has the same main module, as a fork has. If not, a function of it takes
             along the globals that it names.
+        by_name: lets parts that can't be copied, but are attributes of modules, arrive as what the other side has
+            there. Not for what comes from the app: the test's own object would pass for the app's.
 
     Raises:
         ObjectNotSendable: part of it cannot be pickled; the text says which.
@@ -60,14 +80,23 @@ def pack_object(obj: object, live: Mapping[str, object], *, same_main: bool = Tr
         >>> function()
         "the other side's app"
     """
-    names = {id(value): name for name, value in live.items()}
-    try:
-        return seal(_PLAIN + _plain_dumps(obj, names))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a __reduce__ may raise SystemExit
-        pass  # what dill says of it is said below
-    return seal(_DILL + _dill_dumps(obj, names, same_main))
+    while True:
+        known = _Known.of(live, by_name)
+        try:
+            return seal(_PLAIN + _plain_dumps(obj, known))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a __reduce__ may raise SystemExit
+            pass  # what dill says of it is said below
+        try:
+            return seal(_DILL + _dill_dumps(obj, known, same_main))
+        except _Stopped as stopped:
+            error, way = stopped.error, stopped.way
+        why_not = _refer(way, by_name, same_main) if by_name is not None else ""
+        if why_not is not None:
+            raise ObjectNotSendable(
+                f"{_path(obj, way)}: {text_of(error, str, 1000)}; {_ADVICE}{why_not}"
+            ) from without_machinery(error)
 
 
 def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
@@ -92,42 +121,80 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
             "is no module that can be imported)"
         ) from error
     except BaseException as error:
-        raise ObjectNotLoadable(
-            f"it cannot be rebuilt in this process: {qualified_name(type(error))}: {text_of(error, str, 1000)}"
-        ) from error
+        why = f"{qualified_name(type(error))}: {text_of(error, str, 1000)}"
+        raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}; {_ADVICE}") from without_machinery(error)
+
+
+# --- by name ---
+
+
+class _Known(NamedTuple):
+    """What is not copied, by its id: the persistent id that it has; and the one that gets its state in its place."""
+
+    names: dict[int, tuple[str, str]]
+    kept: tuple[object, Place] | None
+
+    @classmethod
+    def of(cls, live: Mapping[str, object], by_name: Names | None) -> _Known:
+        names = {id(value): (_LIVE, name) for name, value in live.items()}
+        if by_name is None:
+            return cls(names, None)
+        return cls({key: (_PLACE, str(place)) for key, place in by_name.references.items()} | names, by_name.kept)
+
+    def persistent_id(self, obj: object) -> tuple[str, str] | None:
+        known = self.names.get(id(obj))
+        if known is not None:
+            return known
+        if type(obj) is ModuleType and sys.modules.get(obj.__name__) is obj:
+            return _MODULE, obj.__name__
+        return None
+
+    def reduced(self, obj: Any) -> Any:
+        if self.kept is not None and obj is self.kept[0]:
+            return reduced_in_place(obj, self.kept[1])
+        return reduced(obj)
+
+
+def _refer(way: list[object], by_name: Names, same_main: bool) -> str | None:
+    """Have the innermost part on the way to a failure sent by name, if it has one; else say why not."""
+    places = find_places({id(step) for step in way if not isinstance(step, type | FunctionType)})
+    why_not = ""
+    for step in reversed(way):
+        place = places.get(id(step))
+        if place is None or id(step) in by_name.references:
+            continue
+        if not (same_main or is_importable_there(place.module)):
+            why_not = why_not or f", or have {str(place)!r} where a fresh interpreter can import it (sys.path)"
+        elif (foreign := foreign_part(step, place)) is not None:
+            why_not = why_not or f" ({place} could be imported, but without {text_of(foreign, repr, 200)}, a test's)"
+        elif len(by_name.references) < _MOST_BY_NAME:
+            by_name.references[id(step)] = place
+            return None
+    return why_not
 
 
 # --- by plain pickle ---
 
 
-def _plain_dumps(obj: object, names: Mapping[int, str]) -> bytes:
+def _plain_dumps(obj: object, known: _Known) -> bytes:
     file = io.BytesIO()
-    _PlainPickler(file, names).dump(obj)
+    _PlainPickler(file, known).dump(obj)
     return file.getvalue()
 
 
 class _PlainPickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+    def __init__(self, file: io.BytesIO, known: _Known) -> None:
         super().__init__(file, protocol=5)
-        self._names = names
+        self._known = known
 
     def persistent_id(self, obj: Any) -> tuple[str, str] | None:
         if isinstance(obj, (FunctionType, type)) and obj.__module__ in ("__main__", "__mp_main__"):
             # The other process may have another main module: dill sends these by value.
             raise pickle.PicklingError("of the main module")
-        return _persistent_id(obj, self._names)
+        return self._known.persistent_id(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        return reduced(obj)
-
-
-def _persistent_id(obj: object, names: Mapping[int, str]) -> tuple[str, str] | None:
-    name = names.get(id(obj))
-    if name is not None:
-        return _LIVE, name
-    if type(obj) is ModuleType and sys.modules.get(obj.__name__) is obj:
-        return _MODULE, obj.__name__
-    return None
+        return self._known.reduced(obj)
 
 
 def _plain_loads(pickled: bytes, live: Mapping[str, object]) -> Any:
@@ -147,6 +214,8 @@ def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
     what, name = pid
     if what == _LIVE:
         return live[name]
+    if what == _PLACE:
+        return Place(*name.split(":")).get()
     module = sys.modules.get(name) or importlib.import_module(name)
     return module if what == _MODULE else vars(module)
 
@@ -154,16 +223,23 @@ def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
 # --- by dill ---
 
 
-def _dill_dumps(obj: object, names: Mapping[int, str], same_main: bool) -> bytes:
+class _Stopped(Exception):
+    """What stopped a pickler, and what it was in the middle of then, the outermost first."""
+
+    def __init__(self, error: BaseException, way: list[object]) -> None:
+        super().__init__()
+        self.error, self.way = error, way
+
+
+def _dill_dumps(obj: object, known: _Known, same_main: bool) -> bytes:
     file = io.BytesIO()
-    pickler = _dill_classes()[0](file, names, same_main)
+    pickler = _dill_classes()[0](file, known, same_main)
     try:
         pickler.dump(obj)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        where, why = _path(obj, pickler.way_to(error)), text_of(error, str, 1000)
-        raise ObjectNotSendable(f"{where}: {why}; {_ADVICE}") from error
+        raise _Stopped(error, pickler.way_to(error)) from None
     finally:
         pickler.failed = None  # its traceback holds the pickler, and all that was to be sent
     return file.getvalue()
@@ -181,9 +257,9 @@ def _dill_classes() -> tuple[Any, Any]:
     makers = (_dill._create_function, _dill._create_type, _dill._create_namedtuple, types.new_class)
 
     class DillPickler(Pickler):  # type: ignore[misc]
-        def __init__(self, file: io.BytesIO, names: Mapping[int, str], same_main: bool) -> None:
+        def __init__(self, file: io.BytesIO, known: _Known, same_main: bool) -> None:
             super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
-            self._names = names
+            self._known = known
             self._same_main = same_main
             # What it is in the middle of: the innermost object, and in the same form what that was come upon in.
             self._way: _Way | None = None
@@ -192,21 +268,21 @@ def _dill_classes() -> tuple[Any, Any]:
             self._way_to_failure: _Way | None = None
 
         def _module_of(self, namespace: dict[str, Any]) -> str | None:
-            name = _module_of(namespace)
+            name = module_of(namespace)
             return name if self._same_main or name not in ("__main__", "__mp_main__") else None
 
         def persistent_id(self, obj: Any) -> tuple[str, str] | None:
-            if type(obj) in _WITHOUT_PARTS:
-                return _persistent_id(obj, self._names)
+            if type(obj) in _WITHOUT_PARTS or id(obj) in self._known.names:
+                return self._known.persistent_id(obj)
             if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
             # dill sends a module's globals by name, too, but first compares them to the main module's, value by value.
             if type(obj) is dict and (name := self._module_of(obj)):
                 return _GLOBALS, name
-            return _persistent_id(obj, self._names)
+            return self._known.persistent_id(obj)
 
         def reducer_override(self, obj: Any) -> Any:
-            return NotImplemented if self.dispatch.get(type(obj)) else reduced(obj)
+            return NotImplemented if self.dispatch.get(type(obj)) else self._known.reduced(obj)
 
         def save(self, obj: Any, save_persistent_id: bool = True) -> None:
             self.failed = None  # what had failed was caught, or this would not be called; it may even be raised again
@@ -265,11 +341,6 @@ def _dill_classes() -> tuple[Any, Any]:
             return _persistent_load(pid, self._live)
 
     return DillPickler, DillUnpickler
-
-
-def _module_of(namespace: dict[str, Any]) -> str | None:
-    name = namespace.get("__name__")
-    return name if type(name) is str and vars(sys.modules.get(name, object)) is namespace else None
 
 
 def _find_or_make(ref: tuple[str, str, int], make: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -12,9 +12,10 @@ import copyreg
 from types import WrapperDescriptorType
 from typing import Any, Final
 
+from isoclient.link.places import Place
 from isoclient.link.transit.state import native_base
 
-__all__ = ["reduced", "set_state"]
+__all__ = ["reduced", "reduced_in_place", "set_state"]
 
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _HOOKS: Final = ("__getattr__", "__getattribute__", "__setattr__")
@@ -38,6 +39,35 @@ def reduced(obj: Any) -> Any:
     if not cls.__flags__ & _HEAP_TYPE or issubclass(cls, type) or not _has_hooks(cls):
         return NotImplemented
     return _with_setter(_reduction(obj, cls))
+
+
+def reduced_in_place(obj: Any, place: Place) -> Any:
+    """The same for an object that the other side has, too: that is not made, but gets the state that this one has.
+
+    So what else refers to it over there, as the globals of its module do, means the one that arrives. Where that side
+    has no such object, it gets a copy.
+    """
+    reduction = reduced(obj)
+    if reduction is NotImplemented:
+        reduction = obj.__reduce_ex__(5)
+    match reduction:
+        case (copyreg.__newobj__, args, dict(state), None, None, *_):  # type: ignore[attr-defined]
+            return _at, (tuple(place), *args), state, None, None, replace_state
+    return reduction
+
+
+def _at(place: tuple[str, str], cls: type, *args: object) -> object:
+    try:
+        found = Place(*place).get()
+    except (ImportError, AttributeError):
+        found = None
+    return found if type(found) is cls else cls.__new__(cls, *args)
+
+
+def replace_state(obj: object, state: Any) -> None:
+    """:func:`set_state` for an object that has a state already."""
+    object.__getattribute__(obj, "__dict__").clear()
+    set_state(obj, state)
 
 
 def set_state(obj: object, state: Any) -> None:
