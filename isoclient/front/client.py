@@ -296,6 +296,8 @@ class TestClient(Configurable, ClientNames):
 
         Raises:
             ObjectNotSendable: something can't cross from one process to the other.
+            TypeError: it is a method of a list or another container of the test's, and the app has a process of its
+                own: the call would change a copy.
             BaseException: what the function raises.
 
         Example:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import requests
 
+from isoclient.front.bound import owner_over_there
 from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
@@ -247,8 +248,9 @@ class AppRunner:
     ) -> Any:
         codec = handle.connection.codec
         live = self.live
+        references = owner_over_there(func, live, is_fork=self._method == "fork") if self.isolated else None
         try:
-            packed = codec.pack_object((func, args, kwargs), live, {})
+            packed = codec.pack_object((func, args, kwargs), live, references)
         except ObjectNotSendable as error:
             reraise(error.with_traceback(None))  # the frames are ours alone
         call = Call(
