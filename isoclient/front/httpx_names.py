@@ -15,7 +15,7 @@ import requests
 from requests.exceptions import StreamConsumedError
 from requests.structures import CaseInsensitiveDict
 
-from isoclient.front import aliases
+from isoclient.front import aliases, own
 from isoclient.front.cookies import Cookies, as_jar
 from isoclient.front.headers import as_headers
 from isoclient.front.reraise import shows_app_errors
@@ -59,7 +59,7 @@ _ON_CLIENTS: Final = {
 }
 
 
-class ResponseNames(requests.Response):
+class ResponseNames(own.Response):
     """Those of a response."""
 
     _lines_are_text = False

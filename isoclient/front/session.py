@@ -18,6 +18,7 @@ from requests.sessions import merge_hooks, merge_setting
 from requests.structures import CaseInsensitiveDict
 from requests.utils import check_header_validity
 
+from isoclient.front import own
 from isoclient.front.cookies import as_cookies
 from isoclient.front.headers import as_headers
 
@@ -30,7 +31,7 @@ _merge_hooks: Any = merge_hooks
 _Fields = dict[str, tuple[str, Any]]  # by name in lower case: name and value, as CaseInsensitiveDict keeps them
 
 
-class Session(requests.Session):
+class Session(own.Session):
     """A :class:`requests.Session` that prepares plain requests faster, to the same result."""
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Session(requests.Session):
             request.cookies = as_cookies(request.cookies)
         if type(request.url) is not str or not self._is_plain(request):
             return super().prepare_request(request)
-        prepared: Any = requests.PreparedRequest()
+        prepared: Any = own.PreparedRequest()
         prepared.prepare_method(request.method)
         prepared.url = _prepared_url(request.url)
         self._put_headers(prepared, request.headers)
@@ -115,7 +116,7 @@ def _is_simple(headers: Mapping[Any, Any]) -> bool:
 
 
 def _checked(headers: Any) -> _Fields | None:
-    prepared: Any = requests.PreparedRequest()
+    prepared: Any = own.PreparedRequest()
     try:
         prepared.prepare_headers(headers)
     except requests.exceptions.InvalidHeader:
@@ -125,6 +126,6 @@ def _checked(headers: Any) -> _Fields | None:
 
 @lru_cache(maxsize=512)
 def _prepared_url(url: str) -> str | None:
-    prepared = requests.PreparedRequest()
+    prepared = own.PreparedRequest()
     prepared.prepare_url(url, None)
     return prepared.url

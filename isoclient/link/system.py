@@ -44,7 +44,7 @@ def _names(name: str) -> dict[str, Any]:
 _BUILTINS: Final = _names("builtins")
 
 
-class _Kept:
+class Kept:
     """What stands for a module.
 
     The functions that the module itself defines find in it what they call, and not what a test has put into the module:
@@ -61,7 +61,7 @@ class _Kept:
         its_own = vars(sys.modules[name])
         for key, value in found.items():
             if isinstance(value, FunctionType) and value.__globals__ is its_own and key not in others:
-                names[key] = _over(names, value)
+                names[key] = over(names, value)
         self.__dict__ = names
 
     def __getattr__(self, name: str) -> Any:
@@ -71,35 +71,35 @@ class _Kept:
         return f"<{vars(self)['__name__']}, as it was when isoclient was imported>"
 
 
-def _over(names: dict[str, Any], function: FunctionType) -> FunctionType:
+def over(names: dict[str, Any], function: FunctionType) -> FunctionType:
     """The same function, with these for its global names."""
     copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
 
-class _KeptOS(_Kept):
+class _KeptOS(Kept):
     """:mod:`os`: the environment alone is what the test has made of it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        generic = _Kept("genericpath", os=self)
+        generic = Kept("genericpath", os=self)
         shared = {key: getattr(generic, key) for key in generic.__all__}
-        vars(self)["path"] = _Kept("os.path", os=self, genericpath=generic, **shared)
+        vars(self)["path"] = Kept("os.path", os=self, genericpath=generic, **shared)
 
     @property
     def environ(self) -> object:
         return sys.modules["os"].environ
 
 
-class _KeptThreading(_Kept):
+class _KeptThreading(Kept):
     """:mod:`threading`, whose functions stay what they are: what they look up changes as threads come and go."""
 
     def __init__(self, name: str) -> None:
         self.__dict__ = _names(name)
 
 
-def _keep_socket(name: str) -> _Kept:
+def _keep_socket(name: str) -> Kept:
     import _socket
 
     class socket(_socket.socket):  # the name of what it stands for
@@ -113,21 +113,21 @@ def _keep_socket(name: str) -> _Kept:
         def __exit__(self, *args: object) -> None:
             self.close()
 
-    return _Kept(name, socket=socket)
+    return Kept(name, socket=socket)
 
 
 _KEEPERS: Final[dict[str, Any]] = {"os": _KeptOS, "socket": _keep_socket, "threading": _KeptThreading}
 
 
-def _keep(name: str) -> _Kept:
-    kept: _Kept = _KEEPERS.get(name, _Kept)(name)
+def _keep(name: str) -> Kept:
+    kept: Kept = _KEEPERS.get(name, Kept)(name)
     globals()[name] = kept
     return kept
 
 
 if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> _Kept:
+    def __getattr__(name: str) -> Kept:
         """Keep a module when it is first needed, for not every process needs each."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
