@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from isoclient import AppStartupError, TestClient, WebSocketDisconnect
+from isoclient import AppStartupError, ObjectNotSendable, TestClient, WebSocketDisconnect
 
 Journal = Callable[[], list[str]]
 
@@ -27,6 +27,8 @@ class Framework:
         websockets: it has WebSockets.
         answers_errors: it makes a response of what a handler raises; nothing is left to raise, unless it is told so.
         background: whether a background task belongs to the "request" or to the "app"; None if there are none.
+        copied: this app of it can be sent to a fresh interpreter. The others have locks or C objects in them, or, as
+            FastAPI's, classes made at run time for the fields of a form.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Framework:
     websockets: bool = True
     answers_errors: bool = True
     background: str | None = "request"
+    copied: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -45,13 +48,15 @@ class Framework:
 
 
 STARLETTE = Framework("starlette", answers_errors=False)
-FASTAPI = Framework("fastapi", answers_errors=False)
-LITESTAR = Framework("litestar", failed_lifespan="grouped")
-QUART = Framework("quart", failed_lifespan="told", background="app")
+FASTAPI = Framework("fastapi", answers_errors=False, copied=False)
+LITESTAR = Framework("litestar", failed_lifespan="grouped", copied=False)
+QUART = Framework("quart", failed_lifespan="told", background="app", copied=False)
 DJANGO = Framework("django", lifespan=False, websockets=False, background=None)
-FALCON = Framework("falcon", failed_lifespan="told", background="app")
+FALCON = Framework("falcon", failed_lifespan="told", background="app", copied=False)
 FRAMEWORKS = [STARLETTE, FASTAPI, LITESTAR, QUART, DJANGO, FALCON]
 
+# They differ in how they start alone, so that a plain run needs one of them.
+fresh_methods = pytest.mark.parametrize("start_method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 both_modes = pytest.mark.parametrize("isolated", [False, True], ids=["in-process", "fork"])
 
 
@@ -212,6 +217,31 @@ def test_the_contract_in_a_fresh_interpreter(framework: Framework, journal: Jour
     # All clauses on one client: what takes the time is the import of the framework.
     app = f"apps.{framework}_app:app"
     with TestClient(app, isolated=True, start_method="forkserver", timeout=30) as client:
+        for clause in clauses_of(framework):
+            clause(client, framework, journal)
+
+
+@fresh_methods
+@each_framework()
+def test_the_contract_of_the_app_object_of_a_module(framework: Framework, start_method: str, journal: Journal) -> None:
+    app = framework.module.app
+    with TestClient(app, isolated=True, start_method=start_method, timeout=30) as client:
+        for clause in clauses_of(framework):
+            clause(client, framework, journal)
+        assert client.call(lambda: app is import_module(f"apps.{framework}_app").app)
+
+
+@fresh_methods
+@each_framework(having=lambda framework: framework is not DJANGO)  # its apps have their settings from their module
+def test_the_contract_of_an_app_object_of_a_test(framework: Framework, start_method: str, journal: Journal) -> None:
+    app = framework.module.make_app()
+    client = TestClient(app, isolated=True, start_method=start_method, timeout=30)
+    if not framework.copied:
+        with pytest.raises(ObjectNotSendable, match="pickle") as caught:
+            client.get("/")
+        assert 'TestClient("package.module:app")' in caught.value.__notes__[0]
+        return
+    with client:
         for clause in clauses_of(framework):
             clause(client, framework, journal)
 

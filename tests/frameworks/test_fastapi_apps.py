@@ -522,3 +522,32 @@ def test_a_handler_of_an_exception(make_client: "MakeClient") -> None:
 
     response = make_client(app).get("/yolo")
     assert (response.status_code, response.json()) == (418, {"message": "yolo did something"})
+
+
+# -- app objects in a fresh interpreter
+
+
+def current_user() -> str:
+    return "nobody"
+
+
+@pytest.mark.modes("fork", "forkserver", "spawn")
+def test_an_app_with_its_state_its_routes_and_its_overrides(make_client: "MakeClient") -> None:
+    def endpoint_of(number: int) -> Any:
+        async def endpoint(item: int = number, user: str = Depends(current_user)) -> dict[str, object]:
+            return {"item": item, "user": user, "greeting": app.state.greeting}
+
+        return endpoint
+
+    app = FastAPI()
+    for number in range(50):
+        app.get(f"/{number}")(endpoint_of(number))
+    app.state.greeting = "hello"
+    app.dependency_overrides[current_user] = lambda: "ada"
+
+    with make_client(app) as client:
+        assert client.get("/49").json() == {"item": 49, "user": "ada", "greeting": "hello"}
+        assert client.get("/1?item=x").status_code == 422
+        assert client.call(lambda: app.state).greeting == "hello"
+        client.call(lambda: app.dependency_overrides.clear())
+        assert client.get("/49?item=1").json() == {"item": 1, "user": "nobody", "greeting": "hello"}
