@@ -98,6 +98,11 @@ class Call:
         """Whether the app's call has ended."""
         return self._stream.outcome is not None
 
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the app has put into its scope; nothing where that is the one that it was called with here."""
+        return self._stream.scope
+
     def sync_output(self) -> None:
         """Pass on what the app has printed; the end of the call does so too."""
         self._handle.sync_output()

@@ -40,7 +40,7 @@ class WebSocketDisconnect(Exception):
         )
 
 
-class WebSocketDenialResponse(WebSocketDisconnect, Response):
+class WebSocketDenialResponse(Response, WebSocketDisconnect):
     """The app answered the handshake with an HTTP response (ASGI extension ``websocket.http.response``).
 
     It is a disconnect with code 1006, and it is the response: ``status_code``, ``headers``, ``content``, ``json()``...
@@ -65,14 +65,23 @@ _Disconnect = TypeVar("_Disconnect", bound=WebSocketDisconnect)
 
 
 def catchable(kind: type[_Disconnect]) -> type[_Disconnect]:
-    """The class to raise, so that ``except starlette.websockets.WebSocketDisconnect`` catches it, where that can be.
+    """The class to raise, so that ``except`` catches it with the name of Starlette's class, where that can be.
 
-    Starlette is not imported for this: who has not imported it can't have named its class.
+    That is ``starlette.websockets.WebSocketDisconnect``, and for a denial that of ``starlette.testclient``. Neither
+    is imported for this: who has not imported it can't have named its class.
     """
-    theirs = getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None)
+    theirs = None
+    if issubclass(kind, WebSocketDenialResponse):
+        theirs = getattr(sys.modules.get("starlette.testclient"), "WebSocketDenialResponse", None)
+    if theirs is None:
+        theirs = getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None)
     return kind if theirs is None else _shared(kind, theirs)  # type: ignore[arg-type,return-value,unused-ignore]
 
 
 @cache
 def _shared(ours: type, theirs: type) -> type:
-    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__doc__": ours.__doc__})
+    names = {"__module__": ours.__module__, "__doc__": ours.__doc__}
+    if issubclass(ours, Response):
+        # Starlette's denial is a response of httpx, whose properties would take the place of attributes of that name.
+        names |= dict.fromkeys(Response.__attrs__)
+    return type(ours.__name__, (ours, theirs), names)

@@ -29,7 +29,6 @@ class WebSocketSession:
     Attributes:
         accepted_subprotocol: the one that the app chose (str), or None.
         extra_headers: those that the app added to its acceptance (list of pairs of bytes).
-        scope: the scope that the app was called with (dict), without what the host adds.
 
     Example:
         >>> from isoclient import TestClient
@@ -45,7 +44,7 @@ class WebSocketSession:
     """
 
     def __init__(self, call: Call, scope: dict[str, Any], request: requests.PreparedRequest, *, raises: bool) -> None:
-        self.scope = scope
+        self._scope = scope
         self.accepted_subprotocol: str | None = None
         self.extra_headers: Headers = []
         self._call = call
@@ -55,6 +54,17 @@ class WebSocketSession:
         self._told = False  # the app's exception has been raised already
         self._handshake()
         call.outlives_timeouts = True  # who waits for silence, and gets it, may go on
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The scope of the app, with what the app and its middleware have put there.
+
+        In-process it is the app's own. From another process, what has been put there comes with the messages of the
+        app, and at its end: plain values, as ASGI's messages may hold, up to 64 KiB each; others are left out, and so
+        is the lifespan's state (see :attr:`TestClient.app_state`).
+        """
+        self._scope.update(self._call.scope)
+        return self._scope
 
     # -- the handshake
 

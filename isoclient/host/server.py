@@ -143,11 +143,16 @@ class Host:
         """Let the front send more on a stream."""
         self._put(frames.CREDIT, number, amount)
 
+    def tell_of_scope(self, number: int, news: dict[str, Any]) -> None:
+        """Tell the front what has come into the scope of a stream."""
+        self._put(frames.SCOPE, number, news)
+
     def end(self, stream: Stream, outcome: tuple[str, object]) -> None:
         """The last word on a stream. It goes out at once, and with it all that waited."""
         if self._streams.pop(stream.number, None) is not None:
             if self._side is not None:
                 self._side.call_ends()
+            stream.last_words()
             try:
                 self._put(frames.END, stream.number, outcome)
             except ValueError as error:  # a result of gigabytes

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from isoclient.host.leaving import Grace, is_due_to_disconnect
-from isoclient.host.rules import HTTPRules, LifespanRules, Message, WebSocketRules
+from isoclient.host.rules import HTTPRules, LifespanRules, Message, Rules, WebSocketRules
+from isoclient.host.scope import ScopeNews, added_extension
 from isoclient.link.credit import ReceiveWindow, SendWindow, weight
 from isoclient.link.errors import AppProtocolError, ClientDisconnected, ObjectNotLoadable, ObjectNotSendable
 
@@ -39,6 +40,7 @@ class Stream:
     """What all streams have in common: an inbox, two windows, and an end."""
 
     kind: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, host: Host, number: int, argument: Any) -> None:
         self.host = host
@@ -117,6 +119,23 @@ class Stream:
         """What the app still owed when it returned, in words; None if nothing."""
         return None
 
+    def _checked(self, rules: Rules, message: Message) -> Message | None:
+        """A message of the app as the rules have it; None for one of an extension that is not ours, but in the scope.
+
+        Raises:
+            AppProtocolError: the rules do not have it.
+        """
+        try:
+            return rules.check(message)
+        except AppProtocolError:
+            kind = _type_of(message)
+            if rules.knows(kind) or added_extension(kind, self.argument, self.extensions) is None:
+                raise
+            return None
+
+    def last_words(self) -> None:
+        """The stream is about to end: what is to go out before that."""
+
     def _emit(self, message: Message) -> None:
         self._outgoing.spend(weight(message))
         self.host.emit(self.number, message)
@@ -134,7 +153,7 @@ class Stream:
         return message
 
     def _scope(self) -> dict[str, Any]:
-        scope: dict[str, Any] = dict(self.argument)
+        scope: dict[str, Any] = self.argument  # no copy: in-process, the test sees what the app puts there
         scope["asgi"] = {"version": "3.0", "spec_version": ASGI[self.kind]}
         return scope
 
@@ -145,6 +164,7 @@ class HTTPStream(Stream):
     kind = "http"
     extensions: ClassVar[tuple[str, ...]] = (
         "http.response.debug",
+        "http.response.template",
         "http.response.trailers",
         "http.response.pathsend",
         "http.response.early_hint",
@@ -173,9 +193,11 @@ class HTTPStream(Stream):
     async def send(self, message: Message) -> None:
         """Take one message of the response; wait while the client does not read."""
         self._check_client()
-        message = self._rules.check(message)
+        checked = self._checked(self._rules, message)
+        if checked is None:
+            return
         self._owes = False
-        kind = message["type"]
+        message, kind = checked, checked["type"]
         if kind == "http.response.body":
             if self._bodyless:
                 message["body"] = b""
@@ -183,13 +205,18 @@ class HTTPStream(Stream):
         elif kind == "http.response.pathsend":
             await self._send_file(message["path"])
         elif kind == "http.response.debug":
-            self._emit({"type": kind, "info": self.host.codec.pack_debug(message["info"])})
+            self._emit_debug(message["info"])
+        elif kind == "http.response.template":
+            self._emit_debug({"template": message["template"], "context": message["context"]})
         else:
             self._emit(message)
         if self._rules.complete:
             self._signal.set()  # somebody may be waiting in receive() for the disconnect
         if not self._outgoing.is_open:
             await self._wait_for_window()
+
+    def _emit_debug(self, info: dict[str, Any]) -> None:
+        self._emit({"type": "http.response.debug", "info": self.host.codec.pack_debug(info)})
 
     def _check_client(self) -> None:
         if self.gone:
@@ -201,7 +228,10 @@ class HTTPStream(Stream):
         return super().waits_for_its_own and not self._rules.complete
 
     async def _send_file(self, path: str) -> None:
-        """The file crosses as body events while the app is in its ``send``, for it may remove the file afterwards."""
+        """The file crosses as body events while the app is in its ``send``, for it may remove the file afterwards.
+
+        A relative path is taken from the directory that the app is in now.
+        """
         with open(path, "rb") as file:
             left = 0 if self._bodyless else os.fstat(file.fileno()).st_size
             while left > 0 and (piece := file.read(min(left, _FILE_PIECE))):
@@ -232,6 +262,7 @@ class WebSocketStream(Stream):
         self._rules = WebSocketRules()
         self._closing: Message = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         self._client_closed = False
+        self._news: ScopeNews | None = None
         self._inbox.append({"type": "websocket.connect"})
 
     async def call(self) -> object:
@@ -268,11 +299,15 @@ class WebSocketStream(Stream):
             if _type_of(message) == "websocket.close":
                 return  # it is closed
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
-        message = self._rules.check(message)
+        checked = self._checked(self._rules, message)
+        if checked is None:
+            return
+        message = checked
         self._owes = False
         if self.client_left:
             await self._let_others_run()  # an app that does nothing but send would keep the loop for itself
             return
+        self._tell_of_scope()
         self._emit(message)
         if self._rules.complete:
             self._closing = {
@@ -300,7 +335,16 @@ class WebSocketStream(Stream):
     def unfinished(self) -> str | None:
         return None if self._client_closed else self._rules.unfinished()
 
+    def last_words(self) -> None:
+        self._tell_of_scope()
+
+    def _tell_of_scope(self) -> None:
+        if self._news is not None and (news := self._news.take()):
+            self.host.tell_of_scope(self.number, news)
+
     def _scope(self) -> dict[str, Any]:
+        if not self.host.codec.by_reference:
+            self._news = ScopeNews(self.argument)
         scope = super()._scope()
         scope["extensions"] = {name: {} for name in self.extensions}
         scope["state"] = self.host.state.copy()

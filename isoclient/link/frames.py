@@ -28,6 +28,7 @@ __all__ = [
     "FAILED",
     "OPEN",
     "READY",
+    "SCOPE",
     "STOP",
     "Frame",
     "FrameReader",
@@ -56,6 +57,9 @@ CONTEXT: Final = 9
 DEBUG: Final = 10
 """host to front, stream 0: a debugger wants the terminal for its process group, the value; None to give it back."""
 
+SCOPE: Final = 11
+"""host to front: what has come into the scope of a stream, by key, or has changed there."""
+
 _KINDS: Final = {
     OPEN: "OPEN",
     EVENT: "EVENT",
@@ -67,6 +71,7 @@ _KINDS: Final = {
     STOP: "STOP",
     CONTEXT: "CONTEXT",
     DEBUG: "DEBUG",
+    SCOPE: "SCOPE",
 }
 
 _MAGIC: Final = 0x15C1

@@ -22,11 +22,12 @@ __all__ = ["Stream"]
 class Stream:
     """A queue of messages from the app, which ends with an outcome."""
 
-    __slots__ = ("_connection", "_granted", "_inbox", "_incoming", "_lock", "_outgoing", "number", "outcome")
+    __slots__ = ("_connection", "_granted", "_inbox", "_incoming", "_lock", "_outgoing", "number", "outcome", "scope")
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.number = number
         self.outcome: tuple[str, Any] | None = None
+        self.scope: dict[str, Any] = {}  # what the app has put into its scope, where that is not ours
         self._connection = connection
         self._inbox: deque[dict[str, Any]] = deque()
         self._granted = 0  # how many messages in the inbox, from its head, have been granted credit for already
@@ -47,6 +48,8 @@ class Stream:
             self.outcome = value
             if value[0] == "exited" and not self._connection.codec.by_reference:
                 self._connection.exiting = True
+        elif frame.kind == frames.SCOPE:
+            self.scope = {**self.scope, **value}
         elif frame.kind == frames.CREDIT:
             self._outgoing.grant(value)
 

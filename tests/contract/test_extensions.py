@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import anyio.lowlevel
 import pytest
 import requests
 
-from isoclient import Response, StandIn, WebSocketDenialResponse, WebSocketDisconnect
+from isoclient import AppProtocolError, Response, StandIn, WebSocketDenialResponse, WebSocketDisconnect
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -72,6 +73,101 @@ def test_debug_without_a_framework(make_client: MakeClient) -> None:
     plain = client.get("/")
     assert plain.template is None
     assert plain.context is None
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_the_message_that_older_frameworks_send_of_a_template(make_client: MakeClient, cell: Cell) -> None:
+    class Template:
+        name = "page.html"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert "http.response.template" in scope["extensions"]
+        context = {"number": 5, "lock": threading.Lock()}
+        await send({"type": "http.response.template", "template": Template(), "context": context})
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    client = make_client(app)
+    for response in (client.get("/"), client.get("/", stream=True)):
+        assert response.template.name == "page.html"
+        assert response.context["number"] == 5
+        assert isinstance(response.context["lock"], StandIn) is cell.isolated
+        response.close()
+
+
+# -- those that a middleware adds
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+@pytest.mark.parametrize("copied", [False, True])
+def test_messages_of_an_extension_that_a_middleware_adds_are_ignored(make_client: MakeClient, copied: bool) -> None:
+    pushed = {"type": "http.response.push", "path": "/style.css", "headers": []}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "own.greeting.hello", "text": object()})
+            await send({"type": "websocket.accept"})
+            await send({"type": "own.greeting"})
+            await send({"type": "websocket.send", "text": "accepted"})
+        else:
+            await send(pushed)
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "own.greeting.hello", "text": object()})
+            await send({"type": "http.response.body", "body": b"page"})
+            await send(pushed)
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"] |= {"http.response.push": {}, "own.greeting": {}, 5: {}}
+        await app(dict(scope) if copied else scope, receive, send)
+
+    client = make_client(middleware)
+    assert client.get("/").text == "page"
+    with client.get("/", stream=True) as response:
+        assert response.content == b"page"
+    with client.websocket_connect("/") as websocket:
+        assert websocket.receive_text() == "accepted"
+
+
+@pytest.mark.modes("thread")
+@pytest.mark.backends("asyncio")
+def test_messages_of_other_extensions_are_still_errors(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"] |= {"http.response.push": {}, "http.response": {}, "": {}}
+        if scope["path"] == "/unknown":
+            del scope["extensions"]["http.response"]
+            await send({"type": "http.response.pushes"})
+        if scope["path"] == "/extensions":
+            scope["extensions"] = None
+            await send({"type": "http.response.push"})
+        await send({"type": "http.response.body"})  # before its start, which a strange extension makes no better
+
+    client = make_client(app)
+    for path, text in (("/unknown", "pushes"), ("/extensions", "push"), ("/", "before http.response.start")):
+        with pytest.raises(AppProtocolError, match=text):
+            client.get(path)
+
+
+# -- headers as they were sent
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_transfer_encoding_is_kept(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]})
+        await send({"type": "http.response.body", "body": b"some ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"body"})
+
+    client = make_client(app)
+    for response in (client.get("/"), client.get("/", stream=True)):
+        assert response.headers["transfer-encoding"] == "chunked"
+        assert response.content == b"some body"
+    with client.stream("GET", "/") as response:
+        assert b"".join(response.iter_raw()) == b"some body"
+    with client.get("/", stream=True) as response:
+        assert response.raw.read() == b"some body"
 
 
 # -- trailers
@@ -157,6 +253,30 @@ def test_files_of_note(make_client: MakeClient, tmp_path: Path) -> None:
 
 @pytest.mark.modes("fork", "thread")
 @pytest.mark.backends("asyncio")
+def test_a_relative_path_is_of_the_apps_directory(
+    make_client: MakeClient, cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pic.txt").write_text(f"a picture from {name}")
+    there = str(tmp_path / "there")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.responses import FileResponse
+
+        if scope["path"] == "/there":
+            os.chdir(there)
+        await FileResponse("pic.txt")(scope, receive, send)
+
+    client = make_client(app)
+    monkeypatch.chdir(tmp_path / "here")
+    assert client.get("/here").text == "a picture from here"
+    assert client.get("/there").text == "a picture from there"
+    assert Path.cwd().name == ("here" if cell.isolated else "there")
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
 def test_starlettes_file_response(make_client: MakeClient, tmp_path: Path) -> None:
     path = tmp_path / "report.txt"
     name = str(path)
@@ -237,6 +357,34 @@ def test_a_denial_and_an_app_that_raises_then(make_client: MakeClient) -> None:
     with pytest.raises(WebSocketDenialResponse) as caught:
         make_client(app, raise_server_exceptions=False).websocket_connect("/")
     assert caught.value.content == b"sorry"
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_denial_is_caught_as_starlettes(make_client: MakeClient) -> None:
+    import starlette.websockets
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may ask for another version of its own client
+        import starlette.testclient
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"set-cookie", b"a=1")]
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+
+    with pytest.raises(starlette.testclient.WebSocketDenialResponse) as caught:
+        make_client(app).websocket_connect("/private")
+    denial: Any = caught.value
+    assert isinstance(denial, WebSocketDenialResponse)
+    assert isinstance(denial, requests.Response)
+    assert isinstance(denial, starlette.websockets.WebSocketDisconnect)
+    assert (denial.status_code, denial.text, denial.content, denial.encoding) == (401, "no", b"no", "utf-8")
+    assert (denial.url, denial.request.method) == ("http://testserver/private", "GET")
+    assert (denial.reason, denial.reason_phrase, denial.is_client_error) == ("Unauthorized", "Unauthorized", True)
+    assert (denial.cookies["a"], denial.code, len(denial.history), len(denial.trailers)) == ("1", 1006, 0, 0)
+    assert denial.elapsed is not None
+    assert str(denial) == "the app denied the WebSocket with HTTP 401 Unauthorized"
 
 
 @pytest.mark.modes("fork", "thread")

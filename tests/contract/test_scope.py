@@ -44,6 +44,7 @@ def test_the_whole_of_it(make_client: MakeClient) -> None:
         "state": {},
         "extensions": {
             "http.response.debug": {},
+            "http.response.template": {},
             "http.response.trailers": {},
             "http.response.pathsend": {},
             "http.response.early_hint": {},

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests.auth
 
 from isoclient import AppTimeout, WebSocketDisconnect
+from isoclient.host.server import Host
 
 if TYPE_CHECKING:
-    from tests.conftest import MakeClient, Receive, Scope, Send
+    from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,7 +119,7 @@ def test_the_handshake(make_client: MakeClient) -> None:
         timeout=20,
     ) as websocket:
         assert websocket.accepted_subprotocol == "v2.chat"
-        assert (b"x-chosen", b"ja") in websocket.extra_headers
+        assert (b"X-Chosen", b"ja") in websocket.extra_headers
         scope: dict[str, Any] = eval(websocket.receive_text())
         assert websocket.scope["path"] == scope["path"]
     headers = dict(scope.pop("headers"))
@@ -272,3 +274,77 @@ def test_one_can_go_on_after_a_receive_that_timed_out(make_client: MakeClient) -
             websocket.receive_text(timeout=0.01)
         websocket.send_text("still there?")
         assert websocket.receive_text() == "still there?"
+
+
+class Text(str):
+    """One that is no plain str."""
+
+
+async def adding(scope: Scope, receive: Receive, send: Send) -> None:
+    """Puts into its scope what frameworks and their middleware put there."""
+    scope["extensions"]["own"] = {}
+    scope |= {
+        "app": adding,
+        "path_params": {"id": 5},
+        "session": {},
+        "user": "ada",
+        "root_path": "/mount",
+        "late": None,
+    }
+    scope |= {"locks": [threading.Lock()], "big": "x" * 100_000, "text": Text("text")}
+    await send({"type": "websocket.accept", "headers": [(b"X-Own", b"1")]})
+    while (message := await receive())["type"] != "websocket.receive":
+        pass
+    scope["session"]["cart"] = [message["text"]]
+    scope["user"] = "bob"
+    await send({"type": "websocket.send", "text": "put into the cart"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+    scope["late"] = "at the end"
+
+
+@pytest.mark.modes("fork", "forkserver", "thread")
+def test_the_scope_has_what_the_app_has_put_there(make_client: MakeClient, cell: Cell) -> None:
+    with make_client(adding).websocket_connect("/items/5") as websocket:
+        assert websocket.extra_headers == [(b"X-Own", b"1")]
+        scope = websocket.scope
+        assert (scope["path"], scope["path_params"], scope["root_path"]) == ("/items/5", {"id": 5}, "/mount")
+        assert (scope["user"], scope["session"], scope["late"], scope["text"]) == ("ada", {}, None, "text")
+        assert scope["asgi"]["version"] == "3.0"
+        assert "own" in scope["extensions"]
+        websocket.send_text("tea")
+        assert websocket.receive_text() == "put into the cart"
+        assert websocket.scope is scope
+        assert (websocket.scope["user"], websocket.scope["session"]) == ("bob", {"cart": ["tea"]})
+        if cell.isolated:  # what is no plain value, or a large one, stays there
+            assert not {"app", "locks", "big", "state"} & set(scope)
+        else:
+            assert (scope["app"], scope["state"]) == (adding, {})
+    assert websocket.scope["late"] == "at the end"
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+def test_nothing_of_the_scope_crosses_when_nothing_has_changed(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tell = Host.tell_of_scope
+
+    def told(self: Host, number: int, news: dict[str, Any]) -> None:
+        print("told of", sorted(news))
+        tell(self, number, news)
+
+    monkeypatch.setattr(Host, "tell_of_scope", told)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        for _ in range(3):
+            await send({"type": "websocket.send", "text": "hello"})
+        scope["user"] = {"name": "ada"}
+        for _ in range(3):
+            await send({"type": "websocket.send", "text": "hello"})
+
+    with make_client(app).websocket_connect("/") as websocket:
+        assert list(websocket) == ["hello"] * 6
+        assert websocket.scope["user"] == {"name": "ada"}
+    assert capfd.readouterr().out == "told of ['asgi', 'extensions']\ntold of ['user']\n"

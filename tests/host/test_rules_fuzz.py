@@ -25,6 +25,7 @@ KEYS: dict[str, set[str]] = {
     "http.response.pathsend": {"path"},
     "http.response.early_hint": {"links"},
     "http.response.debug": {"info"},
+    "http.response.template": {"template", "context"},
     "websocket.accept": {"subprotocol", "headers"},
     "websocket.send": {"text", "bytes"},
     "websocket.close": {"code", "reason"},

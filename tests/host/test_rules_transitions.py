@@ -21,6 +21,7 @@ MESSAGES: dict[str, Message] = {
     "pathsend": {"type": "http.response.pathsend", "path": "/srv/file"},
     "hint": {"type": "http.response.early_hint", "links": []},
     "debug": {"type": "http.response.debug", "info": {}},
+    "template": {"type": "http.response.template", "template": None, "context": {}},
     "accept": {"type": "websocket.accept"},
     "send": {"type": "websocket.send", "text": "x"},
     "close": {"type": "websocket.close"},
@@ -45,6 +46,7 @@ HTTP: dict[str, tuple[list[str], dict[str, str]]] = {
             "start+": "response started, trailers announced",
             "hint": "no response yet",
             "debug": "no response yet, debug info sent",
+            "template": "no response yet, debug info sent",
         },
     ),
     "no response yet, debug info sent": (
@@ -332,7 +334,8 @@ def test_events_are_delivered_in_order(state: str, event: str) -> None:
             "http.respones.start",
             "unknown message type 'http.respones.start' on an http stream (state: no response yet); "
             "did you mean 'http.response.start'? "
-            "expected one of http.response.start, http.response.early_hint, http.response.debug",
+            "expected one of http.response.start, http.response.early_hint, http.response.debug, "
+            "http.response.template",
         ),
         (
             HTTPRules,

@@ -12,8 +12,9 @@ Imports run one way: values <- headers <- schemas <- tables <- explain <- lifecy
 """
 
 from isoclient.host.rules.http import HTTPRules
+from isoclient.host.rules.lifecycle import Rules
 from isoclient.host.rules.lifespan import LifespanRules
 from isoclient.host.rules.schemas import Message
 from isoclient.host.rules.websocket import WebSocketRules
 
-__all__ = ["HTTPRules", "LifespanRules", "Message", "WebSocketRules"]
+__all__ = ["HTTPRules", "LifespanRules", "Message", "Rules", "WebSocketRules"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isoclient.host.rules.values import Wrong, binary, line, listed, short
 
-__all__ = ["accept_headers", "headers", "links", "response_headers"]
+__all__ = ["accept_headers", "headers", "links"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -15,8 +15,8 @@ _PAIRS = "send an iterable of [name, value] pairs of bytes, e.g. [(b'content-typ
 _LINKS = "send an iterable of bytes, e.g. [b'</style.css>; rel=preload']"
 
 
-def headers(value: object) -> Headers:
-    """Each header as a tuple, its name in lower case.
+def headers(value: object, *, lower: bool = True) -> Headers:
+    """Each header as a tuple, its name in lower case, or with ``lower=False`` as it is.
 
     Example:
         >>> headers([[b"X-A", bytearray(b"1")]])
@@ -28,7 +28,7 @@ def headers(value: object) -> Headers:
         for item in items:
             name, content = item if type(item) is tuple and len(item) == 2 else _pair(item)
             if type(name) is not bytes or not name or name.translate(None, _TOKEN):
-                name = _name(name)
+                name = _name(name, lower)
             if type(content) is not bytes or 10 in content or 13 in content or 0 in content:
                 content = _content(content, name)
             read.append((name, content))
@@ -38,14 +38,10 @@ def headers(value: object) -> Headers:
     return read
 
 
-def response_headers(value: object) -> Headers:
-    """Headers without ``transfer-encoding``, which the spec lets an app send and has the server ignore."""
-    return [header for header in headers(value) if header[0] != b"transfer-encoding"]
-
-
 def accept_headers(value: object) -> Headers:
-    read = headers(value)
-    if any(name == b"sec-websocket-protocol" for name, _ in read):
+    """Those of a WebSocket's acceptance, which the test gets as the app sent them."""
+    read = headers(value, lower=False)
+    if any(name.lower() == b"sec-websocket-protocol" for name, _ in read):
         raise Wrong(" hold sec-websocket-protocol", "send it as 'subprotocol' instead")
     return read
 
@@ -70,17 +66,18 @@ def _pair(item: object) -> list[object]:
     return pair
 
 
-def _name(value: object) -> bytes:
+def _name(value: object, lower: bool) -> bytes:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         example = str.lower(value)[:40].encode("ascii", "replace") if isinstance(value, str) else b"x-a"
         what = f" has a name of type {type(value).__name__} ({short(value)})"
         raise Wrong(what, f"header names are lower-case bytes, e.g. {example!r}")
-    name = binary(value).lower()
+    sent = binary(value)
+    name = sent.lower()
     if name[:1] == b":":
         raise Wrong(f" is the pseudo header {short(name)}", "leave it out: servers make pseudo headers themselves")
     if not name or name.translate(None, _TOKEN):
         raise Wrong(f" has the name {short(name)}", "header names are letters, digits and dashes, e.g. b'x-a'")
-    return name
+    return name if lower else sent
 
 
 def _content(value: object, name: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isoclient.host.rules.lifecycle import Rules
-from isoclient.host.rules.schemas import BODY, DEBUG, EARLY_HINT, PATHSEND, START, TRAILERS
+from isoclient.host.rules.schemas import BODY, DEBUG, EARLY_HINT, PATHSEND, START, TEMPLATE, TRAILERS
 from isoclient.host.rules.tables import Protocol, table
 
 __all__ = ["HTTPRules"]
@@ -19,7 +19,7 @@ COMPLETE = "response complete"
 
 # An early hint is taken before the start too: the spec has it after, but there a client has no more use for it.
 _TABLE = table({
-    NEW: [(START, STARTED, ANNOUNCED), (EARLY_HINT, NEW), (DEBUG, DEBUGGED)],
+    NEW: [(START, STARTED, ANNOUNCED), (EARLY_HINT, NEW), (DEBUG, DEBUGGED), (TEMPLATE, DEBUGGED)],
     DEBUGGED: [(START, STARTED, ANNOUNCED), (EARLY_HINT, DEBUGGED)],
     STARTED: [(BODY, COMPLETE, BODIED), (PATHSEND, COMPLETE), (EARLY_HINT, STARTED)],
     ANNOUNCED: [(BODY, TRAILING, BODIED_ANNOUNCED), (PATHSEND, TRAILING), (EARLY_HINT, ANNOUNCED)],
@@ -36,6 +36,7 @@ _ORDER = {
     PATHSEND.kind: "a path is sent once, in place of every http.response.body",
     EARLY_HINT.kind: "hints go before the last http.response.body",
     DEBUG.kind: "debug info is sent once, before http.response.start",
+    TEMPLATE.kind: "a template is sent once, before http.response.start, and without http.response.debug",
 }
 
 _NO_RESPONSE = "the app returned without sending a response"

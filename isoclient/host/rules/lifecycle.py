@@ -68,6 +68,10 @@ class Rules:
         self._state = after_flag if schema.flag is not None and read[schema.flag] else after
         return read
 
+    def knows(self, kind: str) -> bool:
+        """Whether there is such a type of message here, at whatever time."""
+        return kind in self._protocol.order
+
     def unfinished(self) -> str | None:
         """What is missing when the app returns now, as the text of an AppProtocolError; None if nothing is."""
         return self._protocol.unfinished.get(self._state)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isoclient.host.rules import values
-from isoclient.host.rules.headers import accept_headers, headers, links, response_headers
+from isoclient.host.rules.headers import accept_headers, headers, links
 from isoclient.host.rules.values import Wrong
 
 Message = dict[str, Any]
@@ -68,7 +68,7 @@ def _without_trailers(message: Message) -> None:
 
 _START: tuple[Field, ...] = (
     ("status", values.status, _REQUIRED),
-    ("headers", response_headers, ()),
+    ("headers", headers, ()),
     ("trailers", values.boolean, False),
 )
 _BODY: tuple[Field, ...] = (("body", values.binary, b""), ("more_body", values.boolean, False))
@@ -84,6 +84,7 @@ TRAILERS = Schema("http.response.trailers", *_TRAILERS, flag="more_trailers")
 PATHSEND = Schema("http.response.pathsend", ("path", values.path, _REQUIRED))
 EARLY_HINT = Schema("http.response.early_hint", ("links", links, _REQUIRED))
 DEBUG = Schema("http.response.debug", ("info", values.info, _REQUIRED))
+TEMPLATE = Schema("http.response.template", ("template", values.anything, None), ("context", values.info, _REQUIRED))
 
 ACCEPT = Schema("websocket.accept", *_ACCEPT)
 SEND = Schema("websocket.send", *_SEND, also=_one_of_text_and_bytes)
