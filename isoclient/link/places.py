@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
-from collections.abc import Collection
+from collections.abc import Set
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -52,11 +52,12 @@ def place_of(obj: object) -> Place | None:
     return find_places({id(obj)}).get(id(obj))
 
 
-def find_places(wanted: Collection[int]) -> dict[int, Place]:
+def find_places(wanted: Set[int]) -> dict[int, Place]:
     """The same for several objects, by their ids. None of their code runs, nor that of the modules."""
     found: dict[int, Place] = {}
     for name, module in list(sys.modules.items()):
-        if type(module) is ModuleType:
+        # The first look, without a name, makes it twice as fast: it is for the start of each app that is an object.
+        if type(module) is ModuleType and not wanted.isdisjoint(map(id, list(vars(module).values()))):
             for attribute, value in list(vars(module).items()):
                 if id(value) in wanted and (id(value) not in found or _is_better(name, found[id(value)].module)):
                     found[id(value)] = Place(name, attribute)
