@@ -24,7 +24,6 @@ class Response(ResponseNames):
     """A :class:`requests.Response`, with what ASGI has beyond that, and with names that httpx has.
 
     Attributes:
-        headers: those of the response, repeated ones joined by commas; ``get_list(name)`` has them one by one.
         template: the template that the app rendered, or a stand-in for it (extension ``http.response.debug``); None
             without.
         context: the context that it was rendered with (dict); None without.
@@ -35,6 +34,7 @@ class Response(ResponseNames):
     __attrs__ = [*requests.Response.__attrs__, "template", "context", "trailers", "early_hints"]  # noqa: RUF012
 
     headers: ResponseHeaders
+    """Those of the response, repeated ones joined by commas; ``headers.get_list(name)`` has them one by one."""
     template: Any = None
     context: Any = None
     trailers: CaseInsensitiveDict[str]
