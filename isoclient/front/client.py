@@ -14,7 +14,7 @@ from isoclient.front.adapter import ASGIAdapter
 from isoclient.front.cookies import as_cookies
 from isoclient.front.headers import as_headers
 from isoclient.front.httpx_names import ClientNames
-from isoclient.front.modes import Isolated, make_runner
+from isoclient.front.modes import Isolated, Lifespan, make_runner
 from isoclient.front.names import name_of_app
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
@@ -61,6 +61,9 @@ class TestClient(Configurable, ClientNames):
         restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`. What
             ends nothing, as ``sys.exit`` in a handler of an app that is not isolated, needs no such start.
         limits: what the app's process may use; see :class:`Limits`.
+        lifespan: whether ``with`` runs the app's lifespan: ``"auto"`` if it has one, which an app says that raises over
+            the type of the scope, or answers as to a request; ``"on"`` in any case, so that an app without one is an
+            error; ``"off"`` not at all.
 
     The app starts at the first use, or with ``with``, which also runs its lifespan.
 
@@ -101,6 +104,7 @@ class TestClient(Configurable, ClientNames):
         factory: bool = False,
         restart: bool = True,
         limits: Limits | None = None,
+        lifespan: Lifespan = "auto",
     ) -> None:
         super().__init__()
         self.app = app
@@ -112,7 +116,7 @@ class TestClient(Configurable, ClientNames):
             self.cookies.update(as_cookies(cookies))
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
         self._runner = make_runner(
-            setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart
+            setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart, lifespan=lifespan
         )
         self._runner.owner = weakref.ref(self)
         adapter = ASGIAdapter(self._runner, self._settings)

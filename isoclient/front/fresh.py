@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 from isoclient.front.call import Call
 from isoclient.front.roster import Usage
-from isoclient.front.runner import AppRunner, Patch
+from isoclient.front.runner import AppRunner, Lifespan, Patch
 from isoclient.host.setup import Setup
 from isoclient.process.errors import DeadlineExceeded
 from isoclient.process.setup import starter
@@ -22,15 +22,17 @@ class FreshRunner:
     Args:
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
+        lifespan: see :data:`isoclient.front.runner.Lifespan`.
 
     Attributes: see :class:`isoclient.front.runner.Runner`.
     """
 
     isolated = True
 
-    def __init__(self, setup: Setup, timeout: float | None) -> None:
+    def __init__(self, setup: Setup, timeout: float | None, lifespan: Lifespan) -> None:
         self.setup = setup
         self.timeout = timeout
+        self.lifespan = lifespan
         self.owner: Callable[[], object] = lambda: None
         self.usage = Usage()
         self.patches: list[Patch] = []
@@ -75,6 +77,12 @@ class FreshRunner:
         self._last_pid = life.begin(lifespan=self._wants_lifespan)
         return life
 
+    def _try_out(self, *, lifespan: bool) -> None:
+        life = _Life(self)
+        self._lives.append(life)
+        life.begin(lifespan=lifespan)
+        life.close()
+
     def _close_the_left(self) -> None:
         for life in [life for life in self._lives if life.left]:
             with contextlib.suppress(Exception):  # whoever left it does not want to be told, nor does another request
@@ -107,7 +115,13 @@ class FreshRunner:
         return "isolated (a fork for each request), " + (f"pid {running}" if running else "not running")
 
     def enter(self) -> None:
-        """From now on, each copy runs its lifespan around its one call. None is started yet."""
+        """From now on, each copy runs its lifespan around its one call.
+
+        One copy is made, and ended, to see whether that can be done: a startup that fails should be told here, where it
+        is in the other modes, and not by a request, or by none.
+        """
+        if self.lifespan != "off" and not self._wants_lifespan:
+            self._try_out(lifespan=True)
         self._wants_lifespan = True
 
     def restart(self) -> None:
@@ -131,10 +145,7 @@ class FreshRunner:
         """Put a patch into force in each copy from now on. One copy is made to see whether that can be done."""
         self.patches.append(patch)
         try:
-            life = _Life(self)
-            self._lives.append(life)
-            life.begin(lifespan=False)
-            life.close()
+            self._try_out(lifespan=False)
         except BaseException:
             self.patches.remove(patch)
             raise
@@ -200,7 +211,14 @@ class _Life(AppRunner):
     kind_of_call: ClassVar = _LastCall
 
     def __init__(self, runner: FreshRunner) -> None:
-        super().__init__(starter("fork"), runner.setup, runner.timeout, restarts=False, method="fork")
+        super().__init__(
+            starter("fork"),
+            runner.setup,
+            runner.timeout,
+            restarts=False,
+            method="fork",
+            lifespan=runner.lifespan,
+        )
         self.owner = runner.owner
         self.usage = runner.usage
         self.patches = list(runner.patches)

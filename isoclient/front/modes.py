@@ -7,17 +7,23 @@ from typing import Any, Literal
 
 from isoclient.front.defaults import Default, said
 from isoclient.front.fresh import FreshRunner
-from isoclient.front.runner import AppRunner, Runner
+from isoclient.front.runner import AppRunner, Lifespan, Runner
 from isoclient.host.setup import Setup
 from isoclient.process.setup import chosen_method, starter
 
-__all__ = ["Isolated", "make_runner"]
+__all__ = ["Isolated", "Lifespan", "make_runner"]
 
 Isolated = bool | Literal["request"]
 
 
 def make_runner(
-    setup: Setup, *, isolated: Isolated, start_method: str | None, timeout: float | None, restarts: bool
+    setup: Setup,
+    *,
+    isolated: Isolated,
+    start_method: str | None,
+    timeout: float | None,
+    restarts: bool,
+    lifespan: Lifespan,
 ) -> Runner:
     """The runner for these options of a client, each of which may be a default.
 
@@ -27,14 +33,16 @@ def make_runner(
     mode: Any = said(isolated)
     if mode not in (False, True, "request"):
         raise ValueError(f"isolated is {mode!r}; it is False, True or 'request'")
+    if lifespan not in ("auto", "on", "off"):
+        raise ValueError(f"lifespan is {lifespan!r}; it is 'auto', 'on' or 'off'")
     # The default is for those that start a process, and leave open how.
     asked: Any = start_method
     method = None if isinstance(asked, Default) and mode is not True else said(asked)
     if mode == "request":
         _check_fresh(setup, method)
-        return FreshRunner(setup, said(timeout))
+        return FreshRunner(setup, said(timeout), lifespan)
     chosen = chosen_method(setup, isolated=mode, method=method)
-    return AppRunner(starter(chosen), setup, said(timeout), restarts=restarts, method=chosen)
+    return AppRunner(starter(chosen), setup, said(timeout), restarts=restarts, method=chosen, lifespan=lifespan)
 
 
 def _check_fresh(setup: Setup, method: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 import requests
 
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from isoclient.host.setup import Setup
     from isoclient.process.handle import AppHandle, Death
 
-__all__ = ["AppRunner", "Ask", "Patch", "Runner"]
+__all__ = ["AppRunner", "Ask", "Lifespan", "Patch", "Runner"]
 
 _CLOSING: Final = 60.0  # seconds
 _RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
 _GRACE: Final = 3.0  # seconds that an event loop which is not stuck may take to say so, before it is to shut down
 _AT_ONCE: Final = 1.0  # the same after Ctrl-C
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
+
+
+Lifespan = Literal["auto", "on", "off"]
+"""Whether an app runs with its lifespan where that is wanted: if it has one, in any case, or not at all."""
 
 
 class Runner(Protocol):
@@ -120,6 +124,7 @@ class AppRunner:
         timeout: how long a wait may take, in seconds, where nothing else is said.
         restarts: whether the next use after a crash starts the app again.
         method: the start method of the app's process; None for a thread.
+        lifespan: see :data:`Lifespan`.
 
     Attributes: see :class:`Runner`.
     """
@@ -134,6 +139,7 @@ class AppRunner:
         *,
         restarts: bool,
         method: str | None,
+        lifespan: Lifespan,
     ) -> None:
         self.setup = setup
         self.owner: Callable[[], object] = _nobody
@@ -146,6 +152,7 @@ class AppRunner:
         self._start = start
         self._lock = threading.RLock()
         self._handle: AppHandle | None = None
+        self._lifespan_mode = lifespan
         self._lifespan: Call | None = None
         self._wants_lifespan = False
 
@@ -319,6 +326,7 @@ class AppRunner:
 
         Raises:
             AppStartupError: the app said that its startup failed, or could not be loaded.
+            AppProtocolError: the app is to have a lifespan, and has returned without.
             BaseException: the app's own, from its startup.
         """
         with self._lock:
@@ -333,7 +341,17 @@ class AppRunner:
                 raise
 
     def _start_lifespan(self, handle: AppHandle) -> Call | None:
-        call = Call(handle, "lifespan", None, (), doing="lifespan startup", timeout=self.timeout, startup=self.timeout)
+        if self._lifespan_mode == "off":
+            return None
+        call = Call(
+            handle,
+            "lifespan",
+            self._lifespan_mode,
+            (),
+            doing="lifespan startup",
+            timeout=self.timeout,
+            startup=self.timeout,
+        )
         message = call.receive()
         call.sync_output()
         if message is None:

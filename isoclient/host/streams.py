@@ -8,6 +8,7 @@ two event loops have not in common is behind :class:`~isoclient.host.runtime.Run
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -34,6 +35,10 @@ __all__ = [
 ASGI: Final = {"http": "2.5", "websocket": "2.5", "lifespan": "2.0"}
 
 _FILE_PIECE: Final = 256 * 1024
+_NO_LIFESPAN: Final = (
+    "The app raised this at the lifespan scope, before it asked for an event. If that is because it has no lifespan, "
+    'say so: TestClient(..., lifespan="off").'
+)
 
 
 class Stream:
@@ -359,8 +364,11 @@ class LifespanStream(Stream):
     def __init__(self, host: Host, number: int, argument: Any) -> None:
         super().__init__(host, number, {"type": "lifespan"})
         self._rules = LifespanRules()
+        self._required = argument == "on"
         self._foreign = False  # the app has answered with a message of another protocol
-        self._heard = False  # the app has asked for the startup event, so it knows of lifespan
+        self._knows = False  # the app has asked for the startup event, or has answered it, so it knows of lifespan
+        self._outermost = sys.exception()  # what the test itself may be handling, in whose stack a fork runs
+        self._breach: tuple[BaseException, BaseException | None] | None = None
         self._inbox.append({"type": "lifespan.startup"})
 
     async def call(self) -> object:
@@ -381,20 +389,24 @@ class LifespanStream(Stream):
             self.host.flush()
             await self._signal.wait()
         message = self._take()
-        self._heard = True
+        self._knows = True
         self._rules.delivered(message["type"])
         return message
 
     async def send(self, message: Message) -> None:
         """Take what the app says of its startup and shutdown."""
+        handled = sys.exception()
         try:
             self._emit(self._rules.check(message))
-        except AppProtocolError:
+        except AppProtocolError as breach:
             self._foreign = not _type_of(message).startswith("lifespan.")
+            self._breach = breach, None if handled is self._outermost else handled
             raise
+        self._knows = True
 
     def unfinished(self) -> str | None:
-        return None  # an app without lifespan may return at once, and one with it, when it has nothing to shut down
+        # An app without lifespan may return at once, and one with it, when it has nothing to shut down.
+        return self._rules.unfinished() if self._required and not self._rules.started else None
 
     def raised(self, error: BaseException) -> None:
         """Tell an app without lifespan from one whose startup failed.
@@ -403,11 +415,31 @@ class LifespanStream(Stream):
         startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked
         for an event, or answered with messages of another protocol.
         """
-        ignorant = not self._heard or (self._foreign and isinstance(error, AppProtocolError))
-        if ignorant and not self._rules.started and isinstance(error, Exception):
+        if self._required or self._rules.started or not isinstance(error, Exception):
+            super().raised(self._own(error))
+        elif self._foreign and (isinstance(error, AppProtocolError) or not self._knows):
+            self.host.end(self, ("unsupported", None))
+        elif self._knows:
+            super().raised(self._own(error))
+        else:
+            self._raised_at_once(error)
+
+    def _raised_at_once(self, error: Exception) -> None:
+        from isoclient.host.refusal import is_refusal
+
+        if is_refusal(error):
             self.host.end(self, ("unsupported", None))
         else:
-            super().raised(error)
+            error.add_note(_NO_LIFESPAN)
+            super().raised(self._own(error))
+
+    def _own(self, error: BaseException) -> BaseException:
+        """The app's own exception, where it broke the rules while it handled that one: it says what is the matter."""
+        breach, handled = self._breach or (None, None)
+        if error is not breach or not isinstance(handled, Exception):
+            return error
+        handled.add_note(f"While the app handled this, it broke the rules of ASGI, too: {error}")
+        return handled
 
 
 class CallStream(Stream):

@@ -129,12 +129,22 @@ WEBSOCKET: dict[str, tuple[list[str], dict[str, str]]] = {
 }
 
 LIFESPAN: dict[str, tuple[list[str], dict[str, str]]] = {
-    "startup not begun": ([], {}),
+    "startup not begun": (
+        [],
+        {"started": "startup complete, lifespan.startup not received yet", "not started": "startup failed"},
+    ),
+    "startup complete, lifespan.startup not received yet": (
+        ["started"],
+        {"stopped": "shutdown complete", "not stopped": "shutdown failed"},
+    ),
     "startup under way": (
         [">lifespan.startup"],
         {"started": "startup complete", "not started": "startup failed"},
     ),
-    "startup complete": ([">lifespan.startup", "started"], {}),
+    "startup complete": (
+        [">lifespan.startup", "started"],
+        {"stopped": "shutdown complete", "not stopped": "shutdown failed"},
+    ),
     "startup failed": ([">lifespan.startup", "not started"], {}),
     "shutdown under way": (
         [">lifespan.startup", "started", ">lifespan.shutdown"],
@@ -250,6 +260,9 @@ def test_how_far_a_websocket_is(way: list[str], true: set[str], unfinished: str 
     ("way", "started", "complete", "unfinished"),
     [
         ([], False, False, "without receiving lifespan.startup"),
+        (["started"], True, False, "after lifespan.startup.complete without waiting"),
+        (["started", ">lifespan.startup", ">lifespan.shutdown", "stopped"], True, True, None),
+        ([">lifespan.startup", "started", "not stopped"], True, True, None),
         ([">lifespan.startup"], False, False, "without lifespan.startup.complete or lifespan.startup.failed"),
         ([">lifespan.startup", "not started"], False, True, None),
         ([">lifespan.startup", "started"], True, False, "after lifespan.startup.complete without waiting"),
@@ -273,6 +286,7 @@ def test_events_are_delivered_in_order(state: str, event: str) -> None:
     assert isinstance(rules, LifespanRules)
     expected = {
         ("startup not begun", "lifespan.startup"): "startup under way",
+        ("startup complete, lifespan.startup not received yet", "lifespan.startup"): "startup complete",
         ("startup complete", "lifespan.shutdown"): "shutdown under way",
     }.get((state, event))
     if expected is None:
@@ -383,9 +397,9 @@ def test_events_are_delivered_in_order(state: str, event: str) -> None:
         (
             LifespanRules,
             [],
-            "lifespan.startup.complete",
-            "lifespan.startup.complete was sent before lifespan.startup was received (state: startup not begun); "
-            "await receive() first",
+            "lifespan.shutdown.failed",
+            "lifespan.shutdown.failed was sent before lifespan.startup.complete (state: startup not begun); "
+            "send lifespan.startup.complete first",
         ),
         (
             LifespanRules,
@@ -399,7 +413,7 @@ def test_events_are_delivered_in_order(state: str, event: str) -> None:
             [">lifespan.startup", "started"],
             "lifespan.startup.failed",
             "lifespan.startup.failed was sent out of order (state: startup complete): a startup ends once; "
-            "nothing may be sent before lifespan.shutdown is received",
+            "expected one of lifespan.shutdown.complete, lifespan.shutdown.failed",
         ),
     ],
 )

@@ -26,8 +26,6 @@ def out_of_place(kind: str, protocol: Protocol, state: str) -> str:
     before = _first_step(kind, protocol, state)
     if before is None:
         return f"{kind} was sent out of order (state: {state}): {protocol.order[kind]}; {_expected(protocol, state)}"
-    if state in protocol.waits:
-        return f"{kind} was sent before {before} was received (state: {state}); await receive() first"
     return f"{kind} was sent before {before} (state: {state}); send {before} first"
 
 
@@ -52,8 +50,6 @@ def _guess(kind: str, protocol: Protocol) -> str:
 
 
 def _expected(protocol: Protocol, state: str) -> str:
-    if state in protocol.waits:
-        return f"nothing may be sent before {protocol.waits[state][0]} is received"
     kinds = list(protocol.table[state])
     if not kinds:
         return "nothing more may be sent"
@@ -80,6 +76,3 @@ def _steps(protocol: Protocol, state: str) -> Iterator[tuple[str, str]]:
         more = schema.flag is not None and schema.flag.startswith("more_")
         yield after, f"the last {kind}" if more else kind
         yield after_flag, kind
-    if state in protocol.waits:
-        event, after = protocol.waits[state]
-        yield after, event

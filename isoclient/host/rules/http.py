@@ -72,7 +72,7 @@ class HTTPRules(Rules):
 
     __slots__ = ()
 
-    _protocol = Protocol("http", NEW, _TABLE, _ORDER, _UNFINISHED, {})
+    _protocol = Protocol("http", NEW, _TABLE, _ORDER, _UNFINISHED)
 
     @property
     def started(self) -> bool:

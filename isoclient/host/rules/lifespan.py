@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from isoclient.host.rules.lifecycle import Rules
-from isoclient.host.rules.schemas import SHUTDOWN_COMPLETE, SHUTDOWN_FAILED, STARTUP_COMPLETE, STARTUP_FAILED
+from isoclient.host.rules.schemas import (
+    SHUTDOWN_COMPLETE,
+    SHUTDOWN_FAILED,
+    STARTUP_COMPLETE,
+    STARTUP_FAILED,
+    Schema,
+)
 from isoclient.host.rules.tables import Protocol, table
 
 __all__ = ["LifespanRules"]
 
 NEW = "startup not begun"
+EARLY = "startup complete, lifespan.startup not received yet"
 STARTING = "startup under way"
 STARTED = "startup complete"
 NOT_STARTED = "startup failed"
@@ -16,17 +23,26 @@ STOPPING = "shutdown under way"
 STOPPED = "shutdown complete"
 NOT_STOPPED = "shutdown failed"
 
+_SHUT_DOWN: list[tuple[Schema, str]] = [(SHUTDOWN_COMPLETE, STOPPED), (SHUTDOWN_FAILED, NOT_STOPPED)]
+
+# As the servers have it, an app may answer before it has received what it answers to: one that need not start anything
+# says so at once, and one whose tasks die says so before anybody has asked it to shut down.
 _TABLE = table({
-    NEW: [],
+    NEW: [(STARTUP_COMPLETE, EARLY), (STARTUP_FAILED, NOT_STARTED)],
+    EARLY: [*_SHUT_DOWN],
     STARTING: [(STARTUP_COMPLETE, STARTED), (STARTUP_FAILED, NOT_STARTED)],
-    STARTED: [],
+    STARTED: [*_SHUT_DOWN],
     NOT_STARTED: [],
-    STOPPING: [(SHUTDOWN_COMPLETE, STOPPED), (SHUTDOWN_FAILED, NOT_STOPPED)],
+    STOPPING: [*_SHUT_DOWN],
     STOPPED: [],
     NOT_STOPPED: [],
 })  # fmt: skip
 
-_WAITS = {NEW: ("lifespan.startup", STARTING), STARTED: ("lifespan.shutdown", STOPPING)}
+_DELIVERED = {
+    NEW: ("lifespan.startup", STARTING),
+    EARLY: ("lifespan.startup", STARTED),
+    STARTED: ("lifespan.shutdown", STOPPING),
+}
 
 _ORDER = {
     STARTUP_COMPLETE.kind: "a startup ends once",
@@ -37,6 +53,7 @@ _ORDER = {
 
 _UNFINISHED = {
     NEW: "the app returned without receiving lifespan.startup",
+    EARLY: "the app returned after lifespan.startup.complete without waiting for lifespan.shutdown",
     STARTING: "the app returned without lifespan.startup.complete or lifespan.startup.failed",
     STARTED: "the app returned after lifespan.startup.complete without waiting for lifespan.shutdown",
     STOPPING: "the app returned without lifespan.shutdown.complete or lifespan.shutdown.failed",
@@ -59,7 +76,7 @@ class LifespanRules(Rules):
 
     __slots__ = ()
 
-    _protocol = Protocol("lifespan", NEW, _TABLE, _ORDER, _UNFINISHED, _WAITS)
+    _protocol = Protocol("lifespan", NEW, _TABLE, _ORDER, _UNFINISHED)
 
     def delivered(self, event_type: str) -> None:
         """Note that the app received an event.
@@ -70,7 +87,7 @@ class LifespanRules(Rules):
         Raises:
             ValueError: the event may not be delivered in this state, which is the host's mistake and not the app's.
         """
-        event, after = _WAITS.get(self._state, (None, self._state))
+        event, after = _DELIVERED.get(self._state, (None, self._state))
         if event_type != event:
             raise ValueError(f"{event_type} may not be delivered (state: {self._state})")
         self._state = after
@@ -78,4 +95,4 @@ class LifespanRules(Rules):
     @property
     def started(self) -> bool:
         """Whether ``lifespan.startup.complete`` was accepted; it stays so in the shutdown."""
-        return self._state in (STARTED, STOPPING, STOPPED, NOT_STOPPED)
+        return self._state in (EARLY, STARTED, STOPPING, STOPPED, NOT_STOPPED)

@@ -25,8 +25,7 @@ class Protocol(NamedTuple):
     table: Table
     order: dict[str, str]  # For every message type, when it may be sent.
     unfinished: dict[str, str]  # For each state that an app may not return in, what it left out.
-    waits: dict[str, tuple[str, str]]  # For a state that an event to the app ends: it, the next state.
 
     def ended(self, state: str) -> bool:
         """Whether there is no way on from a state."""
-        return not self.table[state] and state not in self.waits
+        return not self.table[state]

@@ -57,7 +57,7 @@ class WebSocketRules(Rules):
 
     __slots__ = ()
 
-    _protocol = Protocol("websocket", CONNECTING, _TABLE, _ORDER, _UNFINISHED, {})
+    _protocol = Protocol("websocket", CONNECTING, _TABLE, _ORDER, _UNFINISHED)
 
     @property
     def started(self) -> bool:
