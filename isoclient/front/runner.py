@@ -15,7 +15,7 @@ from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
 from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
-from isoclient.link.system import threading
+from isoclient.link.locks import make_lock
 from isoclient.process.errors import Reentered
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class AppRunner:
         self._restarts = restarts
         self._method = method
         self._start = start
-        self._lock = threading.RLock()
+        self._lock = make_lock()
         self._handle: AppHandle | None = None
         self._lifespan_mode = lifespan
         self._lifespan: Call | None = None

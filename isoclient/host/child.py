@@ -9,10 +9,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import gc
 import sys
 import traceback
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 
 from isoclient.host import lifeline
 from isoclient.host.boot import serve
+from isoclient.host.inherited import BeforeFork, be_a_child, settle
 from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
 from isoclient.host.signals import begin_with_own_signals
@@ -31,7 +30,6 @@ from isoclient.link.system import io, os, signal, socket, threading
 if TYPE_CHECKING:
     from isoclient.host.template import Offer
 
-_NOTHING: Final = threading.local()
 _kept: Final[list[Any]] = []
 _ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
@@ -78,7 +76,7 @@ def run(
     get_setup: Callable[[], Setup],
     sentinel: int,
     *,
-    forked: bool,
+    before: BeforeFork | None = None,
     make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None = None,
 ) -> NoReturn:
     """Be the app's process; never returns.
@@ -88,11 +86,11 @@ def run(
         context: what is to be in force; see :mod:`isoclient.link.context`.
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
-        forked: whether this is a fork of the test's process, with its memory.
+        before: what was to be known of the test's process, if this is a fork of it, with its memory.
         make_offer: makes the offer to keep a template of what is imported, if there is one; given the side channel, the
             descriptors and the sentinel.
     """
-    _be(partial(_run, descriptors, context, get_setup, sentinel, forked=forked, make_offer=make_offer))
+    _be(partial(_run, descriptors, context, get_setup, sentinel, before=before, make_offer=make_offer))
 
 
 def take_over(
@@ -138,25 +136,27 @@ def _run(
     get_setup: Callable[[], Setup],
     sentinel: int,
     *,
-    forked: bool,
+    before: BeforeFork | None,
     make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None,
 ) -> int:
     descriptors, sentinel = descriptors.beyond_standard(), beyond_standard(sentinel)
-    if forked:
-        _forget_the_test()
+    if before is not None:
+        settle(before)
     _own_group()
     lifeline.arm(sentinel)
     begin_with_own_signals()
     _own_files(descriptors)
     _own_output()
     _own_input()
+    if before is not None:
+        be_a_child(before, sentinel)
     side = SideChannel(descriptors.journal, context)
     sock = socket.socket(fileno=descriptors.pipe)
-    return context_of_test(forked=forked).run(
+    return context_of_test(forked=before is not None).run(
         serve,
         sock,
         get_setup,
-        PipeCodec(same_main=forked),
+        PipeCodec(same_main=before is not None),
         side=side,
         crash=descriptors.crash,
         offer=make_offer(side, descriptors, sentinel) if make_offer is not None else None,
@@ -178,34 +178,6 @@ def _take_over(
     side.move(descriptors.journal)
     sock = socket.socket(fileno=descriptors.pipe)
     return serve(sock, get_setup, PipeCodec(same_main=False), side=side, crash=descriptors.crash)
-
-
-def _forget_the_test() -> None:
-    """Leave alone what the test's process had, for some of it is still shared with it.
-
-    An event loop that the garbage collector closes here would take its registrations out of the epoll instance, which
-    both processes share, under the test's feet: so nothing from before the fork is ever collected. Exit handlers from
-    before the fork belong to the test's process too: they remove its temporary directories.
-    """
-    gc.freeze()
-    atexit._clear()
-    logging_shutdown = getattr(sys.modules.get("logging"), "shutdown", None)
-    if logging_shutdown is not None:
-        atexit.register(logging_shutdown)
-    # weakref.finalize registers itself once; what the app makes finalizers for should be cleaned up at its exit.
-    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
-    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
-    _forget_the_tests_loop()
-
-
-def _forget_the_tests_loop() -> None:
-    """A test may run inside an event loop. asyncio knows whose process a loop is of; these know but the thread."""
-    for module, name in (
-        ("sniffio", "thread_local"),
-        ("anyio._core._eventloop", "threadlocals"),
-        ("trio._core._run", "GLOBAL_RUN_CONTEXT"),
-    ):
-        vars(getattr(sys.modules.get(module), name, _NOTHING)).clear()
 
 
 def _own_group() -> None:

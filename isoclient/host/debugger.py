@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.link import frames
+from isoclient.link.locks import make_lock
 from isoclient.link.system import io, os, select, signal, threading, time
 from isoclient.link.values import dumps
 
@@ -46,7 +47,7 @@ class Debugger:
         self._pipe = pipe
         self._pid = os.getpid()
         self._thread = threading.get_ident()
-        self._lock = threading.RLock()
+        self._lock = make_lock()
         self._is_open = False
 
     def install(self) -> None:

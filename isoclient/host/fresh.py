@@ -80,7 +80,6 @@ class FreshStart:
             self.context,
             self._unpack,
             parent_sentinel,
-            forked=False,
             make_offer=self._maker_of_offer() if self.offered else None,
         )
 

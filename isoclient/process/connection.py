@@ -18,6 +18,7 @@ from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
+from isoclient.link.locks import make_lock
 from isoclient.link.outbox import Outbox
 from isoclient.link.system import select, socket, threading
 from isoclient.process.deadline import Deadline
@@ -63,7 +64,7 @@ class Connection:
         self._numbers = count(1)
         self._lead = _Lead()
         self._waiters = _Waiters()
-        self._write_lock = threading.RLock()
+        self._write_lock = make_lock()
         self._writer = 0
         self._cancels: deque[tuple[int, float | None]] = deque()
         self._incoming = EagerPoll()
@@ -412,6 +413,11 @@ class Connection:
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
         self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
+        # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
+        self._writer = 0
+        self._lead, self._waiters = _Lead(), _Waiters()
+        for stream in self.streams():
+            stream.be_forked()
         if self.terminal is not None:
             self.terminal.abandon()
         self._sock.close()
@@ -459,7 +465,7 @@ class _Waiters:
     __slots__ = ("_list", "_mutex")
 
     def __init__(self) -> None:
-        self._mutex = threading.RLock()  # re-entrant, for a signal handler may close the client
+        self._mutex = make_lock()
         self._list: list[tuple[Callable[[], object], threading.Lock]] = []
 
     def add(self, ready: Callable[[], object]) -> threading.Lock:

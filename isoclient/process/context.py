@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from isoclient.link.context import Context, Filter, Level, Pattern
+from isoclient.link.locks import make_lock
 
 __all__ = ["ContextWatch", "Settings", "settings"]
 
@@ -51,7 +52,7 @@ class ContextWatch:
 
     def __init__(self, *, fresh: bool) -> None:
         self._fresh = fresh
-        self._lock = threading.RLock()  # re-entrant, for signal handlers
+        self._lock = make_lock()
         self._epoch = settings.epoch
         self._locals = settings.locals
         self._version = _levels.seen()

@@ -8,8 +8,9 @@ alike.
 from __future__ import annotations
 
 import weakref
-from typing import Protocol
+from typing import Final, Protocol
 
+from isoclient.link.locks import make_lock
 from isoclient.link.system import os, threading
 
 __all__ = ["forget", "register", "start_lock"]
@@ -23,7 +24,7 @@ class Owner(Protocol):
 
 
 _owners: weakref.WeakSet[Owner] = weakref.WeakSet()
-_start_lock = threading.RLock()
+_start_lock: Final = make_lock()
 
 
 def register(owner: Owner) -> None:
@@ -53,8 +54,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _start_lock
-    _start_lock = threading.RLock()
+    _start_lock.release()
     for owner in list(_owners):
         owner.abandon()
     _owners.clear()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isoclient.link.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
-from isoclient.link.system import os, threading
+from isoclient.link.locks import make_lock
+from isoclient.link.system import os
 from isoclient.process.files import Freed, make_file
 from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record
@@ -41,7 +42,7 @@ class JournalFile:
         self._freed = Freed(self.descriptor)
         self._reader = JournalReader()
         self._entries: deque[Entry] = deque()
-        self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
+        self._lock = make_lock()  # several threads may have waited for the app
 
     def sync(self) -> None:
         """Act upon what is new.

@@ -17,20 +17,21 @@ import re
 import sys
 import warnings
 from collections.abc import Hashable, Iterator
-from itertools import count
-from typing import Any, ClassVar, Final, NoReturn
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
 
-from multiprocess import connection, forkserver, popen_fork, popen_forkserver, process, spawn, util
+from multiprocess import connection, forkserver, popen_fork, popen_forkserver, spawn, util
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
+from isoclient.host.inherited import BeforeFork
 from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
 from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
-from isoclient.link.system import os, pickle, select, threading
+from isoclient.link.system import os, pickle, select
 from isoclient.process import forks
 from isoclient.process.sigpipe import without_sigpipe
 from isoclient.process.templates import Importer, Template, Templates, key_of
@@ -59,7 +60,7 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         OSError: the system refuses a new process.
     """
     if method == "fork":
-        return _ForkPopen(_ForkProcess(descriptors, context, setup))
+        return _ForkPopen(_ForkedStart(descriptors, context, setup))
     start = FreshStart.of(descriptors, context, setup)
     with without_sigpipe():
         return _launch_fresh(method, start, setup, context, importer)
@@ -128,32 +129,22 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
             os.close(descriptor)
 
 
-class _ForkProcess(process.BaseProcess):  # type: ignore[misc]
-    _start_method: ClassVar = "fork"
+@dataclass(frozen=True, slots=True)
+class _ForkedStart:
+    """What a fork has in its memory. What multiprocess does in its children, the host does in its own way.
 
-    def __init__(self, descriptors: Descriptors, context: Context, setup: Setup) -> None:
-        super().__init__(name="isoclient-app")
-        self._descriptors = descriptors
-        self._context = context
-        self._setup = setup
+    Each function less that runs in a fork is some memory less that it has to have for itself, and the time to copy
+    that.
+    """
+
+    descriptors: Descriptors
+    context: Context
+    setup: Setup
+    before: BeforeFork = field(default_factory=BeforeFork)
 
     def _bootstrap(self, parent_sentinel: int) -> NoReturn:
-        """Where the process begins. Never returns.
-
-        An app that uses multiprocess is to find what it would in a child of that: it has none of the test's children.
-        The rest of what multiprocess does there, the host does in its own way. Each function less that runs in a fork
-        is some memory less that it has to have for itself, and the time to copy that.
-        """
-        sentinel = child.beyond_standard(parent_sentinel)
-        process._current_process = self
-        process._parent_process = process._ParentProcess(self._parent_name, self._parent_pid, sentinel)
-        process._process_counter = count(1)
-        process._children = set()
-        util._finalizer_registry.clear()
-        if util._afterfork_registry:
-            util._run_after_forkers()
-        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
-        child.run(self._descriptors, self._context, lambda: self._setup, sentinel, forked=True)
+        """Where the process begins. Never returns."""
+        child.run(self.descriptors, self.context, lambda: self.setup, parent_sentinel, before=self.before)
 
 
 @contextlib.contextmanager
@@ -175,7 +166,7 @@ def _without_fork_warning() -> Iterator[None]:
 class _ForkPopen(AppPopen):
     method = "fork"
 
-    def _launch(self, process_obj: _ForkProcess) -> None:
+    def _launch(self, process_obj: _ForkedStart) -> None:
         child_end, self.lifeline = os.pipe()
         try:
             with _without_fork_warning():
@@ -188,7 +179,7 @@ class _ForkPopen(AppPopen):
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)
 
-    def _be_the_child(self, process_obj: _ForkProcess, child_end: int) -> NoReturn:
+    def _be_the_child(self, process_obj: _ForkedStart, child_end: int) -> NoReturn:
         try:
             os.close(self.lifeline)
             process_obj._bootstrap(child_end)

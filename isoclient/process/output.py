@@ -11,7 +11,8 @@ import contextlib
 import sys
 from typing import Final, TextIO
 
-from isoclient.link.system import os, threading
+from isoclient.link.locks import make_lock
+from isoclient.link.system import os
 from isoclient.process.files import Freed, make_file
 
 __all__ = ["TAIL", "OutputFile"]
@@ -35,7 +36,7 @@ class OutputFile:
         self._target = target
         self._passed = 0
         self._freed = Freed(self.descriptor, keep=TAIL)
-        self._lock = threading.RLock()  # several threads may have waited for the app; re-entrant, for signal handlers
+        self._lock = make_lock()  # several threads may have waited for the app
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
     def sync(self, end: int = sys.maxsize) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from isoclient.link.system import io, os, signal, threading, time
+from isoclient.link.locks import make_lock
+from isoclient.link.system import io, os, signal, time
 from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 
@@ -23,7 +24,7 @@ class Reaper:
     def __init__(self, popen: Any, connection: Connection) -> None:
         self._popen = popen
         self._connection = connection
-        self._lock = threading.RLock()  # re-entrant, for a signal handler may close a client that is being closed
+        self._lock = make_lock()
         self._pidfd = -1
         self._is_closed = False
         self._group_ended = False
@@ -123,6 +124,5 @@ class Reaper:
             self._popen.close()
 
     def abandon(self) -> None:
-        """In a fork: close the descriptors. A thread that held the lock is not there, and would never release it."""
-        self._lock = threading.RLock()
+        """In a fork: close the descriptors."""
         self.close()

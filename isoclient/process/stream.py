@@ -35,6 +35,10 @@ class Stream:
         self._incoming = ReceiveWindow()
         self._outgoing = SendWindow()
 
+    def be_forked(self) -> None:
+        """In a fork: a thread that holds the lock is not there."""
+        self._lock = threading.Lock()  # each request has one, so that these are not kept book of
+
     def take(self, frame: Frame) -> None:
         """A frame has come for this stream. Called by whichever thread reads."""
         try:
