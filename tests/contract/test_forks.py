@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from isoclient import TestClient
 
@@ -170,3 +171,15 @@ def test_a_process_of_its_own_has_its_own_client() -> None:
         there = client.get("/").text
         assert in_a_fork(lambda: client.get("/").text != there) == "True"
         assert client.get("/").text == there
+
+
+@pytest.mark.modes("fork")
+def test_the_threads_that_another_loop_keeps_for_later(make_client: MakeClient) -> None:
+    """Those of Trio, up to version 0.27, which tests/lowest.txt has: newer ones see to it themselves."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, await trio.to_thread.run_sync(os.getpid))
+
+    assert trio.run(trio.to_thread.run_sync, os.getpid) == os.getpid()
+    client = make_client(app, backend="trio", timeout=10)
+    assert int(client.get("/").text) == client.pid
