@@ -11,6 +11,7 @@ from isoclient.front.reraise import reraise
 from isoclient.link.errors import AppProtocolError
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
+from isoclient.process.handle import PATIENCE
 
 if TYPE_CHECKING:
     from isoclient.link.limits import Limits
@@ -105,7 +106,7 @@ class Call:
 
     def sync_output(self) -> None:
         """Pass on what the app has printed; the end of the call does so too."""
-        self._handle.sync_output()
+        self._handle.sync_output(None if self._timeout is None else max(self._timeout, PATIENCE))
 
     def receive(self, timeout: float | None = None) -> Message | None:
         """The next message of the app; None when its call has ended.
@@ -190,7 +191,7 @@ class Call:
             kind, value = self._stream.wait_end(Deadline(self._timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
-        self._handle.sync_output()
+        self.sync_output()
         if kind == "raised":
             return self.codec.unpack_exception(value)  # type: ignore[no-any-return]
         if kind == "unfinished":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 from isoclient.host import lifeline
 from isoclient.host.boot import serve
 from isoclient.host.inherited import BeforeFork, be_a_child, settle
+from isoclient.host.output import open_text, reopen
 from isoclient.host.setup import Setup
 from isoclient.host.side_channel import SideChannel
 from isoclient.host.signals import begin_with_own_signals
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from isoclient.host.template import Offer
 
 _kept: Final[list[Any]] = []
-_ENCODING: Final[Any] = {"encoding": "utf-8", "errors": "backslashreplace", "write_through": True}
 
 __all__ = ["DUMP_SIGNAL", "Descriptors", "beyond_standard", "run", "take_over"]
 
@@ -201,8 +201,8 @@ def _own_files(descriptors: Descriptors) -> None:
 def _own_output() -> None:
     _redirect(sys.stdout, 1)
     _redirect(sys.stderr, 2)
-    sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
-    sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = open_text(1)  # type: ignore[misc]  # Final in typeshed, yet every capture sets it
+    sys.stderr = sys.__stderr__ = open_text(2)  # type: ignore[misc]
 
 
 def _own_input() -> None:
@@ -216,7 +216,7 @@ def _own_input() -> None:
         os.close(nothing)
     _redirect(sys.stdin, 0)
     _redirect(sys.__stdin__, 0)
-    sys.stdin = sys.__stdin__ = _text(0)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = open_text(0)  # type: ignore[misc]
 
 
 def _redirect(stream: object, descriptor: int) -> None:
@@ -227,23 +227,13 @@ def _redirect(stream: object, descriptor: int) -> None:
     """
     if _is_plain(stream):
         _kept.append(stream.buffer)  # the file of the test's is not to be closed by the garbage collector
-        io.TextIOWrapper.__init__(stream, _file(descriptor), **_ENCODING)
+        reopen(stream, descriptor)
 
 
 def _is_plain(stream: object) -> TypeGuard[io.TextIOWrapper]:
     """Whether it is what Python makes of a descriptor, and not what somebody has made to stand in for that."""
     plain = io.TextIOWrapper
     return isinstance(stream, plain) and type(stream).write is plain.write and type(stream).read is plain.read
-
-
-def _text(descriptor: int) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_file(descriptor), **_ENCODING)
-
-
-def _file(descriptor: int) -> Any:
-    if descriptor == 0:
-        return io.open(descriptor, "rb", closefd=False)  # it lives as long as the process
-    return io.open(descriptor, "wb", buffering=0, closefd=False)
 
 
 def _code_of(error: SystemExit) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+from isoclient.host.bounded import identity, keep_newest
+from isoclient.host.output import append_to_output, flush_output
 from isoclient.link.journal import pack
 from isoclient.link.system import os
 
@@ -23,15 +25,27 @@ class Journal:
     def move(self, descriptor: int) -> None:
         """From now on, entries go into another file."""
         self._descriptor = descriptor
-        self._file = _identity(descriptor)
+        self._sizes = 0, 0
+        self._file = identity(os.fstat(descriptor))
 
     def write(self, kind: int, payload: bytes) -> None:
-        """Append an entry. Never raises."""
-        entry = pack(kind, payload, (_size(1), _size(2)))
+        """Append an entry, in one write, which nothing comes between. Never raises."""
+        flush_output()  # so that what has been printed before it comes before it
+        entry = pack(kind, payload, self._printed())
         with contextlib.suppress(OSError):
             # The app may have closed all descriptors, and have opened a file of its own that got this number.
-            if _identity(self._descriptor) == self._file:
+            status = os.fstat(self._descriptor)
+            if identity(status) == self._file:
+                keep_newest(self._descriptor, status)
                 os.write(self._descriptor, entry)
+
+    def _printed(self) -> tuple[int, int]:
+        """How much has been printed so far."""
+        sizes = _size(1), _size(2)
+        if sizes[0] < self._sizes[0] or sizes[1] < self._sizes[1]:
+            append_to_output()  # somebody has opened it anew, and truncated it
+        self._sizes = sizes
+        return sizes
 
 
 def _size(descriptor: int) -> int:
@@ -39,8 +53,3 @@ def _size(descriptor: int) -> int:
         return os.fstat(descriptor).st_size
     except OSError:  # closed by the app
         return 0
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino

@@ -191,6 +191,8 @@ class Host:
     def flush(self) -> None:
         """Write what waits, as far as the pipe takes it now."""
         if self._outbox.size:
+            if self._side is not None:
+                self._side.about_to_tell()
             self.runtime.write()
 
     def _put(self, kind: int, number: int, value: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isoclient.host.context import in_force
 from isoclient.host.journal import Journal
 from isoclient.host.logs import capture_logs
+from isoclient.host.output import append_to_output, flush_output
 from isoclient.host.unhandled import capture_unhandled
 from isoclient.host.warns import capture_warnings
 from isoclient.link.context import Context
@@ -29,13 +30,18 @@ class SideChannel:
     def __init__(self, journal: int, context: Context) -> None:
         self._journal = Journal(journal)
         self.apply = in_force.apply
-        self.app_is_loaded = in_force.app_is_loaded
+        self.about_to_tell = flush_output
         self._measurement = _measurement(self._journal, *context["coverage"]) if context.get("coverage") else None
         in_force.apply(context)
         capture_warnings(self._journal)
         of_threads, unraisable = context["hooks"]
         capture_unhandled(self._journal, of_threads=of_threads, unraisable=unraisable)
         capture_logs(self._journal, inherited=context.get("inherited"), handled=bool(context.get("handlers")))
+
+    def app_is_loaded(self) -> None:
+        """It has configured logging, most likely, and whatever else it does when it is imported."""
+        in_force.app_is_loaded()
+        append_to_output()
 
     def move(self, journal: int) -> None:
         """This process goes on as that of another client, whose journal this is."""

@@ -68,12 +68,22 @@ class JournalReader:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._wanted = 0  # how long it has to be, before it is worth while to look into it
 
     def feed(self, data: bytes) -> list[Entry]:
         """The entries that these bytes complete."""
-        data = self._rest + data
+        self._rest += data
+        return self._found(is_all=False) if len(self._rest) >= self._wanted else []
+
+    def finish(self) -> list[Entry]:
+        """What there is behind an entry that has been cut off, for nothing more will come."""
+        return self._found(is_all=True)
+
+    def _found(self, *, is_all: bool) -> list[Entry]:
+        data = self._rest
         entries: list[Entry] = []
+        self._wanted = 0
         at = data.find(_MAGIC)
         while at >= 0 and at + _HEADER.size <= len(data):
             _, kind, stdout, stderr, size, crc, head_crc = _HEADER.unpack_from(data, at)
@@ -81,12 +91,17 @@ class JournalReader:
             if crc32(data[at : at + _CHECKED]) != head_crc:
                 at = data.find(_MAGIC, at + 1)
             elif stop > len(data):
-                break
-            elif crc32(payload := data[start:stop]) != crc:
+                if not is_all:
+                    self._wanted = stop - at
+                    break
+                at = data.find(_MAGIC, at + 1)
+            elif crc32(payload := bytes(memoryview(data)[start:stop])) != crc:
                 at = data.find(_MAGIC, at + 1)
             else:
                 entries.append(Entry(kind, payload, (stdout, stderr)))
                 at = data.find(_MAGIC, stop)
         # Without a beginning of an entry, the last bytes may still be the first ones of one.
-        self._rest = data[at:] if at >= 0 else data[1 - len(_MAGIC) :]
+        del data[: at if at >= 0 else max(0, len(data) + 1 - len(_MAGIC))]
+        if is_all:
+            data.clear()
         return entries

@@ -16,7 +16,8 @@ from isoclient.link.system import os, signal, socket, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
-from isoclient.process.handle import Death
+from isoclient.process.deadline import Deadline
+from isoclient.process.handle import PATIENCE, Death
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
 from isoclient.process.output import TAIL, OutputFile
@@ -29,6 +30,7 @@ __all__ = ["AppProcess"]
 _DUMP_TIME: Final = 0.2
 _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
+_LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
 _AT_ONCE: Final = 1.5  # seconds for an orderly end after Ctrl-C; the calls under way may take 1 s of them
 _WHY: Final = "for it had closed its end of the pipe to the test"
 _WHAT: Final = {
@@ -78,6 +80,7 @@ class AppProcess:
             forks.register(self)
             context = ContextWatch(fresh=method != "fork")
             self.connection.news = context.news
+            self.connection.meanwhile = self._keep_newest
             self.connection.terminal = Terminal(self.sync_output)
             given = self._duplicates_for_the_child(theirs)
             try:
@@ -101,29 +104,40 @@ class AppProcess:
         """Ours are closed in every fork, and so in the child."""
         return Descriptors(
             pipe=theirs.detach(),
-            stdout=os.dup(self._stdout.descriptor),
-            stderr=os.dup(self._stderr.descriptor),
-            crash=os.dup(self._crash.descriptor),
-            journal=os.dup(self._journal.descriptor),
+            stdout=os.dup(self._stdout.file.descriptor),
+            stderr=os.dup(self._stderr.file.descriptor),
+            crash=os.dup(self._crash.file.descriptor),
+            journal=os.dup(self._journal.file.descriptor),
         )
 
     # -- while it runs
 
-    def sync_output(self) -> None:
+    def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """Pass on what the app has printed to :data:`sys.stdout` and :data:`sys.stderr` as they are now.
 
-        And what is in its journal to the handlers of logging, and so on.
+        And what is in its journal to the handlers of logging, and so on: what there is now, for an app may go on for
+        ever, and as far as the time suffices.
         """
+        if not (self._journal.has_news or self._stdout.file.has_news or self._stderr.file.has_news):
+            return
+        deadline = Deadline(seconds)
+        # In this order, so that what had been printed before an entry is within the ends.
+        journal, stdout, stderr = self._journal.file.size, self._stdout.file.size, self._stderr.file.size
         try:
-            self._journal.sync()
+            self._journal.sync(journal, deadline)
         finally:
-            self._stdout.sync()
-            self._stderr.sync()
+            self._stdout.sync(stdout, deadline)
+            self._stderr.sync(stderr, deadline)
 
-    def _pass_on(self, stdout: int, stderr: int) -> None:
+    def _pass_on(self, stdout: int, stderr: int, deadline: Deadline) -> None:
         """Pass on so much of what the app has printed."""
-        self._stdout.sync(stdout)
-        self._stderr.sync(stderr)
+        self._stdout.sync(stdout, deadline)
+        self._stderr.sync(stderr, deadline)
+
+    def _keep_newest(self) -> None:
+        """Called while the app is waited for: it may print and log without end meanwhile."""
+        for owner in (self._stdout, self._stderr, self._crash, self._journal):
+            owner.file.keep_newest()
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -136,7 +150,7 @@ class AppProcess:
             return lambda: silent
         # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
         # done so; but it takes the second signal only then, and begins with the same line again.
-        before, end = self._crash.size, time.monotonic() + _DUMP_TIME
+        before, end = self._crash.file.size, time.monotonic() + _DUMP_TIME
         for _ in range(2):
             self._signal(DUMP_SIGNAL)
         return lambda: self._dump_since(before, max(end, time.monotonic() + _DUMP_TIME / 2))
@@ -178,9 +192,10 @@ class AppProcess:
     def _death(self) -> Death:
         if self._closed and self._known_death is not None:
             return self._known_death  # the files that it was read from are closed
-        self._journal.sync_at_the_end()
-        self._stdout.sync()
-        self._stderr.sync()
+        deadline = Deadline(PATIENCE if self._forced else _LAST)
+        self._journal.sync_at_the_end(deadline)
+        self._stdout.sync_at_the_end(deadline)
+        self._stderr.sync_at_the_end(deadline)
         exitcode = self._reaper.exitcode if self._reaper is not None else None
         stack = self._crash.tail(TAIL)
         if not self._forced:

@@ -15,7 +15,7 @@ from isoclient.link.codec import LocalCodec
 from isoclient.link.system import os, socket, threading, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
-from isoclient.process.handle import Death
+from isoclient.process.handle import PATIENCE, Death
 
 __all__ = ["AppThread"]
 
@@ -55,7 +55,7 @@ class AppThread:
         finally:
             self._theirs.close()
 
-    def sync_output(self) -> None:
+    def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """There is nothing to pass on: the app prints where the test does."""
 
     def death(self) -> Death:

@@ -26,11 +26,13 @@ from isoclient.process.eager import EagerPoll
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
+from isoclient.process.waiters import Waiters
 
 __all__ = ["Connection"]
 
 _IN: Final = select.POLLIN
 _OUT: Final = select.POLLOUT
+_LOOK: Final = 100  # milliseconds that whoever waits may not have looked
 
 
 class Connection:
@@ -55,6 +57,7 @@ class Connection:
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
+        self.meanwhile: Callable[[], object] = _nothing  # called now and then by whoever waits
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
         self._sock = sock
         self._watched = -1
@@ -63,7 +66,7 @@ class Connection:
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
         self._lead = _Lead()
-        self._waiters = _Waiters()
+        self._waiters = Waiters()
         self._write_lock = make_lock()
         self._writer = 0
         self._cancels: deque[tuple[int, float | None]] = deque()
@@ -194,8 +197,9 @@ class Connection:
             self._waiters.remove(waiter)
 
     def _read(self, deadline: Deadline) -> None:
-        ready = self._incoming.poll(deadline.milliseconds())
+        ready = self._incoming.poll(_soon(deadline.milliseconds()))
         if not ready:
+            self.meanwhile()
             deadline.check()
             return
         if any(descriptor == self._watched for descriptor, _ in ready):
@@ -356,8 +360,9 @@ class Connection:
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
                 poll.register(self._watched, _IN)
-            found = dict(poll.poll(deadline.milliseconds()))
+            found = dict(poll.poll(_soon(deadline.milliseconds())))
             if not found:
+                self.meanwhile()
                 deadline.check()
             if self._watched in found:
                 self._outbox.clear()
@@ -378,7 +383,8 @@ class Connection:
         """
         poll = select.poll()
         poll.register(descriptor, _IN)
-        milliseconds = ceil(seconds * 1000)
+        self.meanwhile()
+        milliseconds = _soon(ceil(seconds * 1000))
         if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
         try:
@@ -459,47 +465,10 @@ class _Lead:
         return bool(self._holder)
 
 
-class _Waiters:
-    """The threads that wait while another one leads: what each waits for, and the lock that it is parked at."""
-
-    __slots__ = ("_list", "_mutex")
-
-    def __init__(self) -> None:
-        self._mutex = make_lock()
-        self._list: list[tuple[Callable[[], object], threading.Lock]] = []
-
-    def add(self, ready: Callable[[], object]) -> threading.Lock:
-        lock = threading.Lock()
-        lock.acquire()
-        with self._mutex:
-            self._list.append((ready, lock))
-        return lock
-
-    def remove(self, lock: threading.Lock) -> None:
-        with self._mutex:
-            self._list = [waiter for waiter in self._list if waiter[1] is not lock]
-
-    def wake_one(self) -> None:
-        """So that somebody leads."""
-        if self._list:
-            with self._mutex:
-                for _, lock in self._list[:1]:
-                    self._list = self._list[1:]
-                    _release(lock)
-
-    def wake_ready(self) -> None:
-        """Those that have what they wait for."""
-        if self._list:
-            with self._mutex:
-                parked = []
-                for waiter in self._list:
-                    if waiter[0]():
-                        _release(waiter[1])
-                    else:
-                        parked.append(waiter)
-                self._list = parked
+def _soon(milliseconds: int | None) -> int:
+    """How long to wait now, of the time that there is."""
+    return _LOOK if milliseconds is None else min(milliseconds, _LOOK)
 
 
-def _release(lock: threading.Lock) -> None:
-    if lock.locked():  # else a signal handler was faster
-        lock.release()
+def _nothing() -> None:
+    return None

@@ -3,64 +3,151 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from typing import Any, Final
 
+from isoclient.host.bounded import KEPT, MOST, identity, punch
 from isoclient.link.system import os, tempfile
 
-__all__ = ["Freed", "make_file"]
+__all__ = ["SharedFile"]
 
 _WASTE: Final = 4 * 2**20  # bytes that have been read may stay in memory
-_PUNCH_HOLE: Final = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+_PIECE: Final = 256 * 1024
+
+_fcntl: Any
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover  # Windows
+    _fcntl = None
 
 
-def make_file(name: str) -> int:
-    """A new file without a name in any directory; return its descriptor."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(name, os.MFD_CLOEXEC)
-    descriptor, path = tempfile.mkstemp(prefix=name)  # pragma: no cover  # not Linux
-    os.unlink(path)  # pragma: no cover  # not Linux
-    return descriptor  # pragma: no cover  # not Linux
+class SharedFile:
+    """A file that many append to, and how far it has been read here.
 
-
-class Freed:
-    """How much of such a file has been read and given back, from its beginning on: a long run may print or log a lot.
+    Whoever writes, writes at its end, however many they are: the threads of the app, its child processes, and who opens
+    ``/dev/stdout`` anew to append. Who opens that anew to write (``> /dev/stderr``) truncates it, as it would the file
+    of a shell's redirection: what had not been read by then is lost, and it is read from its beginning again.
 
     Args:
-        descriptor: the file.
-        keep: so many bytes before what is yet to be read stay, for those who ask for the tail of the file.
+        name: for those who look into ``/proc``.
+
+    Attributes:
+        descriptor: it is closed by :meth:`close`.
+        position: how much of it has been read, in bytes.
+        left_out: how many bytes have been given back unread, since somebody has taken notice and set it to 0.
     """
 
-    def __init__(self, descriptor: int, keep: int = 0) -> None:
-        self._file = _identity(descriptor)
-        self._keep = keep
-        self._end = 0
+    def __init__(self, name: str) -> None:
+        self.descriptor = _make_file(name)
+        self.position = 0
+        self.left_out = 0
+        self._file = identity(os.fstat(self.descriptor))
+        self._given_back = 0
+        self._mark = b""
 
-    def follow(self, descriptor: int, read: int) -> None:
-        """Give back the memory of what has been read, now and then. The file keeps its size, and reads as zeros there.
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to be read; nearly always there is not, and this is asked for each request."""
+        return self._at(self.position - len(self._mark), 2) != self._mark
 
-        Args:
-            descriptor: the file.
-            read: how much of it has been read, in bytes.
-        """
-        if read - self._end > _WASTE:
-            with contextlib.suppress(OSError, AttributeError):  # it has been closed; or this is not Linux
-                self._punch(descriptor, read - self._keep)
-            self._end = read - self._keep
-
-    def _punch(self, descriptor: int, end: int) -> None:
-        import ctypes  # only in such a run
-
-        # Another thread may close the client meanwhile, and the number belong to a file of the user's at any moment. A
-        # duplicate is ours, and shows what it is of.
-        ours = os.dup(descriptor)
+    @property
+    def size(self) -> int:
+        """How much there is by now, in bytes."""
         try:
-            if _identity(ours) == self._file:
-                size = ctypes.c_long(end - self._end)
-                ctypes.CDLL(None).fallocate(ours, _PUNCH_HOLE, ctypes.c_long(self._end), size)
-        finally:
-            os.close(ours)
+            status = os.fstat(self.descriptor)
+        except OSError:  # closed
+            return self.position
+        return status.st_size if identity(status) == self._file else self.position
+
+    def read(self, end: int) -> bytes:
+        """The next bytes, up to this place in the file; none if there are none, or the file is closed."""
+        if self.descriptor < 0:
+            return b""
+        if self._at(self.position - len(self._mark), len(self._mark)) != self._mark:
+            self.position = self._given_back = 0  # it has been truncated, and is written anew
+            self._mark = b""
+        if self.size - self.position > KEPT:  # else nobody has given back anything of it
+            self._skip_hole()
+        piece = self._at(self.position, min(_PIECE, end - self.position)) if end > self.position else b""
+        if self.size - self.position > KEPT and self._skip_hole():
+            return self.read(end)  # it has been given back meanwhile
+        if piece:
+            self._go_to(self.position + len(piece), piece[-1:])
+        return piece
+
+    def _go_to(self, position: int, last: bytes) -> None:
+        """Read on from there, and leave a mark: the byte before it becomes a zero, which a text does not have.
+
+        So it shows if the file has been truncated, whatever its size has become since.
+        """
+        self.position = position
+        self._mark = b"\0" if punch(self.descriptor, self._file, position - 1, position) else last
+
+    def _at(self, place: int, size: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, size, place)
+        except OSError:  # closed
+            return b""
+
+    def _skip_hole(self) -> bool:
+        """Go on behind the hole that is here, if one is; return whether there was one."""
+        data = self.position
+        with contextlib.suppress(OSError):  # it has been closed
+            ours = os.dup(self.descriptor)  # to look for a hole would move the offset of whatever has its number later
+            try:
+                if identity(os.fstat(ours)) == self._file:
+                    data = os.lseek(ours, self.position, os.SEEK_DATA)
+            finally:
+                os.close(ours)
+        skipped = data > self.position
+        self.skip_to(data)
+        return skipped
+
+    def skip_to(self, place: int) -> None:
+        """Leave out what comes before this place."""
+        if place > self.position:
+            self.left_out += place - self.position
+            self._go_to(place, self._at(place - 1, 1))
+
+    def keep_newest(self) -> None:
+        """Called by who waits, now and then: give back the oldest of what has not been read, if it is too much."""
+        size = self.size
+        if size - self.position > MOST:
+            self.skip_to(size - KEPT)
+            self._give_back()
+
+    def give_back(self) -> None:
+        """Give back the memory of what has been read, now and then."""
+        if self.position - self._given_back > _WASTE:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        punch(self.descriptor, self._file, self._given_back, self.position)
+        self._given_back = self.position
+
+    def unread(self, size: int) -> bytes:
+        """The end of what has not been read, at most so many bytes."""
+        return self._at(max(self.position, self.size - size), size)
+
+    def since(self, start: int) -> bytes:
+        """What has been written from this place on."""
+        return self._at(start, _PIECE)
+
+    def close(self) -> None:
+        """Close the descriptor; idempotent."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
+def _make_file(name: str) -> int:
+    """A new file without a name in any directory, to be appended to; return its descriptor."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    else:  # pragma: no cover  # not Linux
+        descriptor, path = tempfile.mkstemp(prefix=name)
+        os.unlink(path)
+    if _fcntl is not None:
+        # All that share the descriptor share this flag. Without it, each write would take its place in the file from
+        # an offset that others may be about to use too.
+        _fcntl.fcntl(descriptor, _fcntl.F_SETFL, _fcntl.fcntl(descriptor, _fcntl.F_GETFL) | os.O_APPEND)
+    return descriptor

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from isoclient.process.connection import Connection
 
-__all__ = ["AppHandle", "Death"]
+__all__ = ["PATIENCE", "AppHandle", "Death"]
+
+PATIENCE: Final = 1.0
+"""Seconds that it may take to pass on what an app has printed, where a deadline has passed already."""
 
 
 class Death:
@@ -55,8 +58,12 @@ class AppHandle(Protocol):
     start_time: float
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
-    def sync_output(self) -> None:
-        """Pass on what the app has printed."""
+    def sync_output(self, seconds: float | None = PATIENCE) -> None:
+        """Pass on what the app has printed by now.
+
+        Args:
+            seconds: how long that may take; what is left then is for the next time. None for no limit.
+        """
 
     def death(self) -> Death:
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""

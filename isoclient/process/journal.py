@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from isoclient.link.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
 from isoclient.link.locks import make_lock
-from isoclient.link.system import os
-from isoclient.process.files import Freed, make_file
+from isoclient.process.deadline import Deadline
+from isoclient.process.files import SharedFile
 from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record
 from isoclient.process.replay.unhandled import replay_thread_exception, replay_unraisable
@@ -18,7 +19,6 @@ from isoclient.process.replay.warns import replay_warning
 
 __all__ = ["JournalFile"]
 
-_PIECE: Final = 256 * 1024
 _REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {
     LOG: replay_record,
     WARNING: replay_warning,
@@ -32,51 +32,74 @@ class JournalFile:
     """The journal of one app, and how far it has been read.
 
     Args:
-        pass_on: called before an entry is acted upon with how much had been printed by then; see :class:`Entry`.
+        pass_on: called before an entry is acted upon with how much had been printed by then, see :class:`Entry`, and
+            the deadline.
     """
 
-    def __init__(self, pass_on: Callable[[int, int], object]) -> None:
+    def __init__(self, pass_on: Callable[[int, int, Deadline], object]) -> None:
         self._pass_on = pass_on
-        self.descriptor = make_file("isoclient-journal")
-        self._read = 0
-        self._freed = Freed(self.descriptor)
+        self.file = SharedFile("isoclient-journal")
         self._reader = JournalReader()
         self._entries: deque[Entry] = deque()
         self._lock = make_lock()  # several threads may have waited for the app
 
-    def sync(self) -> None:
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to act upon."""
+        return bool(self._entries) or self.file.has_news
+
+    def sync(self, end: int, deadline: Deadline) -> None:
         """Act upon what is new.
+
+        Args:
+            end: up to this place in the file.
+            deadline: when to leave the rest for the next time; one entry is acted upon all the same.
 
         Raises:
             BaseException: what a handler of the test's raises, as pytest's does for a record that can't be formatted.
                 What comes after is for the next time.
         """
         with self._lock:
-            while piece := self._new():
-                self._read += len(piece)
-                self._entries.extend(self._reader.feed(piece))
-            self._freed.follow(self.descriptor, self._read)
-            while self._entries:
-                entry = self._entries.popleft()
-                self._pass_on(*entry.printed)
-                _REPLAY[entry.kind](entry.payload)
+            while self._entries or self._read(end):
+                if self._entries:
+                    entry = self._entries.popleft()
+                    self._pass_on(*entry.printed, deadline)
+                    _REPLAY[entry.kind](entry.payload)
+                if deadline.remaining() == 0.0:
+                    break
 
-    def sync_at_the_end(self) -> None:
-        """The same where nobody can be told of errors: the rest is acted upon all the same."""
-        done = False
-        while not done:
+    def _read(self, end: int) -> bool:
+        """Read a piece; return whether there was one."""
+        piece = self.file.read(end)
+        if self.file.left_out:
+            self._tell_left_out()
+        self._entries.extend(self._reader.feed(piece))
+        self.file.give_back()
+        return bool(piece)
+
+    def _tell_left_out(self) -> None:
+        left_out, self.file.left_out = self.file.left_out, 0
+        text = f"(isoclient: {left_out} bytes of the app's log records and warnings are left out here, it was too much)"
+        with contextlib.suppress(ValueError, OSError):
+            print(text, file=sys.stderr)
+
+    def sync_at_the_end(self, deadline: Deadline) -> None:
+        """The same where nobody can be told of errors, and nobody will look later."""
+        end = self.file.size
+        while self._has_more(end):
             with contextlib.suppress(Exception):
-                self.sync()
-                done = True
+                self.sync(end, deadline)
+            if deadline.remaining() == 0.0:
+                break
+        self.file.skip_to(end)
+        if self.file.left_out:
+            self._tell_left_out()
 
-    def _new(self) -> bytes:
-        try:
-            return os.pread(self.descriptor, _PIECE, self._read)
-        except OSError:  # closed
-            return b""
+    def _has_more(self, end: int) -> bool:
+        if not self._entries and self.file.position >= end:
+            self._entries.extend(self._reader.finish())
+        return bool(self._entries) or self.file.position < end
 
     def close(self) -> None:
         """Close the descriptor; idempotent."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self.file.close()

@@ -2,6 +2,9 @@
 
 A pipe that nobody reads would block the app. A file does not, survives the crash of the one who wrote it, and needs no
 thread: the test's process reads on from where it was, whenever it has waited for the app.
+
+A file can be written to for ever, too. So whoever passes on knows where to end before it begins, and when; and of what
+an app prints faster than that, the newest is kept.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ import sys
 from typing import Final, TextIO
 
 from isoclient.link.locks import make_lock
-from isoclient.link.system import os
-from isoclient.process.files import Freed, make_file
+from isoclient.process.deadline import Deadline
+from isoclient.process.files import SharedFile
 
 __all__ = ["TAIL", "OutputFile"]
 
 TAIL: Final = 16 * 1024
 """How much of its end a report of the app's death shows, in bytes; more may be gone."""
-_PIECE: Final = 256 * 1024
+_NAMES: Final = {"stdout": "standard output", "stderr": "standard error"}
 
 
 class OutputFile:
@@ -32,59 +35,66 @@ class OutputFile:
     """
 
     def __init__(self, name: str, target: str | None) -> None:
-        self.descriptor = make_file(name)
+        self.file = SharedFile(name)
         self._target = target
-        self._passed = 0
-        self._freed = Freed(self.descriptor, keep=TAIL)
         self._lock = make_lock()  # several threads may have waited for the app
+        self._last = b""  # of what has been passed on, for those who ask for the tail
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
-    def sync(self, end: int = sys.maxsize) -> None:
-        """Pass on what is new, up to this place in the file."""
+    def sync(self, end: int, deadline: Deadline) -> None:
+        """Pass on what is new.
+
+        Args:
+            end: up to this place in the file.
+            deadline: when to leave the rest for the next time; one piece is passed on all the same.
+        """
         with self._lock:
-            while self._passed < end and (piece := self._new(min(_PIECE, end - self._passed))):
-                self._passed += len(piece)
-                self._pass_on(piece)
-                self._freed.follow(self.descriptor, self._passed)
+            while piece := self.file.read(end):
+                self._last = (self._last + piece)[-TAIL:]
+                self._tell_left_out()
+                self._pass_on(self._decode(piece))
+                self.file.give_back()
+                if deadline.remaining() == 0.0:
+                    break
 
-    def _new(self, size: int) -> bytes:
-        try:
-            return os.pread(self.descriptor, size, self._passed)
-        except OSError:  # closed
-            return b""
+    def sync_at_the_end(self, deadline: Deadline) -> None:
+        """Pass on the rest, for nobody will later: where that takes too long, the end of it."""
+        with self._lock:
+            end = self.file.size
+            self.sync(end, deadline)
+            self.file.skip_to(end - TAIL)
+            self.sync(end, deadline)
 
-    def _pass_on(self, piece: bytes) -> None:
+    def _tell_left_out(self) -> None:
+        left_out, self.file.left_out = self.file.left_out, 0
+        if left_out:
+            what = _NAMES.get(self._target or "", "")
+            self._pass_on(f"\n(isoclient: {left_out} bytes of the app's {what} are left out here, it was too much)\n")
+
+    def _pass_on(self, text: str) -> None:
         stream: TextIO | None = getattr(sys, self._target) if self._target else None
         if stream is not None:
             with contextlib.suppress(ValueError, OSError):  # at interpreter exit it may be closed
-                stream.write(self._decode(piece))
+                _write(stream, text)
                 stream.flush()
 
     def tail(self, size: int) -> str:
         """The last so many bytes of it, at most :data:`TAIL` where it is passed on, as text."""
-        try:
-            end = os.fstat(self.descriptor).st_size
-            return os.pread(self.descriptor, size, max(0, end - size)).decode("utf-8", "backslashreplace")
-        except OSError:
-            return ""
+        return (self._last + self.file.unread(size))[-size:].decode("utf-8", "backslashreplace")
 
     def since(self, start: int) -> str:
         """What has been written from this place on, as text."""
-        try:
-            return os.pread(self.descriptor, _PIECE, start).decode("utf-8", "backslashreplace")
-        except OSError:  # closed
-            return ""
-
-    @property
-    def size(self) -> int:
-        """How much there is by now, in bytes."""
-        try:
-            return os.fstat(self.descriptor).st_size
-        except OSError:  # closed
-            return 0
+        return self.file.since(start).decode("utf-8", "backslashreplace")
 
     def close(self) -> None:
         """Close the descriptor; idempotent."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self.file.close()
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        # In the test's encoding not all can be said. Nothing of a text has been written where something can't be.
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -13,6 +13,8 @@ _FATAL: Final = "Fatal Python error"
 # Those that faulthandler writes upon as the process dies. SIGXCPU comes of our limits, without the line above.
 _TOLD: Final = {getattr(signal, f"SIG{name}", None) for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL", "XCPU")}
 _OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
+# Those of ours that call the app, and not those that the app is in when it prints or logs.
+_CALLERS: Final = tuple(f"{os.sep}host{os.sep}{name}.py" for name in ("aio", "trio_", "streams", "boot", "child"))
 
 
 def app_stacks(text: str) -> str:
@@ -33,6 +35,8 @@ def app_stacks(text: str) -> str:
         if not line.startswith("  "):
             below = False
         elif _OURS in line:
+            if not any(caller in line for caller in _CALLERS):
+                continue
             if not below and kept and not kept[-1].startswith("  "):
                 kept.append("  (in the event loop of isoclient)\n")
             below = True

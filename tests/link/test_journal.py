@@ -49,3 +49,27 @@ def test_an_entry_that_is_cut_off_is_waited_for() -> None:
     data = pack(LOG, b"record" * 100)
     assert reader.feed(data[:100]) == []
     assert reader.feed(data[100:]) == [Entry(LOG, b"record" * 100)]
+
+
+def test_what_is_behind_an_entry_that_is_cut_off_is_found_at_the_end() -> None:
+    reader = JournalReader()
+    assert reader.feed(pack(LOG, b"record" * 100)[:-500]) == []
+    assert reader.feed(pack(LOG, b"first") + pack(LOG, b"second")) == []
+    assert reader.finish() == [Entry(LOG, b"first"), Entry(LOG, b"second")]
+    assert reader.finish() == []
+
+
+def test_a_large_entry_is_looked_into_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of the pieces that it comes in: else the time that it takes would grow with its square."""
+    looks = []
+    found = JournalReader._found
+
+    def look(self: JournalReader, *, is_all: bool) -> list[Entry]:
+        looks.append(is_all)
+        return found(self, is_all=is_all)
+
+    monkeypatch.setattr(JournalReader, "_found", look)
+    data, reader = pack(LOG, bytes(1_000_000)), JournalReader()
+    entries = [entry for at in range(0, len(data), 1000) for entry in reader.feed(data[at : at + 1000])]
+    assert entries == [Entry(LOG, bytes(1_000_000))]
+    assert len(looks) == 2

@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from unittest.mock import patch
 
 from isoclient import AppCrashed, AppStartupError, AppTimeout, TestClient
 from isoclient.process.app_process import AppProcess
+from isoclient.process.handle import PATIENCE
 from tests.processes import wait_gone
 from tests.reliability.plain_apps import LONG, Receive, Scope, Send, hold_the_gil
 
@@ -109,6 +111,16 @@ def _fork() -> None:
     os.fork()
 
 
+def _print_without_end() -> None:
+    while True:
+        print("and so on" * 10)
+
+
+def _log_without_end() -> None:
+    while True:
+        logging.getLogger(__name__).warning("and so on")
+
+
 async def await_for_ever() -> None:
     await asyncio.sleep(LONG)
 
@@ -167,6 +179,8 @@ MODES: Final[dict[str, Mode]] = {
     "await": Mode(await_for_ever, Ending("timeout", text="in await_for_ever"), hangs=True),
     "sleep": Mode(_sleep_for_ever, Ending("timeout", text="in _sleep_for_ever"), hangs=True),
     "GIL": Mode(hold_the_gil, Ending("timeout", text="in hold_the_gil"), hangs=True),
+    "print": Mode(_print_without_end, Ending("timeout", text="in _print_without_end"), hangs=True),
+    "log": Mode(_log_without_end, Ending("timeout", text="in _log_without_end"), hangs=True),
     "close all": Mode(_close_all, Ending("crashed", 1)),
     "fork": Mode(_fork, FINE),
 }
@@ -363,6 +377,8 @@ class Cell(NamedTuple):
     def bound(self) -> float:
         """How many seconds it may take, beyond the deadline where it hangs."""
         usual = 0.5 if self.hangs else 1.0
+        if self.mode in ("print", "log"):
+            usual += 2 * PATIENCE  # at the deadline, and at the end
         return usual + (START if self.starts else 0.0)
 
 

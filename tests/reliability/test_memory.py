@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from isoclient import AppCrashed, TestClient
-from isoclient.process.files import Freed, make_file
+from isoclient.process.files import SharedFile
 from tests.reliability.memory import BOUND, MEGABYTE, growth, talk_both_ways
 from tests.reliability.plain_apps import Receive, Scope, Send, answer
 
@@ -47,7 +47,7 @@ def test_what_an_app_has_printed_takes_no_memory_for_long(capsys: pytest.Capture
             client.get("/")
             assert capsys.readouterr().out == expected  # all of it, and nothing of it twice
             assert _memory_of("isoclient-stdout") < 5_000_000  # of 9 MB each time
-        # What is less is left alone, and so is the tail that a report of the app's end shows.
+        # What is less is left alone.
         assert _memory_of("isoclient-stderr") >= 3 * 9000
         with pytest.raises(AppCrashed) as caught:
             client.get("/crash")
@@ -68,13 +68,15 @@ def test_the_tail_of_much_that_an_app_has_printed_stays(capsys: pytest.CaptureFi
 
 def test_no_memory_of_another_file_is_given_back() -> None:
     """The number of a file that has been closed may belong to one of the user's."""
-    ours = make_file("ours")
-    freed = Freed(ours)
-    os.write(ours, bytes(8 * MEGABYTE))
+    ours = SharedFile("ours")
+    os.write(ours.descriptor, bytes(8 * MEGABYTE))
+    while ours.read(8 * MEGABYTE):
+        pass
     with tempfile.TemporaryFile() as theirs:
         theirs.write(b"x" * 8 * MEGABYTE)
         theirs.flush()
-        freed.follow(theirs.fileno(), 8 * MEGABYTE)
+        os.dup2(theirs.fileno(), ours.descriptor)
+        ours.give_back()
         theirs.seek(0)
         assert theirs.read() == b"x" * 8 * MEGABYTE
-    os.close(ours)
+    ours.close()
