@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import requests
@@ -9,6 +10,7 @@ import requests
 from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
 from isoclient.front.reraise import reraise
 from isoclient.link.errors import AppProtocolError
+from isoclient.link.limits import limit_hit
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
 from isoclient.process.handle import PATIENCE
@@ -225,7 +227,9 @@ class Call:
                 return self._explained(lost)  # it has died just now
         if isinstance(error, NotReady):
             self._handle.sync_output()
-            told = AppStartupError(f"the app could not be loaded: {_in_words(error.__cause__)}", request=self._request)
+            told = AppStartupError(
+                f"the app could not be loaded{self._why_not(error.__cause__)}", request=self._request
+            )
         elif isinstance(error, ConnectionLost) and error.closed_here:
             told = requests.ConnectionError(f"the client was closed while {self.doing}", request=self._request)
         else:
@@ -233,8 +237,14 @@ class Call:
         told.__cause__ = told.__cause__ or error.__cause__
         return told
 
-    def _crashed(self) -> AppCrashed:
+    def _why_not(self, error: BaseException | None) -> str:
+        limit = limit_hit(self._limits, error)
+        hit = f", for it hit {self._limits.describe(limit)}" if self._limits is not None and limit is not None else ""
+        return f"{hit}: {_in_words(error)}"
+
+    def _crashed(self, limit: str | None = None) -> AppCrashed:
         death = self._handle.death()
+        death.limit = death.limit or limit
         doing = self.doing if self._handle.connection.ready else "being started"
         return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
 
@@ -251,8 +261,13 @@ class Call:
         told.__cause__ = self.codec.unpack_exception(packed)
         reraise(told)
 
-    def _timed_out(self, seconds: float | None) -> AppTimeout | AppStartupError:
+    def _timed_out(self, seconds: float | None) -> AppTimeout | AppStartupError | AppCrashed:
         told: AppTimeout | AppStartupError
+        limit = self._handle.limit_reached() if self._limits is not None else None
+        if limit is not None:
+            with contextlib.suppress(Exception):  # of a standard stream of the test's
+                self._handle.kill()
+            return self._crashed(limit)
         if self._handle.connection.ready:
             told, goes_on = self._late(seconds)
         else:

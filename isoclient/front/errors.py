@@ -78,6 +78,7 @@ class AppCrashed(requests.ConnectionError):
             stderr=death.stderr,
             stack=death.stack,
             request=request,
+            limit=death.limit,
             limits=limits,
             why=death.why,
         )

@@ -19,6 +19,7 @@ from typing import Final
 from multiprocess import forkserver
 
 from isoclient.host.signals import begin_with_own_signals
+from isoclient.host.standard import occupy_standard_streams
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -35,6 +36,7 @@ def _is_fork_server() -> bool:
 
 if _is_fork_server():
     begin_with_own_signals()
+    occupy_standard_streams()  # before it receives the descriptors of apps
     with contextlib.suppress(OSError, AttributeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # It is told of those that it has not started itself. Apps have the filters of their test.

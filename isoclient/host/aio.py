@@ -9,6 +9,7 @@ from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from isoclient.host import relief
 from isoclient.host.inspection import describe_task, walk_await_chain
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
@@ -120,6 +121,9 @@ async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]])
             stream.cancelled()
         else:
             stream.raised(error)
+    except MemoryError as error:
+        relief.relieve()  # before anything else
+        stream.raised(error)
     except BaseException as error:
         # SystemExit and KeyboardInterrupt too: let out of a task, they would end the loop under all other streams.
         stream.raised(error)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from isoclient.host import relief
 from isoclient.host.app import single_callable
 from isoclient.host.debugger import Debugger
 from isoclient.host.pipe import Pipe
@@ -14,6 +15,7 @@ from isoclient.host.setup import Setup
 from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp, ObjectNotLoadable
+from isoclient.link.limits import Limits, limit_hit
 from isoclient.link.system import socket
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class _Boot:
         self._crash = crash
         self._offer = offer
         self._files: dict[str, Signature] | None = None
+        self._limits: Limits | None = None
 
     def run(self, setup: Setup) -> None:
         """Run the backend, until the host stops."""
@@ -62,6 +65,7 @@ class _Boot:
         if self._debugger is not None:
             self._debugger.call_on_loop = runtime.call_from_thread
         try:
+            self._limits = setup.limits
             if setup.limits is not None:
                 from isoclient.host.caps import apply_limits
 
@@ -70,6 +74,10 @@ class _Boot:
             if self._side is not None:
                 self._side.app_is_loaded()
             called = single_callable(app)
+        except MemoryError as error:
+            relief.relieve()  # before anything else
+            self.report(error)
+            return None
         except BaseException as error:
             self.report(error)
             return None
@@ -108,6 +116,10 @@ class _Boot:
 
     def report(self, error: BaseException) -> None:
         """Tell the front why there will be no host."""
+        if self._limits is not None and limit_hit(self._limits, error):
+            from isoclient.host.caps import lift_limits
+
+            lift_limits()
         if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
             error.__traceback__ = None  # the text says it all, and the frames would be ours alone
         self._put(frames.FAILED, self._codec.pack_exception(error))

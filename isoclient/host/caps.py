@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import resource
+from functools import partial
 
+from isoclient.host import relief
 from isoclient.link.limits import Limits
 from isoclient.link.system import io, os, signal
 
-__all__ = ["apply_limits", "limit_hit"]
+__all__ = ["apply_limits", "lift_limits"]
 
 
 def apply_limits(limits: Limits, crash: int) -> None:
@@ -17,9 +18,11 @@ def apply_limits(limits: Limits, crash: int) -> None:
 
     Args:
         limits: what is asked for.
-        crash: the descriptor that the stack goes to when the processor time is used up.
+        crash: the descriptor that the stack goes to when the processor time is used up, and a note when the memory is.
     """
     if limits.memory is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        relief.arm(partial(resource.setrlimit, resource.RLIMIT_AS, (hard, hard)), crash)
         _lower(resource.RLIMIT_AS, _address_space() + limits.memory)
     if limits.open_files is not None:
         _lower(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) + limits.open_files)
@@ -42,12 +45,8 @@ def _address_space() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def limit_hit(limits: Limits | None, error: BaseException) -> str | None:
-    """The name of the limit that an exception of the app comes from; None if it comes from none."""
-    if limits is None:
-        return None
-    if limits.memory is not None and isinstance(error, MemoryError):
-        return "memory"
-    if limits.open_files is not None and isinstance(error, OSError) and error.errno == errno.EMFILE:
-        return "open_files"
-    return None
+def lift_limits() -> None:
+    """A limit has been hit, which is to be told: that may need what has run out."""
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (hard, hard))

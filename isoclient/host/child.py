@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 
-from isoclient.host import lifeline
+from isoclient.host import lifeline, relief
 from isoclient.host.boot import serve
 from isoclient.host.inherited import BeforeFork, be_a_child, settle
 from isoclient.host.output import open_text, reopen
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _kept: Final[list[Any]] = []
 
-__all__ = ["DUMP_SIGNAL", "Descriptors", "beyond_standard", "run", "take_over"]
+__all__ = ["DUMP_SIGNAL", "Descriptors", "run", "take_over"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
 """The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
@@ -52,22 +52,6 @@ class Descriptors:
     def all(self) -> list[int]:
         """All of them, in the order of the fields."""
         return [self.pipe, self.stdout, self.stderr, self.crash, self.journal]
-
-    def beyond_standard(self) -> Descriptors:
-        """The same with each of them moved where it has the number of a standard stream."""
-        return Descriptors(*map(beyond_standard, self.all()))
-
-
-def beyond_standard(descriptor: int) -> int:
-    """The descriptor, or one in its place that has not the number of a standard stream.
-
-    Where the test's process has no standard input, whatever is opened next gets its number.
-    """
-    if descriptor > 2:
-        return descriptor
-    moved = beyond_standard(os.dup(descriptor))
-    os.close(descriptor)
-    return moved
 
 
 def run(
@@ -123,6 +107,10 @@ def _be(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
         _print_traceback()
+    except MemoryError:
+        relief.relieve()  # before anything else
+        code = 1
+        _print_traceback()
     except BaseException:
         code = 1
         _print_traceback()
@@ -139,7 +127,6 @@ def _run(
     before: BeforeFork | None,
     make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None,
 ) -> int:
-    descriptors, sentinel = descriptors.beyond_standard(), beyond_standard(sentinel)
     if before is not None:
         settle(before)
     _own_group()

@@ -13,6 +13,7 @@ from multiprocess import forkserver, spawn
 from isoclient.host import child
 from isoclient.host.child import Descriptors
 from isoclient.host.setup import Setup
+from isoclient.host.standard import occupy_standard_streams
 from isoclient.link.context import Context
 from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.places import Place, is_importable_there, place_of
@@ -91,7 +92,7 @@ class FreshStart:
             raise
 
     def _maker_of_offer(self) -> Callable[[SideChannel, Descriptors, int], Offer]:
-        channel = child.beyond_standard(forkserver.get_inherited_fds()[_OWN])
+        channel = forkserver.get_inherited_fds()[_OWN]
         return partial(_make_offer, channel)
 
     def _own_descriptors(self) -> Descriptors:
@@ -131,6 +132,7 @@ def main(data: int, sentinel: int) -> None:
         data: the descriptor to read from; it is closed then.
         sentinel: the descriptor whose other end stays open for as long as the test's process lives.
     """
+    occupy_standard_streams()
     os.set_inheritable(sentinel, False)
     with io.open(data, "rb") as file:
         spawn.prepare(pickle.load(file))

@@ -10,7 +10,7 @@ from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame
-from isoclient.link.limits import Limits
+from isoclient.link.limits import Limits, limit_hit
 from isoclient.link.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -167,9 +167,11 @@ class Host:
         """
         limit = None
         if self._limits is not None:
-            from isoclient.host.caps import limit_hit
-
             limit = limit_hit(self._limits, error)
+            if limit is not None:
+                from isoclient.host.caps import lift_limits
+
+                lift_limits()
         packed = self.codec.pack_exception(error)
         if limit is not None or isinstance(error, SystemExit | KeyboardInterrupt):
             code = _exit_code(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from isoclient.host import relief
 from isoclient.host.inspection import describe_task
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
@@ -95,6 +96,9 @@ async def _run_stream(stream: Stream) -> None:
             value = await stream.call()
     except trio.Cancelled:
         raise  # the whole loop is ending
+    except MemoryError as error:
+        relief.relieve()  # before anything else
+        stream.raised(error)
     except BaseException as error:
         stream.raised(error)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 
+from isoclient.host import relief
 from isoclient.host.journal import Journal
 from isoclient.link.journal import THREAD_EXCEPTION, UNRAISABLE
 from isoclient.link.transit.records import pack_unhandled
@@ -26,6 +27,8 @@ def capture_unhandled(journal: Journal, *, of_threads: bool, unraisable: bool) -
     """
 
     def tell_of_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is MemoryError:
+            relief.end_here()
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             name = args.thread.name if args.thread is not None else None
             journal.write(THREAD_EXCEPTION, pack_unhandled(args.exc_value, name))

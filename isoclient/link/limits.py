@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "limit_hit", "limit_noted", "note_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,49 @@ class Limits:
         if name == "cpu_seconds":
             return f"its limit of {self.cpu_seconds} s of processor time"
         return f"its limit of {self.open_files} open files"
+
+
+def limit_hit(limits: Limits | None, error: BaseException | None) -> str | None:
+    """The name of the limit that an exception of the app comes from; None if it comes from none.
+
+    Example:
+        >>> limit_hit(Limits(memory=2**20), ExceptionGroup("of a task group", [MemoryError()]))
+        'memory'
+    """
+    if limits is None or error is None:
+        return None
+    for part in _parts(error):
+        number = part.errno if isinstance(part, OSError) else None
+        if limits.memory is not None and (isinstance(part, MemoryError) or number == errno.ENOMEM):
+            return "memory"
+        if limits.open_files is not None and number == errno.EMFILE:
+            return "open_files"
+    return None
+
+
+def _parts(error: BaseException) -> Iterator[BaseException]:
+    """The exception, what it was raised from, or while it was handled, and the members of groups."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        part = pending.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            members = part.exceptions if isinstance(part, BaseExceptionGroup) else ()
+            pending += [other for other in (part.__cause__, part.__context__, *members) if other is not None]
+
+
+def note_of(name: str) -> bytes:
+    """What an app's process leaves where its last words are, when it has hit this limit."""
+    return f"\n(isoclient: it hit its limit: {name})\n".encode()
+
+
+def limit_noted(text: str) -> str | None:
+    """Which limit has been hit, by a process with these last words.
+
+    Example:
+        >>> limit_noted(note_of("memory").decode())
+        'memory'
+    """
+    return next((name for name in Limits.__slots__ if note_of(name).decode() in text), None)

@@ -10,13 +10,16 @@ from typing import Final
 from isoclient.host.ahead import import_ahead
 from isoclient.host.child import DUMP_SIGNAL, Descriptors
 from isoclient.host.setup import Setup
+from isoclient.host.standard import occupy_standard_streams
 from isoclient.link.codec import PipeCodec
 from isoclient.link.errors import LinkError
+from isoclient.link.limits import limit_noted
 from isoclient.link.system import os, signal, socket, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
 from isoclient.process.deadline import Deadline
+from isoclient.process.exhaustion import has_no_memory_left
 from isoclient.process.handle import PATIENCE, Death
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
@@ -62,6 +65,7 @@ class AppProcess:
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
     def __init__(self, method: str, setup: Setup) -> None:
+        occupy_standard_streams()
         if method == "fork" and setup.backend == "asyncio":
             import_ahead()
         self.abandoned = False
@@ -139,6 +143,13 @@ class AppProcess:
         for owner in (self._stdout, self._stderr, self._crash, self._journal):
             owner.file.keep_newest()
 
+    def limit_reached(self) -> str | None:
+        """See :meth:`isoclient.process.handle.AppHandle.limit_reached`."""
+        return limit_noted(self._crash.tail(TAIL)) or ("memory" if self._is_out_of_memory() else None)
+
+    def _is_out_of_memory(self) -> bool:
+        return self._reaper is not None and not self._closed and has_no_memory_left(self.pid)
+
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
         return self.ask_for_stack()()
@@ -201,6 +212,8 @@ class AppProcess:
         if not self._forced:
             stack = last_words(stack, exitcode)
         self._known_death = Death(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack), forced=self._forced)
+        if exitcode is not None and exitcode >= 0:
+            self._known_death.limit = limit_noted(self._crash.tail(TAIL))
         return self._known_death
 
     def report(self) -> Death | None:

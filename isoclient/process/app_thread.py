@@ -10,6 +10,7 @@ from typing import Final
 
 from isoclient.host.boot import serve
 from isoclient.host.setup import Setup
+from isoclient.host.standard import occupy_standard_streams
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import LocalCodec
 from isoclient.link.system import os, socket, threading, time
@@ -35,6 +36,7 @@ class AppThread:
     start_time: float = 10.0
 
     def __init__(self, setup: Setup) -> None:
+        occupy_standard_streams()
         self.pid = os.getpid()
         self.abandoned = False
         self._stopped = False
@@ -79,6 +81,10 @@ class AppThread:
                 death = Death(self.pid, None, "", self.stack(), forced=True)
         self.connection.close()
         return death
+
+    def limit_reached(self) -> str | None:
+        """See :meth:`isoclient.process.handle.AppHandle.limit_reached`. A thread has no limits."""
+        return None
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""

@@ -421,7 +421,7 @@ class Connection:
         self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
         # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
         self._writer = 0
-        self._lead, self._waiters = _Lead(), _Waiters()
+        self._lead, self._waiters = _Lead(), Waiters()
         for stream in self.streams():
             stream.be_forked()
         if self.terminal is not None:

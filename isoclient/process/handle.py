@@ -26,6 +26,7 @@ class Death:
         forced: whether it did not end when it was asked to.
 
     Attributes:
+        limit: the name of the limit that it has hit, where it could note that but not tell.
         why: where it had to be killed because it could not be reached any more: the reason, in words.
     """
 
@@ -46,6 +47,7 @@ class Death:
         self.cause = cause
         self.forced = forced
         self.why: str | None = None
+        self.limit: str | None = None
 
 
 class AppHandle(Protocol):
@@ -74,6 +76,9 @@ class AppHandle(Protocol):
         Returns:
             How it ended, if that was not in order; :attr:`Death.forced` tells whether force was needed.
         """
+
+    def limit_reached(self) -> str | None:
+        """The name of the limit that it has hit without being able to tell; None if it has hit none."""
 
     def stack(self) -> str:
         """The stacks of its threads now, or an empty string where they can't be had."""
