@@ -118,7 +118,7 @@ class Host:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
         self._stopping = True
         for stream in self._serving() or list(self._streams.values()):
-            stream.cancel()
+            stream.cancel(self.grace)
         self._stop_when_idle()
 
     def _serving(self) -> list[Stream]:

@@ -177,16 +177,29 @@ class HTTPStream(Stream):
 
     def __init__(self, host: Host, number: int, argument: Any) -> None:
         super().__init__(host, number, argument)
-        self._rules = HTTPRules()
-        self._bodyless = argument["method"] == "HEAD"
+        self._rules = HTTPRules(argument["method"])
+        self._cut_off: str | None = None  # what is missing of a response that is complete by the rules
 
     async def call(self) -> object:
         return await self.host.app(self._scope(), self.receive, self.send)
 
+    def cancel(self, grace: float | None = None) -> None:
+        """The client is gone; a response that is complete does not need it any more.
+
+        What the app does then, its background tasks for one, goes on to its end, as at a server. It has a limit only
+        where the caller gives one.
+        """
+        if grace is not None or not self._complete:
+            super().cancel(grace)
+
+    @property
+    def _complete(self) -> bool:
+        return self._rules.complete and self._cut_off is None
+
     async def receive(self) -> Message:
         """The next event, as ASGI has it: the request's body, then, when there is one, the disconnect."""
         while True:
-            if self.gone or self._rules.complete:
+            if self.gone or self._complete:
                 self.informed = self.gone
                 return {"type": "http.disconnect"}
             if self._inbox:
@@ -203,11 +216,7 @@ class HTTPStream(Stream):
             return
         self._owes = False
         message, kind = checked, checked["type"]
-        if kind == "http.response.body":
-            if self._bodyless:
-                message["body"] = b""
-            self._emit(message)
-        elif kind == "http.response.pathsend":
+        if kind == "http.response.pathsend":
             await self._send_file(message["path"])
         elif kind == "http.response.debug":
             self._emit_debug(message["info"])
@@ -217,7 +226,7 @@ class HTTPStream(Stream):
             self._emit(message)
         if self._rules.complete:
             self._signal.set()  # somebody may be waiting in receive() for the disconnect
-        if not self._outgoing.is_open:
+        elif not self._outgoing.is_open:
             await self._wait_for_window()
 
     def _emit_debug(self, info: dict[str, Any]) -> None:
@@ -230,24 +239,28 @@ class HTTPStream(Stream):
 
     @property
     def waits_for_its_own(self) -> bool:
-        return super().waits_for_its_own and not self._rules.complete
+        return super().waits_for_its_own and not self._complete
 
     async def _send_file(self, path: str) -> None:
         """The file crosses as body events while the app is in its ``send``, for it may remove the file afterwards.
 
         A relative path is taken from the directory that the app is in now.
         """
+        self._cut_off = f"the app returned though its http.response.pathsend of {path!r} had failed"
         with open(path, "rb") as file:
-            left = 0 if self._bodyless else os.fstat(file.fileno()).st_size
+            size = os.fstat(file.fileno()).st_size
+            self._rules.check_file(size)
+            left = 0 if self._rules.bodiless else size
             while left > 0 and (piece := file.read(min(left, _FILE_PIECE))):
                 left -= len(piece)
                 self._emit({"type": "http.response.body", "body": piece, "more_body": True})
                 await self._wait_for_window()
                 self._check_client()
         self._emit({"type": "http.response.body", "body": b"", "more_body": False})
+        self._cut_off = None
 
     def unfinished(self) -> str | None:
-        return self._rules.unfinished()
+        return self._cut_off or self._rules.unfinished()
 
     def _scope(self) -> dict[str, Any]:
         scope = super()._scope()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -270,3 +271,118 @@ def test_two_tasks_that_send_at_once(make_client: MakeClient) -> None:
         assert len(refused) == 1
 
     assert make_client(app).get("/").content == b"x"
+
+
+# -- the length of a body
+
+
+def sized(length: object, *pieces: bytes, status: int = 200) -> list[Any]:
+    """A response of so many pieces, whose header says so many bytes."""
+    start = {"type": "http.response.start", "status": status, "headers": [(b"content-length", str(length).encode())]}
+    bodies = [{"type": "http.response.body", "body": piece, "more_body": True} for piece in pieces]
+    return [start, *bodies[:-1], {**bodies[-1], "more_body": False}]
+
+
+def sends(messages: list[Any]) -> Any:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    return app
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        (sized(3, b"long"), ["http.response.body", "1 bytes longer", "content-length of 3"]),
+        (sized(5, b"long"), ["http.response.body", "1 bytes shorter", "content-length of 5"]),
+        (sized(3, b"lo", b"ng", b""), ["http.response.body", "1 bytes longer"]),
+        (sized(5, b"lo", b"ng", b""), ["http.response.body", "1 bytes shorter"]),
+        (sized(0, b"long"), ["4 bytes longer"]),
+        (sized("three", b"x"), ["http.response.start", "content-length b'three'", "b'42'"]),
+        (sized("-1", b"x"), ["http.response.start", "content-length b'-1'"]),
+        (sized("1, 2", b"x"), ["http.response.start", "content-lengths that differ"]),
+    ],
+)
+def test_a_body_is_as_long_as_its_header_says(make_client: MakeClient, messages: list[Any], words: list[str]) -> None:
+    client = make_client(sends(messages))
+    for stream in (False, True):
+        with pytest.raises(AppProtocolError) as caught:
+            client.get("/", stream=stream).content  # noqa: B018
+        assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_body_that_is_too_long_is_refused_where_it_is_sent(make_client: MakeClient) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        start, *bodies = sized(4, b"go", b"long", b"od")
+        await send(start)
+        await send(bodies[0])
+        with pytest.raises(AppProtocolError):
+            await send(bodies[1])
+        await send(bodies[2])
+
+    assert make_client(app).get("/").content == b"good"
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_response_to_head_has_the_length_of_another(make_client: MakeClient) -> None:
+    for pieces in ((b"",), (b"long",), (b"lo", b"nger than that")):
+        response = make_client(sends(sized(4, *pieces))).head("/")
+        assert (response.headers["content-length"], response.content) == ("4", b"")
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+@pytest.mark.parametrize("status", [103, 204, 304])
+def test_some_have_no_body_on_the_wire(make_client: MakeClient, status: int) -> None:
+    for messages in (sized(4, b"null", status=status), sized(4, b"", status=status), sized(0, b"x", status=status)):
+        client = make_client(sends(messages))
+        assert (client.get("/").status_code, client.get("/").content) == (status, b"")
+        with client.get("/", stream=True) as response:
+            assert list(response.iter_content(None)) == []
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_a_file_is_as_long_as_its_header_says(make_client: MakeClient, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        length = scope["path"][1:].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        try:
+            await send({"type": "http.response.pathsend", "path": str(file)})
+        except AppProtocolError:
+            if scope["query_string"] != b"quiet":
+                raise
+
+    client = make_client(app)
+    assert client.get("/5").content == b"12345"
+    assert client.head("/7").content == b""
+    for length, off in (("4", "1 bytes longer"), ("7", "2 bytes shorter")):
+        with pytest.raises(AppProtocolError, match=rf"http\.response\.pathsend: the file at 'path' .* {off}"):
+            client.get(f"/{length}")
+        with pytest.raises(AppProtocolError, match=r"had failed"):
+            client.get(f"/{length}?quiet")
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_so_is_the_body_of_a_denial(make_client: MakeClient) -> None:
+    messages = [{**message, "type": f"websocket.{message['type']}"} for message in sized(3, b"long", status=403)]
+    with pytest.raises(AppProtocolError, match=r"websocket\.http\.response\.body.* 1 bytes longer"):
+        make_client(sends(messages)).websocket_connect("/")
+
+
+@pytest.mark.modes("fork", "thread")
+@pytest.mark.backends("asyncio")
+def test_what_is_sent_in_chunks_has_any_length(make_client: MakeClient) -> None:
+    messages = sized(3, b"longer")
+    messages[0]["headers"].append((b"transfer-encoding", b"chunked"))
+    assert make_client(sends(messages)).get("/").content == b"longer"

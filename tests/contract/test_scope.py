@@ -319,6 +319,6 @@ def test_any_body_and_status(make_client: MakeClient) -> None:
     @given(st.integers(200, 599).filter(lambda status: not 300 <= status < 400), st.lists(st.binary(max_size=5000)))
     def check(status: int, pieces: list[bytes]) -> None:
         response = client.post(f"/{status}", data=iter(pieces))
-        assert (response.status_code, response.content) == (status, b"".join(pieces))
+        assert (response.status_code, response.content) == (status, b"" if status == 204 else b"".join(pieces))
 
     check()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from isoclient.host.rules.lifecycle import Rules
+from isoclient.host.rules.body import BodyRules
 from isoclient.host.rules.schemas import BODY, DEBUG, EARLY_HINT, PATHSEND, START, TEMPLATE, TRAILERS
 from isoclient.host.rules.tables import Protocol, table
+from isoclient.host.rules.values import Wrong
+from isoclient.link.errors import AppProtocolError
 
 __all__ = ["HTTPRules"]
 
@@ -55,7 +57,7 @@ _UNFINISHED = {
 }
 
 
-class HTTPRules(Rules):
+class HTTPRules(BodyRules):
     """The rules of one HTTP stream (ASGI HTTP 2.5; extensions trailers, path send, early hints and debug).
 
     Example:
@@ -72,9 +74,22 @@ class HTTPRules(Rules):
 
     __slots__ = ()
 
+    _start = START
+    _body = BODY
     _protocol = Protocol("http", NEW, _TABLE, _ORDER, _UNFINISHED)
 
     @property
     def started(self) -> bool:
         """Whether ``http.response.start`` was accepted."""
         return self._state not in (NEW, DEBUGGED)
+
+    def check_file(self, size: int) -> None:
+        """The same for the size of the file whose path was sent, in bytes.
+
+        Raises:
+            AppProtocolError: it is not as long as the headers say.
+        """
+        try:
+            self._measure("the file at 'path'", 0 if self.bodiless else size, last=True)
+        except Wrong as wrong:
+            raise AppProtocolError(f"{PATHSEND.kind}: {wrong} (state: {self._state})") from None

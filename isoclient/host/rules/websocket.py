@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoclient.host.rules.lifecycle import Rules
+from isoclient.host.rules.body import BodyRules
 from isoclient.host.rules.schemas import ACCEPT, CLOSE, DENIAL_BODY, DENIAL_START, REFUSE, SEND
 from isoclient.host.rules.tables import Protocol, table
 
@@ -41,7 +41,7 @@ _UNFINISHED = {
 }
 
 
-class WebSocketRules(Rules):
+class WebSocketRules(BodyRules):
     """The rules of one WebSocket stream (ASGI WebSocket 2.5; extension denial response).
 
     An app that returns while the connection is open has broken no rule: the server closes it. Nor has one that returns
@@ -57,6 +57,8 @@ class WebSocketRules(Rules):
 
     __slots__ = ()
 
+    _start = DENIAL_START
+    _body = DENIAL_BODY
     _protocol = Protocol("websocket", CONNECTING, _TABLE, _ORDER, _UNFINISHED)
 
     @property
