@@ -49,13 +49,18 @@ class ASGIAdapter(BaseAdapter):
             AppStartupError: the app could not be loaded.
             BaseException: the app's own.
         """
+        content = body.whole(request.body)
+        if content is None:
+            messages = body.messages_of_pieces(request.body)
+        else:
+            _correct_length(request, len(content))
+            messages = body.messages(content)
         scope = http_scope(request, self._settings.root_path, self._settings.client)
-        messages = body.messages(request.body)
         call = self._runner.open(
             "http",
             scope,
             # What is whole already goes along with the scope. A generator may do anything before its first piece.
-            (next(messages),) if body.is_whole(request.body) else (),
+            () if content is None else (next(messages),),
             doing=f"handling {request.method} {scope['path']}",
             timeout=read_timeout(timeout, self._runner.timeout),
             request=request,
@@ -71,3 +76,10 @@ class ASGIAdapter(BaseAdapter):
 
     def close(self) -> None:
         """The client ends the app, not its adapter."""
+
+
+def _correct_length(request: requests.PreparedRequest, size: int) -> None:
+    """requests, given an array that it prepares itself, counts the items, and not the bytes of them."""
+    given: Any = request.body
+    if not isinstance(given, str | bytes | None) and "Transfer-Encoding" not in request.headers:
+        request.headers["Content-Length"] = str(size)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from isoclient.front.body import as_bytes
+
 __all__ = ["REQUEST_OPTIONS", "resolve", "with_body"]
 
 _POSITIONAL: Final = ("params", "data", "headers", "cookies", "files", "auth", "timeout", "allow_redirects")
@@ -34,6 +36,8 @@ def resolve(args: tuple[Any, ...], kwargs: dict[str, Any], *, follow_redirects: 
     if isinstance(options.get("content"), list | tuple):
         options["content"] = iter(options["content"])  # pieces of a body; for requests, a list is the items of a form
     _rename(options, "content", "data")
+    if "data" in options:
+        options["data"] = as_bytes(options["data"])
     _rename(options, "follow_redirects", "allow_redirects")
     if options.get("allow_redirects") is None:
         options["allow_redirects"] = follow_redirects

@@ -11,11 +11,15 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import requests
+from requests.exceptions import InvalidHeader
 from requests.structures import CaseInsensitiveDict
 
 from isoclient.front.headers import Repeated
 
 __all__ = ["http_scope", "websocket_scope"]
+
+# What the name of a header is made of (RFC 9110, 5.6.2), without the capitals.
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -96,7 +100,7 @@ def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
 
 @lru_cache(maxsize=128)  # of few requests: what is in a header may be large
 def _encoded(pairs: tuple[tuple[Any, Any], ...], host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
-    headers = [(_bytes(name).lower(), _bytes(part)) for name, value in pairs for part in _parts(value)]
+    headers = [(_name(name), _value(name, part)) for name, value in pairs for part in _parts(value)]
     if all(name != b"host" for name, _ in headers):
         name = f"[{host}]" if ":" in host else host
         headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
@@ -105,6 +109,22 @@ def _encoded(pairs: tuple[tuple[Any, Any], ...], host: str, port: int, scheme: s
 
 def _parts(value: Any) -> Iterable[str | bytes]:
     return value.parts if isinstance(value, Repeated) else (value,)
+
+
+def _name(name: str | bytes) -> bytes:
+    read = _bytes(name).lower()
+    if not read or read.translate(None, _TOKEN):
+        must = "it is made of letters, digits and dashes: a server would refuse the request"
+        raise InvalidHeader(f"{name!r} is no name of a header; {must}")
+    return read
+
+
+def _value(name: str | bytes, value: str | bytes) -> bytes:
+    """As a server reads it: what is around it is not part of it (RFC 9110, 5.5)."""
+    read = _bytes(value)
+    if 10 in read or 13 in read or 0 in read:
+        raise InvalidHeader(f"the value of the header {name!r} holds a line break or a NUL: {value!r}")
+    return read.strip(b" \t")
 
 
 def _bytes(text: str | bytes) -> bytes:
