@@ -245,10 +245,12 @@ class Call:
     def _crashed(self, limit: str | None = None) -> AppCrashed:
         death = self._handle.death()
         death.limit = death.limit or limit
+        self._handle.is_told = True
         doing = self.doing if self._handle.connection.ready else "being started"
         return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
 
     def _exited(self, code: int, packed: Any, limit: str | None) -> NoReturn:
+        self._handle.is_told = not self.codec.by_reference  # else nothing has ended
         told = AppCrashed(
             doing=self.doing,
             pid=self._handle.pid,

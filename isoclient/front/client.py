@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -19,7 +18,7 @@ from isoclient.front.names import name_of_app
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
 from isoclient.front.roster import roster
-from isoclient.front.runner import Runner
+from isoclient.front.runner import Runner, warn_of
 from isoclient.front.scope import websocket_scope
 from isoclient.front.settings import Configurable, Settings
 from isoclient.front.timeout import read_timeout
@@ -370,5 +369,4 @@ class TestClient(Configurable, ClientNames):
 def _finalize(runner: Runner, owner: int) -> None:
     """When the client is collected, or the interpreter exits."""
     if os.getpid() == owner:
-        with contextlib.suppress(Exception):  # nobody is left to be told
-            runner.close()
+        warn_of(runner.close)

@@ -53,8 +53,10 @@ class AppCrashed(requests.ConnectionError):
         limits: Limits | None = None,
         why: str | None = None,
         lives: bool = False,
+        after: bool = False,
     ) -> None:
         self._why = why
+        self._when = "after" if after else "while"
         self._lives = lives
         self.pid = pid
         self.exitcode = exitcode
@@ -69,8 +71,10 @@ class AppCrashed(requests.ConnectionError):
         return _rebuilt, (type(self), self.args, {**self.__dict__, "request": None})
 
     @classmethod
-    def of(cls, death: Death, *, doing: str, request: Any = None, limits: Limits | None = None) -> AppCrashed:
-        """The error for a death."""
+    def of(
+        cls, death: Death, *, doing: str, request: Any = None, limits: Limits | None = None, after: bool = False
+    ) -> AppCrashed:
+        """The error for a death, while the app did something or after that."""
         error = cls(
             doing=doing,
             pid=death.pid,
@@ -81,6 +85,7 @@ class AppCrashed(requests.ConnectionError):
             limit=death.limit,
             limits=limits,
             why=death.why,
+            after=after,
         )
         error.__cause__ = death.cause
         return error
@@ -91,7 +96,7 @@ class AppCrashed(requests.ConnectionError):
 
     def _text(self, doing: str) -> str:
         note = ", the test's own, in which the app goes on" if self._lives else ""
-        text = f"the app {self._end()} while {doing} (pid {self.pid}{note})"
+        text = f"the app {self._end()} {self._when} {doing} (pid {self.pid}{note})"
         if self.stack:
             text += f"\n\nIts stack:\n{self.stack.rstrip()}"
         if self.stderr:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 from isoclient.front.call import Call
 from isoclient.front.roster import Usage
-from isoclient.front.runner import AppRunner, Lifespan, Patch
+from isoclient.front.runner import AppRunner, Lifespan, Patch, warn_of
 from isoclient.host.setup import Setup
 from isoclient.process.errors import DeadlineExceeded
 from isoclient.process.setup import starter
@@ -85,8 +85,7 @@ class FreshRunner:
 
     def _close_the_left(self) -> None:
         for life in [life for life in self._lives if life.left]:
-            with contextlib.suppress(Exception):  # whoever left it does not want to be told, nor does another request
-                life.close()
+            warn_of(life.close)  # whoever left it is gone, and another request is not to fail by it
 
     def forget(self, life: _Life) -> None:
         """It has ended."""
@@ -249,12 +248,17 @@ class _Life(AppRunner):
         """Make the one call, of a function."""
         try:
             result = super().call(func, args, kwargs)
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self.close()
+        except BaseException as error:
+            self._close_after(error)
             raise
         self.close()
         return result
+
+    def _close_after(self, error: BaseException) -> None:
+        try:
+            self.close()
+        except Exception as ending:
+            error.add_note(f"After this was raised, the end of the app failed too: {ending!r}")
 
     def leave(self) -> None:
         """Tell it to end, without waiting for that: the garbage collector may be the one that leaves."""
@@ -266,8 +270,7 @@ class _Life(AppRunner):
         if handle.connection.lost is None:
             handle.connection.ask_to_end()
         else:
-            with contextlib.suppress(Exception):
-                self.close()
+            warn_of(self.close)
 
     def close(self) -> None:
         """End it, in order."""

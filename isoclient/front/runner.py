@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
@@ -22,12 +21,14 @@ if TYPE_CHECKING:
     from isoclient.host.setup import Setup
     from isoclient.process.handle import AppHandle, Death
 
-__all__ = ["AppRunner", "Ask", "Lifespan", "Patch", "Runner"]
+__all__ = ["AppRunner", "Ask", "Lifespan", "Patch", "Runner", "warn_of"]
 
 _CLOSING: Final = 60.0  # seconds
 _RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
 _GRACE: Final = 3.0  # seconds that an event loop which is not stuck may take to say so, before it is to shut down
 _AT_ONCE: Final = 1.0  # the same after Ctrl-C
+_START: Final = "being started"
+_FRESH: Final = " This call was not made; the next one meets a fresh copy of the app."
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
 
 
@@ -155,6 +156,7 @@ class AppRunner:
         self._lifespan_mode = lifespan
         self._lifespan: Call | None = None
         self._wants_lifespan = False
+        self._last = _START  # what the app was asked for last
 
     @property
     def live(self) -> dict[str, object]:
@@ -172,10 +174,8 @@ class AppRunner:
         return handle
 
     def _start_anew(self, old: AppHandle | None) -> AppHandle:
-        if old is not None and not (old.abandoned or self._restarts):
-            reraise(self._crash(old.death(), doing=_NOT_AGAIN))
         if old is not None:
-            old.stop()
+            self._see_off(old)
         self._lifespan = None
         try:
             self._handle = handle = self._start(self.setup)
@@ -191,6 +191,18 @@ class AppRunner:
             self._end()
             raise
         return handle
+
+    def _see_off(self, old: AppHandle) -> None:
+        """The last one has ended. If nobody has been told of that, whoever comes first is."""
+        death = old.stop()
+        if self._restarts:
+            self._handle = None
+        if death is not None and not death.forced:
+            error = self._crash_unasked(death)
+            error.add_note("The app was not asked for anything else since." + _FRESH * self._restarts)
+            reraise(error)
+        if not (old.abandoned or self._restarts):
+            reraise(self._crash(old.death(), doing=_NOT_AGAIN))
 
     @property
     def running(self) -> AppHandle | None:
@@ -225,6 +237,7 @@ class AppRunner:
         """See :class:`Runner`."""
         handle = self.handle()
         self.usage.note(handle)
+        self._last = doing
         return self.kind_of_call(
             handle,
             kind,
@@ -260,12 +273,13 @@ class AppRunner:
             packed = codec.pack_object((func, args, kwargs), live, references)
         except ObjectNotSendable as error:
             reraise(error.with_traceback(None))  # the frames are ours alone
+        self._last = f"calling {getattr(func, '__qualname__', repr(func))}"
         call = Call(
             handle,
             "call",
             packed,
             (),
-            doing=f"calling {getattr(func, '__qualname__', repr(func))}",
+            doing=self._last,
             timeout=timeout,
             startup=self.timeout,
             owner=self.owner(),
@@ -315,9 +329,12 @@ class AppRunner:
     def _finish_patches(self) -> None:
         """The app is about to end: what the patches have recorded there would be lost."""
         for patch in self.patches:
-            if self.running is not None:
-                with contextlib.suppress(requests.RequestException):
-                    patch.finish(self._asker(self.running, _RECORDS))
+            handle = self.running
+            if handle is not None:
+                try:
+                    patch.finish(self._asker(handle, _RECORDS))
+                except requests.RequestException:
+                    handle.is_told = False  # nobody has heard of it: the end is to be told as any other
 
     # -- lifespan
 
@@ -343,12 +360,13 @@ class AppRunner:
     def _start_lifespan(self, handle: AppHandle) -> Call | None:
         if self._lifespan_mode == "off":
             return None
+        self._last = "lifespan startup"
         call = Call(
             handle,
             "lifespan",
             self._lifespan_mode,
             (),
-            doing="lifespan startup",
+            doing=self._last,
             timeout=self.timeout,
             startup=self.timeout,
         )
@@ -411,12 +429,15 @@ class AppRunner:
     def _tell(self, death: Death) -> None:
         """An end that was not in order should not pass in silence."""
         if not death.forced:
-            reraise(self._crash(death, doing="ending"))
+            reraise(self._crash(death, doing="ending") if death.asked else self._crash_unasked(death))
         warnings.warn(
             f"the app (pid {death.pid}) did not end when it was asked to, and was ended by force.\n{death.stack}",
             RuntimeWarning,
             stacklevel=2,
         )
+
+    def _crash_unasked(self, death: Death) -> AppCrashed:
+        return AppCrashed.of(death, doing=self._last, limits=self.setup.limits, after=True)
 
     def _crash(self, death: Death, *, doing: str) -> AppCrashed:
         return AppCrashed.of(death, doing=doing, limits=self.setup.limits)
@@ -430,6 +451,15 @@ class AppRunner:
                 self.enter()
             else:
                 self.handle()
+
+
+def warn_of(end: Callable[[], object]) -> None:
+    """End something where nobody is left to be told by an exception."""
+    try:
+        end()
+    except Exception as error:
+        text = f"an app whose client was not closed, or has left a call of it, has ended badly: {error}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _nobody() -> None:

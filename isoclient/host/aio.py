@@ -95,8 +95,10 @@ class AsyncioRuntime:
         Not in a task: an app may cancel all that there are, and wait for their end, before it ends itself.
         """
         self._loop.add_reader(self._pipe.sock, self._read, take, stop)
-        self._loop.run_until_complete(self._finished)
-        self._loop.remove_reader(self._pipe.sock)
+        try:
+            self._loop.run_until_complete(self._finished)
+        finally:  # what ends the loop from within comes before the next request, which is not to be begun any more
+            self._loop.remove_reader(self._pipe.sock)
 
     def _read(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
         frames = self._pipe.read()

@@ -117,6 +117,8 @@ class Host:
     def stop(self) -> None:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
         self._stopping = True
+        self._put(frames.ENDING, 0, None)
+        self.flush()
         for stream in self._serving() or list(self._streams.values()):
             stream.cancel(self.grace)
         self._stop_when_idle()

@@ -24,6 +24,7 @@ __all__ = [
     "CREDIT",
     "DEBUG",
     "END",
+    "ENDING",
     "EVENT",
     "FAILED",
     "OPEN",
@@ -56,9 +57,10 @@ CONTEXT: Final = 9
 """front to host, stream 0: what must be in force in the app as in the test, and has changed, such as logging levels."""
 DEBUG: Final = 10
 """host to front, stream 0: a debugger wants the terminal for its process group, the value; None to give it back."""
-
 SCOPE: Final = 11
 """host to front: what has come into the scope of a stream, by key, or has changed there."""
+ENDING: Final = 12
+"""host to front, stream 0: it has heard that it is to end, and does; a process that ends without has died."""
 
 _KINDS: Final = {
     OPEN: "OPEN",
@@ -72,6 +74,7 @@ _KINDS: Final = {
     CONTEXT: "CONTEXT",
     DEBUG: "DEBUG",
     SCOPE: "SCOPE",
+    ENDING: "ENDING",
 }
 
 _MAGIC: Final = 0x15C1

@@ -69,6 +69,7 @@ class AppProcess:
         if method == "fork" and setup.backend == "asyncio":
             import_ahead()
         self.abandoned = False
+        self.is_told = False
         self._closed = False
         self._forced = False
         self._reaper: Reaper | None = None
@@ -229,13 +230,32 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._closed or self._reaper is None:
             return None
-        was_well = self.connection.lost is None and not self.connection.exiting
-        self.connection.ask_to_end()
-        death = self._death() if self._reaper.wait(self._patience) else self._force(self._reaper)
-        self._clear_away(in_order=was_well)
+        connection, was_cut_off = self.connection, self._is_cut_off
+        was_told, self.is_told = self.is_told or was_cut_off, True
+        has_died = self._has_died(self._reaper)
+        death = self.death() if has_died else self._end(self._reaper)
+        death.asked = connection.ending
+        self._clear_away(in_order=not (has_died or was_cut_off or connection.exiting))
         # One that could not be loaded has told so, and ends with an exit code.
-        is_news = was_well and self.connection.failure is None
-        return death if is_news and (death.forced or death.exitcode) else None
+        if was_told or connection.failure is not None:
+            return None
+        return None if death.asked and not death.forced and not death.exitcode else death
+
+    def _has_died(self, reaper: Reaper) -> bool:
+        """Whether that is seen, before it is asked to end."""
+        if self.connection.lost is not None:
+            return not self._is_cut_off
+        return not self.connection.has_prompt and reaper.wait(0.0)
+
+    @property
+    def _is_cut_off(self) -> bool:
+        """Whether the test was interrupted amid a message, which it knows: by what has been raised there."""
+        cause = self.connection.lost.__cause__ if self.connection.lost is not None else None
+        return cause is not None and not isinstance(cause, LinkError)
+
+    def _end(self, reaper: Reaper) -> Death:
+        self.connection.ask_to_end()
+        return self._death() if reaper.wait(self._patience) else self._force(reaper)
 
     @property
     def _patience(self) -> float:
@@ -255,7 +275,7 @@ class AppProcess:
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
         if not self.abandoned and not self._closed and self._reaper is not None:
-            self._forced = True
+            self._forced = self.is_told = True
             self._reaper.signal(signal.SIGKILL)
             self._clear_away(in_order=False)
 

@@ -39,6 +39,7 @@ class AppThread:
         occupy_standard_streams()
         self.pid = os.getpid()
         self.abandoned = False
+        self.is_told = False
         self._stopped = False
         self._error: BaseException | None = None
         codec = LocalCodec()
@@ -79,6 +80,9 @@ class AppThread:
             self._thread.join(max(0.2, end - time.monotonic()))
             if self._thread.is_alive():
                 death = Death(self.pid, None, "", self.stack(), forced=True)
+            elif self._error is not None and not self.is_told:
+                death = self.death()
+        self.is_told = True
         self.connection.close()
         return death
 
@@ -102,7 +106,7 @@ class AppThread:
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`. The thread ends when the app lets it."""
         if not self.abandoned and not self._stopped:
-            self._stopped = True
+            self._stopped = self.is_told = True
             self.connection.close(in_order=False)
 
     def abandon(self) -> None:

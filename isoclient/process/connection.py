@@ -51,6 +51,7 @@ class Connection:
         self.codec = codec
         self.ready = False
         self.files: dict[str, Any] | None = None  # what a template that was left behind has read
+        self.ending = False  # the other side has heard that it is to end, or nobody would see its answer
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
         self.stuck = False  # it was seen that the other side's event loop does not answer
@@ -251,6 +252,9 @@ class Connection:
         elif frame.kind == frames.READY:
             self.files = self.codec.decode(frame.meta, frame.payload)
             self.ready = True
+        elif frame.kind == frames.ENDING:
+            self.codec.decode(frame.meta, frame.payload)
+            self.ending = True
         elif frame.kind == frames.FAILED:
             self.failure = self.codec.unpack_exception(self.codec.decode(frame.meta, frame.payload))
         elif frame.kind == frames.DEBUG and self.terminal is not None:
@@ -338,6 +342,7 @@ class Connection:
             if self._lead.is_ours:
                 # In a signal handler, while this thread is reading: it can't read what the other side may have to
                 # write. Only with both directions shut does that wake up and see it.
+                self.ending = True  # its answer won't be seen either
                 self._sock.shutdown(socket.SHUT_RDWR)
             elif not written:
                 self._sock.shutdown(socket.SHUT_WR)

@@ -26,6 +26,7 @@ class Death:
         forced: whether it did not end when it was asked to.
 
     Attributes:
+        asked: whether it was asked to end, and had heard that.
         limit: the name of the limit that it has hit, where it could note that but not tell.
         why: where it had to be killed because it could not be reached any more: the reason, in words.
     """
@@ -46,6 +47,7 @@ class Death:
         self.stack = stack
         self.cause = cause
         self.forced = forced
+        self.asked = False
         self.why: str | None = None
         self.limit: str | None = None
 
@@ -57,6 +59,8 @@ class AppHandle(Protocol):
     connection: Connection
     force: str
     """What :meth:`kill` does, in words that end a sentence."""
+    is_told: bool
+    """Whether its user knows of its end: has been told of it, or has asked for it. What is seen is not told by that."""
     start_time: float
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
@@ -74,7 +78,8 @@ class AppHandle(Protocol):
         """End it: in order if it can, by force if it must, within bounds. Idempotent; never raises.
 
         Returns:
-            How it ended, if that was not in order; :attr:`Death.forced` tells whether force was needed.
+            How it ended, if that was not in order and has not been told; :attr:`Death.forced` tells whether force was
+            needed.
         """
 
     def limit_reached(self) -> str | None:

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
@@ -195,6 +196,8 @@ MOMENTS: Final = (
     "large message",
     "WebSocket idle",
     "background",
+    "after answer",
+    "output copied",
     "call",
     "shutdown",
     "exit",
@@ -247,6 +250,9 @@ _SPECIAL: Final[dict[tuple[str, str], Ending | Senseless]] = {
     ("_exit(0)", "exit"): FINE,
     ("close all", "exit"): FINE,
 }
+# Right after the last answer, and while the test copies what has been printed, nobody's call is under way either.
+for _moment in ("after answer", "output copied"):
+    _SPECIAL.update({(mode, _moment): special for (mode, moment), special in _SPECIAL.items() if moment == "idle"})
 
 
 # -- the app
@@ -295,7 +301,7 @@ class Victim:
         await receive()
         if self.moment == "startup":
             await die_awaiting(self.mode)
-        elif self.moment == "idle":
+        elif self.moment in ("idle", "output copied"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._die_marked)
         elif self.moment == "exit":
             atexit.register(die, self.mode)
@@ -322,9 +328,13 @@ class Victim:
             await die_awaiting(self.mode)
             await send({"type": "http.response.body"})
             return
+        if self.moment == "output copied":
+            print("something to copy", flush=True)
         await _answer(send)
         if self.moment == "background":
             await die_awaiting(self.mode)
+        elif self.moment == "after answer":
+            asyncio.get_running_loop().call_soon(self._die_marked)  # once the answer has gone out
 
     async def _talk(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -498,6 +508,26 @@ class _Play:
     def _at_background(self) -> None:
         self._request()
 
+    def _at_after_answer(self) -> None:
+        self._request()
+        self._await_marker()
+        self._await_death()
+        self._request_again()
+
+    def _at_output_copied(self) -> None:
+        with patch.object(sys, "stdout", _Watched(self._have_it_die)):
+            self._request()
+        self._request_again()
+
+    def _have_it_die(self) -> None:
+        if not self.marker.exists():
+            os.kill(self.pid, signal.SIGUSR1)
+            self._await_marker()
+            self._await_death()
+
+    def _request_again(self) -> None:
+        self.client.post("/alive", timeout=self.deadline)
+
     def _at_large_message(self) -> None:
         with self.client.websocket_connect("/") as websocket:
             self._await_marker()
@@ -549,6 +579,18 @@ class _Play:
         self.client.timeout = _PATIENT
         response = self.client.get("/alive", timeout=_PATIENT)
         return "" if response.status_code == 204 else f"the next request got {response.status_code}"
+
+
+class _Watched(StringIO):
+    """A standard output that calls something back when it is written to."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        super().__init__()
+        self._callback = callback
+
+    def write(self, text: str) -> int:
+        self._callback()
+        return super().write(text)
 
 
 def _timed(action: Callable[[], object]) -> tuple[BaseException | None, float]:
