@@ -303,6 +303,7 @@ def sends(messages: list[Any]) -> Any:
         (sized(0, b"long"), ["4 bytes longer"]),
         (sized("three", b"x"), ["http.response.start", "content-length b'three'", "b'42'"]),
         (sized("-1", b"x"), ["http.response.start", "content-length b'-1'"]),
+        (sized("9" * 5000, b"x"), ["http.response.start", "content-length b'999"]),
         (sized("1, 2", b"x"), ["http.response.start", "content-lengths that differ"]),
     ],
 )

@@ -65,9 +65,10 @@ junk = st.recursive(
     ),
     max_leaves=5,
 )
+lengths = st.tuples(st.just(b"content-length"), st.sampled_from([b"0", b"3", b"8", b"3, 3", b"3, 4", b"-3", b"x", b""]))
 names = st.one_of(st.from_regex(rb"[a-zA-Z0-9-]{1,8}", fullmatch=True), octets)
 pairs = st.one_of(
-    st.tuples(names, octets), st.lists(octets, min_size=2, max_size=2), st.tuples(names, octets).map(iter)
+    lengths, st.tuples(names, octets), st.lists(octets, min_size=2, max_size=2), st.tuples(names, octets).map(iter)
 )
 headers = st.one_of(st.lists(pairs, max_size=3), st.lists(pairs, max_size=3).map(iter))
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
@@ -80,6 +81,8 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "path": st.text(max_size=8).map(lambda text: f"/{text}"),
     "links": st.lists(octets, max_size=3),
     "info": st.dictionaries(st.text(), junk, max_size=2),
+    "template": junk,
+    "context": st.dictionaries(st.text(), junk, max_size=2),
     "subprotocol": st.none() | st.text(max_size=8),
     "text": st.none() | st.text(max_size=8),
     "bytes": st.none() | octets,
@@ -113,8 +116,9 @@ def assert_plain(value: object) -> None:
 def assert_normal(read: Message) -> None:
     assert type(read) is dict
     assert set(read) == {"type"} | KEYS[read["type"]]
-    info = read.pop("info", {})
-    assert isinstance(info, dict)
+    for key in ("info", "context"):
+        assert isinstance(read.pop(key, {}), dict)
+    read.pop("template", None)
     for value in read.values():
         assert_plain(value)
     assert marshal.loads(marshal.dumps(read)) == read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from isoclient.host.rules.headers import Headers
 from isoclient.host.rules.lifecycle import Rules
@@ -11,6 +11,8 @@ from isoclient.host.rules.values import Wrong, short
 from isoclient.link.errors import AppProtocolError
 
 __all__ = ["BodyRules"]
+
+_DIGITS: Final = 20  # those of a content-length: more than the longest number of bytes that any server counts
 
 
 class BodyRules(Rules):
@@ -79,6 +81,6 @@ def _content_length(headers: Headers) -> int | None:
     length = found.pop()
     if found:
         raise Wrong(f"'headers' hold content-lengths that differ: {short(length)}, {short(found.pop())}", "send one")
-    if not length.isdigit():
+    if not length.isdigit() or len(length) > _DIGITS:
         raise Wrong(f"'headers' hold the content-length {short(length)}", "it is a number of bytes, e.g. b'42'")
     return int(length)
