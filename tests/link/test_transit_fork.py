@@ -162,17 +162,19 @@ def in_a_fresh_interpreter(code: str, data: bytes) -> str:
     return done.stdout.decode().strip()
 
 
-def test_a_fresh_interpreter_imports_the_module_of_an_exception_if_it_can() -> None:
-    code = """if True:
+@pytest.mark.parametrize("imported", [True, False])
+def test_a_fresh_interpreter_has_the_class_if_it_has_imported_the_module(imported: bool) -> None:
+    code = f"""if True:
         import sys
-        from isoclient.link.transit import unpack_exception
-        assert "netrc" not in sys.modules
+        from isoclient.link.transit import ExceptionStandIn, unpack_exception
+        if {imported}:
+            import netrc
         error = unpack_exception(sys.stdin.buffer.read())
-        print(type(error), error, error.lineno)
+        print(type(error), error, error.lineno, isinstance(error, ExceptionStandIn), "netrc" in sys.modules)
     """
     shown = in_a_fresh_interpreter(code, pack_exception(netrc.NetrcParseError("bad token", "home", 7)))
 
-    assert shown == "<class 'netrc.NetrcParseError'> bad token (home, line 7) 7"
+    assert shown == f"<class 'netrc.NetrcParseError'> bad token (home, line 7) 7 {not imported} {imported}"
 
 
 def test_a_fresh_interpreter_has_a_stand_in_for_a_local_class() -> None:

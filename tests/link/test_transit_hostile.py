@@ -379,7 +379,7 @@ def test_a_module_that_cannot_be_imported_in_the_test(monkeypatch: pytest.Monkey
     assert isinstance(arrived, OSError)
     assert isinstance(arrived, ExceptionStandIn)
     assert arrived.stand_in_for == "app_only.UnknownError"
-    assert arrived.stand_in_reason == "ModuleNotFoundError: No module named 'app_only'"
+    assert arrived.stand_in_reason == "the test has not imported 'app_only', so app_only.UnknownError is unknown to it"
     assert (arrived.errno, arrived.filename) == (2, "name")
     assert str(arrived) == "[Errno 2] no such file: 'name'"
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from isoclient.link.transit import (
+    StandIn,
     pack_debug,
     pack_exception,
     pack_object,
@@ -181,6 +182,9 @@ def test_an_object_that_answers_for_its_attributes(cls: Any, across: Callable[[A
     arrived = across(obj)
 
     assert arrived is not obj
+    if cls is Reduces and across in (in_an_exception, in_a_context):
+        assert isinstance(arrived, StandIn)  # a partial would have to be called
+        return
     assert type(arrived) is cls
     assert arrived.color == "red"
     assert arrived.known == {"color": "red", "parts": [1]}

@@ -3,7 +3,8 @@
 Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
 modules build on each other from left to right::
 
-    text, seal, classes, state, blame  <-  locals, reduction  <-  standins, frames  <-  values
+    text, seal, bounds, classes, state, blame  <-  locals, reduction  <-  standins, frames
+    reduction  <-  constructors  <-  unpickling  <-  values
     values  <-  exceptions, objects, debug
 
 Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda

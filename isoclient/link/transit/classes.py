@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from types import ModuleType
+from typing import Any, Final, NamedTuple, cast
 
 from isoclient.link.transit.text import class_name
 
-__all__ = ["ClassRef", "is_importable", "live_class", "look_up", "refer_to", "resolve"]
+__all__ = ["ClassRef", "NotHere", "definer", "is_importable", "live_class", "loaded", "look_up", "refer_to", "resolve"]
+
+# As the interpreter sees them: a metaclass, or a module that imports others when it is asked for them, may answer
+# for itself.
+_MRO: Final = vars(type)["__mro__"]
+_IN_CLASS: Final = vars(type)["__dict__"]
+_IN_MODULE: Final = vars(ModuleType)["__dict__"]
+
+
+class NotHere(LookupError):
+    """Something has no place in this process; the text says what, and why."""
 
 
 class ClassRef(NamedTuple):
@@ -32,14 +42,65 @@ def refer_to(cls: type) -> ClassRef:
 
 
 def resolve(ref: ClassRef, root: type) -> type | None:
-    """The subclass of ``root`` that ``ref`` means here, or None. Imports its module if nothing less will do."""
+    """The subclass of ``root`` that ``ref`` means here, or None. Imports nothing, and runs no code of the user's.
+
+    Raises:
+        NotHere: the module has not been imported, or has nothing of that name.
+    """
     if ref.identity:
         return live_class(ref, root)
-    found = look_up(ref.module, ref.qualname)
-    if found is None:
-        importlib.import_module(ref.module)
-        found = look_up(ref.module, ref.qualname)
+    found = loaded(ref.module, ref.qualname)
     return found if isinstance(found, type) and issubclass(found, root) else None
+
+
+def loaded(module: str, qualname: str) -> object:
+    """What has that qualified name in a module that has been imported already. No code runs for it.
+
+    Raises:
+        NotHere: the module has not been imported, or has nothing of that name.
+
+    Example:
+        >>> loaded("builtins", "dict")
+        <class 'dict'>
+        >>> loaded("shop.errors", "SoldOut")
+        Traceback (most recent call last):
+            ...
+        isoclient.link.transit.classes.NotHere: the test has not imported 'shop.errors', so shop.errors.SoldOut...
+    """
+    home = sys.modules.get(module)
+    if not issubclass(type(home), ModuleType):
+        raise NotHere(f"the test has not imported {module!r}, so {module}.{qualname} is unknown to it")
+    first, *rest = qualname.split(".")
+    found: Any = _IN_MODULE.__get__(home).get(first, _ABSENT)
+    if found is _ABSENT:
+        found = _exported_late(module, first)
+    for name in rest:
+        layer = definer(found, name) if issubclass(type(found), type) else None
+        if layer is None:
+            raise NotHere(f"{module} has no {qualname}")
+        found = _IN_CLASS.__get__(layer)[name]
+    return cast(object, found)
+
+
+_ABSENT: Final = object()
+
+
+def _exported_late(module: str, name: str) -> type:
+    """A class that its module hands out by a ``__getattr__``, which could import anything, so it is not asked."""
+    found = [cls for cls in _subclasses(object) if class_name(cls) == (module, name)]
+    if len(found) != 1:
+        raise NotHere(f"{module} has no {name}")
+    return found[0]
+
+
+def definer(cls: Any, name: str) -> type | None:
+    """The class in the MRO of ``cls`` that defines ``name``, or None. No code runs for it.
+
+    Example:
+        >>> definer(bool, "__add__"), definer(bool, "color")
+        (<class 'int'>, None)
+    """
+    return next((layer for layer in _MRO.__get__(cls) if name in _IN_CLASS.__get__(layer)), None)
 
 
 def is_importable(cls: type) -> bool:

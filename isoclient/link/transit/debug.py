@@ -7,7 +7,8 @@ from typing import Any
 
 from isoclient.link.system import pickle
 from isoclient.link.transit.seal import seal, unseal
-from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
+from isoclient.link.transit.unpickling import load_plain
+from isoclient.link.transit.values import ValueReader, ValueWriter, plain_tree
 
 __all__ = ["pack_debug", "unpack_debug"]
 
@@ -26,13 +27,13 @@ def pack_debug(info: Mapping[str, Any]) -> bytes:
         tree = ValueWriter().write(dict(info))
     except BaseException:  # a mapping of the app may raise anything
         tree = ValueWriter().write({})
-    return seal(pickle.dumps(tree, protocol=5))
+    return seal(pickle.dumps(plain_tree(tree), protocol=5))
 
 
 def unpack_debug(data: bytes) -> dict[str, Any]:
     """What :func:`pack_debug` packed; nothing (an empty dict) if the data are damaged. Never raises."""
     try:
-        read = ValueReader().read(Tree(*pickle.loads(unseal(data))))
+        read = ValueReader().read(load_plain(unseal(data)))
     except BaseException:  # it must not fail the request it comes with
         return {}
     return read if isinstance(read, dict) else {}

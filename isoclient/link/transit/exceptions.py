@@ -10,7 +10,8 @@ import contextlib
 from typing import Any, NamedTuple
 
 from isoclient.link.system import pickle
-from isoclient.link.transit.classes import ClassRef, refer_to, resolve
+from isoclient.link.transit.bounds import Allowance
+from isoclient.link.transit.classes import ClassRef, NotHere, refer_to, resolve
 from isoclient.link.transit.frames import FrameRecord, read_frames, rebuild_traceback
 from isoclient.link.transit.locals import LocalsReader
 from isoclient.link.transit.seal import seal, unseal
@@ -26,7 +27,8 @@ from isoclient.link.transit.state import (
     write_state,
 )
 from isoclient.link.transit.text import class_name, text_of
-from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
+from isoclient.link.transit.unpickling import load_plain
+from isoclient.link.transit.values import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
 from isoclient.link.wishes import wishes
 
 __all__ = ["pack_exception", "unpack_exception"]
@@ -49,7 +51,7 @@ class _Node(NamedTuple):
     suppress: bool = False
     group: tuple[str, list[int]] | None = None
     reduced: bytes | None = None  # what __reduce_ex__ gave, for a class that only its own constructor can make
-    state: Tree | None = None
+    state: tuple[Any, ...] | None = None  # of a Tree
     alone: bool = True  # no other exception in its state
 
 
@@ -83,15 +85,18 @@ def unpack_exception(data: bytes) -> BaseException:
         an exception of the app could not be read: ValueError: the 7 bytes received are damaged
     """
     try:
-        return _Builder([_Node(*node) for node in pickle.loads(unseal(data))]).build()
+        return _Builder([_Node(*node) for node in load_plain(unseal(data))]).build()
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
 
 
 def _seal(nodes: list[_Node]) -> bytes:
-    # Without the classes of the tuples: fewer bytes, and nothing to import.
-    plain = [(*node[:3], [tuple(frame) for frame in node.frames], *node[4:]) for node in nodes]
+    # Without the classes of the tuples: fewer bytes, and nothing that names anything.
+    plain = [
+        ([tuple(ref) for ref in node.classes], *node[1:3], [tuple(frame) for frame in node.frames], *node[4:])
+        for node in nodes
+    ]
     return seal(pickle.dumps(plain, protocol=5))
 
 
@@ -176,7 +181,7 @@ class _Packer:
 
     def _with_state(self, node: _Node, exc: BaseException) -> _Node:
         references, substituted = self._graph.references, self._values.substituted
-        tree = self._values.write(read_state(exc))
+        tree = plain_tree(self._values.write(read_state(exc)))
         node = node._replace(state=tree, alone=self._graph.references == references)
         if self._values.substituted == substituted:
             return node
@@ -189,10 +194,10 @@ class _Packer:
         return node if speaks else node._replace(stand_in_reason="its text needs an attribute that cannot be sent")
 
     def _with_reduction(self, node: _Node, exc: BaseException) -> _Node:
-        node = node._replace(state=self._values.write(read_state(exc)), alone=False)
+        node = node._replace(state=plain_tree(self._values.write(read_state(exc))), alone=False)
         try:
             reduced = self._values.write_whole(exc.__reduce_ex__(5)[:3])
-            copy = _from_reduction(ValueReader(self._graph.recall).load(reduced))
+            copy = ValueReader(self._graph.recall).load_reduction(reduced)
             if type(copy) is type(exc) and text_of(copy, str, _MAX_TEXT) == node.text:
                 return node._replace(reduced=reduced)
             reason = "its __reduce__ makes another exception"
@@ -213,16 +218,6 @@ def _rebuilt(
     return exc
 
 
-def _from_reduction(reduction: Any) -> BaseException:
-    function, args, *state = reduction
-    exc = function(*args)
-    if state and hasattr(exc, "__setstate__"):
-        exc.__setstate__(*state)
-    if not isinstance(exc, BaseException):
-        raise TypeError(f"{type(exc).__name__} is not an exception")
-    return exc
-
-
 def _lone_stand_in(name: str, text: str, reason: str) -> BaseException:
     return stand_in_class(Exception, ClassRef(ExceptionStandIn.__module__, name, 0), text, reason)(text)
 
@@ -233,6 +228,7 @@ class _Builder:
     def __init__(self, nodes: list[_Node]) -> None:
         self._nodes = nodes
         self._built: dict[int, BaseException] = {}
+        self._allowance = Allowance(MAX_SECONDS)
         self._states: dict[int, State] = {}  # by the id of the node: what is read runs the user's code, and only once
 
     def build(self) -> BaseException:
@@ -242,6 +238,10 @@ class _Builder:
             with contextlib.suppress(BaseException):
                 self._complete(self._built[number], node)
         return self._built[0]
+
+    def _reader(self) -> ValueReader:
+        # Not kept: in a cycle of references with it, the exceptions would outlive their test.
+        return ValueReader(self._get, self._allowance)
 
     def _get(self, number: int) -> BaseException:
         """The exception, built now if it was not yet."""
@@ -271,7 +271,9 @@ class _Builder:
         if not reason:
             try:
                 return self._original(node)
-            except BaseException as error:  # an import may raise anything
+            except NotHere as error:
+                reason = text_of(error, str, 200)
+            except BaseException as error:  # so may a class of the user's, when it is called
                 reason = f"{class_name(type(error))[1]}: {text_of(error, str, 200)}"
         for ref in [*node.classes, refer_to(Exception), refer_to(BaseException)]:
             with contextlib.suppress(BaseException):
@@ -284,7 +286,10 @@ class _Builder:
         if cls is None:
             raise LookupError(f"the class {ref} does not exist in this process")
         if node.reduced is not None:
-            return _from_reduction(ValueReader(self._get).load(node.reduced))
+            made = self._reader().load_reduction(node.reduced)
+            if not isinstance(made, BaseException):
+                raise TypeError(f"{type(made).__name__} is not an exception")
+            return made
         return self._instance(cls, node)
 
     def _stand_in(self, ref: ClassRef, node: _Node, reason: str) -> BaseException:
@@ -308,7 +313,7 @@ class _Builder:
     def _read_state(self, node: _Node) -> State:
         state: State = {"args": (node.text,), "fields": {}, "attributes": {}}
         if node.state is not None:
-            sent = ValueReader(self._get).read(Tree(*node.state))
+            sent = self._reader().read(node.state)
             # Each part may have become a stand-in, and so may the whole.
             state |= {key: sent[key] for key in state if isinstance(sent, dict) and type(sent[key]) is type(state[key])}
         return state

@@ -7,12 +7,11 @@ else as an object whose ``repr()`` is that of the original.
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
 from isoclient.link.system import time
+from isoclient.link.transit.bounds import bounded
 from isoclient.link.transit.text import shortened, text_of
 from isoclient.link.wishes import wishes
 
@@ -60,7 +59,7 @@ class LocalsReader:
         """Those of a frame; none if the test did not ask for them. Never raises."""
         found: list[PackedLocal] = []
         if wishes.locals:
-            with contextlib.suppress(BaseException), _bounded(self._end):
+            with contextlib.suppress(BaseException), bounded(self._end):
                 found += (self._pack(name, value) for name, value in list(frame.f_locals.items())[:_MOST_NAMES])
         return found
 
@@ -83,26 +82,6 @@ def _is_plain(value: Any, depth: int) -> bool:
         return False
     items = [*value, *value.values()] if kind is dict else value
     return all(_is_plain(item, depth - 1) for item in items)
-
-
-@contextlib.contextmanager
-def _bounded(end: float) -> Iterator[None]:
-    """Let no code in Python run on beyond this time, as far as it can be seen: between two of its lines."""
-    before = sys.gettrace()
-    sys.settrace(_clock(end))
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
-def _clock(end: float) -> Callable[..., Any]:
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        if time.monotonic() > end:
-            raise TimeoutError
-        return trace
-
-    return trace
 
 
 def rebuild_locals(packed: list[PackedLocal]) -> dict[str, Any]:

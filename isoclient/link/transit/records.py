@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from isoclient.link.system import pickle
 from isoclient.link.transit.exceptions import pack_exception, unpack_exception
-from isoclient.link.transit.values import Tree, ValueReader, ValueWriter
+from isoclient.link.transit.unpickling import load_plain
+from isoclient.link.transit.values import ValueReader, ValueWriter, plain_tree
 
 __all__ = [
     "AppRecord",
@@ -95,7 +96,7 @@ def _pack_with_objects(record: logging.LogRecord, attributes: dict[str, Any], la
             last,
             ran,
             _text_of(record),
-            pickle.dumps(ValueWriter().write(objects), protocol=5),
+            pickle.dumps(plain_tree(ValueWriter().write(objects)), protocol=5),
             pack_exception(error) if error is not None else None,
         )
     )
@@ -132,7 +133,7 @@ def unpack_record(data: bytes) -> Record:
     attributes, last, ran, *rest = marshal.loads(data)
     text, tree, packed = rest or (None, None, None)
     if tree is not None:
-        attributes |= ValueReader().read(Tree(*pickle.loads(tree)))
+        attributes |= ValueReader().read(load_plain(tree))
     if packed is not None:
         error = unpack_exception(packed)
         attributes["exc_info"] = (type(error), error, error.__traceback__)

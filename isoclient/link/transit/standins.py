@@ -40,6 +40,10 @@ class StandIn:
         """A stand-in for an object of which no more than its class is known."""
         return cls(f"<{qualified_name(kind)} object>", {})
 
+    def parts(self) -> tuple[str, dict[str, Any]]:
+        """Its text and its attributes, of which another can be made."""
+        return repr(self), {name: value for name, value in self.__dict__.items() if name != _TEXT}
+
     def __repr__(self) -> str:
         return str(self.__dict__.get(_TEXT, "<StandIn>"))
 

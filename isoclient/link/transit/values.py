@@ -10,16 +10,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from isoclient.link.system import io, pickle
-from isoclient.link.transit.classes import ClassRef, is_importable, live_class, refer_to
+from isoclient.link.transit.bounds import Allowance
+from isoclient.link.transit.classes import ClassRef, is_importable, refer_to, resolve
+from isoclient.link.transit.constructors import is_known_everywhere
 from isoclient.link.transit.reduction import reduced
 from isoclient.link.transit.standins import StandIn
+from isoclient.link.transit.unpickling import load, load_reduction
 
-__all__ = ["Tree", "ValueReader", "ValueWriter"]
+__all__ = ["MAX_SECONDS", "Tree", "ValueReader", "ValueWriter", "plain_tree"]
 
 _MAX_BYTES = 16 * 2**20
 _MAX_OBJECTS = 500_000  # in one pickle: a small one may take a long time
 _MAX_PIECES, _MIN_PIECES = 10_000, 100
 _MAX_DEPTH = 30
+MAX_SECONDS = 1.0  # for code of the user's, such as a __setstate__
 _EXCEPTION, _CLASS = "exception", "class"
 
 # What these make of a pickle needs no trial: loading runs no code but pickle's.
@@ -31,8 +35,14 @@ class Tree(NamedTuple):
 
     whole: bytes | None
     container: str  # "dict", "list", "tuple"; empty: no branches
-    branches: list[Any]  # of Tree; keys and values in turns for a dict
-    kind: str  # what to say of a leaf that does not load
+    branches: list[Any]  # of trees; keys and values in turns for a dict
+    stand_in: tuple[str, dict[str, Any]] | None  # for a leaf that does not load, or that can't cross at all
+
+
+def plain_tree(tree: Tree) -> tuple[Any, ...]:
+    """The same without the class of the tuples, so that a pickle of it names nothing."""
+    whole, container, branches, stand_in = tree
+    return whole, container, [plain_tree(branch) for branch in branches], stand_in
 
 
 class ValueWriter:
@@ -74,7 +84,7 @@ class ValueWriter:
             if parts is not None:
                 return parts
         self.bytes_left -= len(whole)
-        return Tree(whole, "", [], "" if inert else repr(StandIn.named(type(value))))
+        return Tree(whole, "", [], None if inert else self._parts_of_stand_in(value))
 
     def _branches(self, whole: bytes | None, value: object, path: tuple[int, ...], trial: bool = True) -> Tree | None:
         parts: list[object]
@@ -88,14 +98,18 @@ class ValueWriter:
             return None
         self.bytes_left -= len(whole or b"")
         branches = [self._write(part, (*path, id(value)), trial) for part in parts]
-        return Tree(whole, type(value).__name__, branches, "")
+        return Tree(whole, type(value).__name__, branches, None)
 
     def _stand_in(self, value: object) -> Tree:
         self.substituted += 1
-        stand_in = StandIn.of(value) if self.bytes_left > 0 else StandIn.named(type(value))
-        pickled = pickle.dumps(stand_in, protocol=5)
-        self.bytes_left -= len(pickled)
-        return Tree(pickled, "", [], "")
+        return Tree(None, "", [], self._parts_of_stand_in(value))
+
+    def _parts_of_stand_in(self, value: object) -> tuple[str, dict[str, Any]]:
+        known = self.bytes_left <= 0 or is_known_everywhere(type(value))
+        text, attributes = (StandIn.named(type(value)) if known else StandIn.of(value)).parts()
+        sizes = (len(part) for part in attributes.values() if isinstance(part, str | bytes))
+        self.bytes_left -= len(text) + sum(sizes)
+        return text, attributes
 
     def _pickle(self, value: object, trial: bool) -> tuple[bytes, bool]:
         file = _BoundedFile(self.bytes_left)
@@ -108,27 +122,51 @@ class ValueWriter:
 
 
 class ValueReader:
-    """Reads what :class:`ValueWriter` wrote; ``recall`` gives the exception with a number."""
+    """Reads what :class:`ValueWriter` wrote, and imports and calls nothing but what makes objects of known classes.
 
-    def __init__(self, recall: Callable[[int], BaseException] | None = None) -> None:
+    Args:
+        recall: gives the exception with a number.
+        allowance: for code of the user's that has to run.
+    """
+
+    def __init__(
+        self, recall: Callable[[int], BaseException] | None = None, allowance: Allowance | None = None
+    ) -> None:
         self._recall = recall
+        self._allowance = allowance or Allowance(MAX_SECONDS)
 
-    def read(self, tree: Tree) -> Any:
+    def read(self, tree: tuple[Any, ...]) -> Any:
         """The value; what of it cannot be rebuilt here is a :class:`StandIn`. Never raises for what was written."""
-        if tree.whole is not None:
+        whole, container, branches, stand_in = tree
+        if whole is not None:
             try:
-                return self.load(tree.whole)
+                return self.load(whole)
             except BaseException:  # a __setstate__ may raise SystemExit, and must not end the test run
-                if not tree.container:
-                    return StandIn(tree.kind, {})
-        parts = [self.read(Tree(*branch)) for branch in tree.branches]
-        if tree.container == "dict":
+                if not container:
+                    return StandIn(*(stand_in or ("<an object that is damaged>", {})))
+        elif stand_in is not None:
+            return StandIn(*stand_in)
+        parts = [self.read(branch) for branch in branches]
+        if container == "dict":
             return dict(zip(parts[::2], parts[1::2], strict=True))
-        return parts if tree.container == "list" else tuple(parts)
+        return parts if container == "list" else tuple(parts)
 
     def load(self, whole: bytes) -> Any:
         """The value of one pickle, or whatever exception keeps it from being loaded."""
-        return _ValueUnpickler(io.BytesIO(whole), self._recall).load()
+        return load(whole, self._persistent_load, self._allowance)
+
+    def load_reduction(self, whole: bytes) -> Any:
+        """What is made by the reduction that is the value of one pickle, or an exception likewise."""
+        return load_reduction(whole, self._persistent_load, self._allowance)
+
+    def _persistent_load(self, pid: Any) -> Any:
+        what, which = pid
+        if what == _EXCEPTION and self._recall is not None:
+            return self._recall(which)
+        cls = resolve(ClassRef(*which), object)
+        if cls is None:
+            raise pickle.UnpicklingError(f"the class {ClassRef(*which)} does not exist in this process")
+        return cls
 
 
 class _BoundedFile(io.BytesIO):
@@ -172,18 +210,3 @@ class _ValuePickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         return reduced(obj)
-
-
-class _ValueUnpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, recall: Callable[[int], BaseException] | None) -> None:
-        super().__init__(file)
-        self._recall = recall
-
-    def persistent_load(self, pid: Any) -> Any:
-        what, which = pid
-        if what == _EXCEPTION and self._recall is not None:
-            return self._recall(which)
-        cls = live_class(ClassRef(*which), object)
-        if cls is None:
-            raise pickle.UnpicklingError(f"the class {ClassRef(*which)} does not exist in this process")
-        return cls
