@@ -84,6 +84,9 @@ class TestClient(Configurable, ClientNames):
 
     __test__ = False  # pytest: this is no test class, whatever its name
 
+    trust_results = False
+    """Whether what :meth:`call` returns may import modules and run any code in the test's process."""
+
     def __init__(
         self,
         app: Any,
@@ -299,6 +302,8 @@ class TestClient(Configurable, ClientNames):
 
         Raises:
             ObjectNotSendable: something can't cross from one process to the other.
+            ObjectNotLoadable: what it returns is of a class of a module that the test has not imported, or would run
+                other code here than what makes objects; see :attr:`trust_results`.
             TypeError: it is a method of a list or another container of the test's, and the app has a process of its
                 own: the call would change a copy.
             BaseException: what the function raises.
@@ -310,7 +315,7 @@ class TestClient(Configurable, ClientNames):
             ...     client.call(os.getpid) == client.pid
             True
         """
-        return self._runner.call(func, args, kwargs)
+        return self._runner.call(func, args, kwargs, self.trust_results)
 
     @property
     def timeout(self) -> float | None:

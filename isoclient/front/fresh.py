@@ -56,9 +56,11 @@ class FreshRunner:
         life = self._begin()
         return life.open(kind, argument, messages, doing=doing, timeout=timeout, request=request)
 
-    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
+    ) -> Any:
         """Call a function in the process of a fresh copy of the app, which ends then."""
-        return self._begin().call(func, args, kwargs)
+        return self._begin().call(func, args, kwargs, trusted)
 
     def state(self) -> dict[str, Any]:
         """The state of a fresh copy of the app, which ends then."""
@@ -244,10 +246,12 @@ class _Life(AppRunner):
         call.life = self
         return call
 
-    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
+    ) -> Any:
         """Make the one call, of a function."""
         try:
-            result = super().call(func, args, kwargs)
+            result = super().call(func, args, kwargs, trusted)
         except BaseException as error:
             self._close_after(error)
             raise

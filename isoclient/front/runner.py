@@ -74,8 +74,10 @@ class Runner(Protocol):
     ) -> Call:
         """Begin a call of the app."""
 
-    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call a function in the app's process, and return what it returns."""
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
+    ) -> Any:
+        """Call a function in the app's process, and return what it returns; if trusted, whatever that runs here."""
 
     def state(self) -> dict[str, Any]:
         """What the app's lifespan has put into its state; nothing without one."""
@@ -251,11 +253,13 @@ class AppRunner:
             limits=self.setup.limits,
         )
 
-    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
+    ) -> Any:
         """See :class:`Runner`."""
         handle = self.handle()
         self.usage.note(handle)
-        return self._call(handle, func, args, kwargs, timeout=self.timeout)
+        return self._call(handle, func, args, kwargs, timeout=self.timeout, trusted=trusted)
 
     def _call(
         self,
@@ -265,6 +269,7 @@ class AppRunner:
         kwargs: dict[str, Any],
         *,
         timeout: float | None,
+        trusted: bool = False,
     ) -> Any:
         codec = handle.connection.codec
         live = self.live
@@ -277,7 +282,7 @@ class AppRunner:
         call = Call(
             handle,
             "call",
-            packed,
+            (packed, trusted),
             (),
             doing=self._last,
             timeout=timeout,
@@ -286,7 +291,8 @@ class AppRunner:
             limits=self.setup.limits,
         )
         try:
-            return codec.unpack_object(call.finish(), live)
+            packed = call.finish()
+            return codec.unpack_object(packed, live) if trusted else codec.unpack_result(packed, live, timeout)
         except ObjectNotLoadable as error:
             reraise(error.with_traceback(None))
         except BaseException:

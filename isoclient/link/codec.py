@@ -52,6 +52,12 @@ class Codec(Protocol):
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
         """The object."""
 
+    def pack_result(self, thing: object, live: Mapping[str, object]) -> Any:
+        """The same for what comes from the app, and is to run no code in the test's process but what makes objects."""
+
+    def unpack_result(self, packed: Any, live: Mapping[str, object], seconds: float | None) -> Any:
+        """The object; ``seconds`` are for code of the user's that makes it."""
+
     def pack_debug(self, info: Mapping[str, Any]) -> Any:
         """What the app shows of itself, as a value. Never raises."""
 
@@ -106,6 +112,12 @@ class PipeCodec:
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
         return _transit().unpack_object(packed, live)
+
+    def pack_result(self, thing: object, live: Mapping[str, object]) -> Any:
+        return _transit().pack_result(thing, live)
+
+    def unpack_result(self, packed: Any, live: Mapping[str, object], seconds: float | None) -> Any:
+        return _transit().unpack_result(packed, live, seconds)
 
     def pack_debug(self, info: Mapping[str, Any]) -> Any:
         return _transit().pack_debug(info)
@@ -172,6 +184,12 @@ class LocalCodec:
         return thing
 
     def unpack_object(self, packed: Any, live: Mapping[str, object]) -> Any:
+        return packed
+
+    def pack_result(self, thing: object, live: Mapping[str, object]) -> Any:
+        return thing
+
+    def unpack_result(self, packed: Any, live: Mapping[str, object], seconds: float | None) -> Any:
         return packed
 
     def pack_debug(self, info: Mapping[str, Any]) -> Any:

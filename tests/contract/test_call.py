@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from isoclient import AppTimeout, ObjectNotSendable
+from isoclient import AppTimeout, ObjectNotLoadable, ObjectNotSendable
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -256,6 +256,42 @@ def test_what_answers_for_its_attributes_crosses_as_argument_as_result_and_as_pa
     assert client.call(lambda: app.state.color) == "red"
     assert client.call(paint, AnswersForItself(color="blue")).color == "blue"
     assert client.call(lambda: app.state.color) == "blue"
+
+
+class Evaluates:
+    def __reduce__(self) -> Any:
+        return eval, ("1 / 0",)
+
+
+@pytest.mark.modes("fork", "forkserver")
+@pytest.mark.backends("asyncio")
+def test_a_result_imports_nothing_and_runs_no_code_unless_it_is_trusted(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_over_there.py").write_text("class Order:\n    number = 7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def order() -> Any:
+        import only_over_there  # type: ignore[import-not-found]
+
+        return only_over_there.Order()
+
+    client = make_client(nothing)
+    with pytest.raises(ObjectNotLoadable, match=r"has not imported 'only_over_there'.*trust_results"):
+        client.call(order)
+    assert "only_over_there" not in sys.modules
+    with pytest.raises(ObjectNotLoadable, match="eval would have to be called here"):
+        client.call(Evaluates)
+    with pytest.raises(ObjectNotSendable, match="trust_results"):
+        client.call(lambda: lambda: 7)
+    assert client.call(lambda: [Path("a"), Refused]) == [Path("a"), Refused]
+
+    client.trust_results = True
+    try:
+        assert client.call(order).number == 7
+    finally:
+        sys.modules.pop("only_over_there", None)
+    assert client.call(lambda: lambda: 7)() == 7
 
 
 @pytest.mark.modes("fork", "thread")

@@ -17,8 +17,10 @@ from isoclient.link.transit import (
     ExceptionStandIn,
     pack_exception,
     pack_object,
+    pack_result,
     unpack_exception,
     unpack_object,
+    unpack_result,
 )
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is not available on this platform")
@@ -137,7 +139,7 @@ def test_a_result_of_a_local_class_is_of_that_very_class() -> None:
         def __eq__(self, other: object) -> bool:
             return isinstance(other, User) and other.name == self.name
 
-    result = unpack_object(from_a_fork(lambda: pack_object({"users": [User("me")]}, {})), {})
+    result = unpack_result(from_a_fork(lambda: pack_result({"users": [User("me")]}, {})), {}, 1.0)
 
     assert result == {"users": [User("me")]}
 

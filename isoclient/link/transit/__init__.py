@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from isoclient.link.transit.debug import pack_debug, unpack_debug
 from isoclient.link.transit.exceptions import pack_exception, unpack_exception
-from isoclient.link.transit.objects import Names, pack_object, unpack_object
+from isoclient.link.transit.objects import Names, pack_object, pack_result, unpack_object, unpack_result
 from isoclient.link.transit.standins import ExceptionStandIn, StandIn
 
 __all__ = [
@@ -25,7 +25,9 @@ __all__ = [
     "pack_debug",
     "pack_exception",
     "pack_object",
+    "pack_result",
     "unpack_debug",
     "unpack_exception",
     "unpack_object",
+    "unpack_result",
 ]

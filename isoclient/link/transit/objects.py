@@ -18,17 +18,20 @@ from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.places import Place, find_places, foreign_part, is_importable_there, module_of
 from isoclient.link.system import io, pickle, threading
 from isoclient.link.transit.blame import without_machinery
-from isoclient.link.transit.classes import ClassRef, live_class, look_up
+from isoclient.link.transit.bounds import Allowance
+from isoclient.link.transit.classes import ClassRef, NotHere, is_importable, live_class, look_up, refer_to, resolve
+from isoclient.link.transit.constructors import Refused
 from isoclient.link.transit.reduction import reduced, reduced_in_place
 from isoclient.link.transit.seal import seal, unseal
 from isoclient.link.transit.text import qualified_name, text_of
+from isoclient.link.transit.unpickling import load
 
-__all__ = ["Names", "pack_object", "unpack_object"]
+__all__ = ["Names", "pack_object", "pack_result", "unpack_object", "unpack_result"]
 
 _Way: TypeAlias = "tuple[object, _Way | None]"
 _Part: TypeAlias = tuple[str, object]
 
-_LIVE, _MODULE, _GLOBALS, _PLACE = "live", "module", "globals", "place"
+_LIVE, _MODULE, _GLOBALS, _PLACE, _CLASS = "live", "module", "globals", "place", "class"
 _PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
@@ -37,6 +40,8 @@ _COPIED = (io.BytesIO, io.StringIO)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
+_TRUST = "set client.trust_results = True, which lets results run any code here"
+_MADE_THERE = f"it is made of code of the app's process: return plain values instead, or {_TRUST}"
 _MOST_BY_NAME = 100  # parts of one object
 
 
@@ -125,6 +130,64 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
         raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}; {_ADVICE}") from without_machinery(error)
 
 
+# --- what the app's process makes ---
+
+
+def pack_result(obj: object, live: Mapping[str, object]) -> bytes:
+    """Put an object into bytes for a process that will run none of the code in it, so by plain pickle alone.
+
+    Raises:
+        ObjectNotSendable: it can't be pickled, or not without code; the text says which part.
+    """
+    file = io.BytesIO()
+    try:
+        _ResultPickler(file, _Known.of(live, None)).dump(obj)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        pack_object(obj, live)  # says which part, if it can't cross at all
+        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_MADE_THERE}") from without_machinery(error)
+    return seal(_PLAIN + file.getvalue())
+
+
+def unpack_result(data: bytes, live: Mapping[str, object], seconds: float | None) -> Any:
+    """The object that :func:`pack_result` packed: nothing is imported, nor called but what makes objects.
+
+    Args:
+        data: what :func:`pack_result` returned, in the other process.
+        live: this process's objects of the names that the other one was given.
+        seconds: what the code of the user's that makes the objects may take; None for as long as it takes.
+
+    Raises:
+        ObjectNotLoadable: it cannot be rebuilt like that, or the data are damaged.
+
+    Example:
+        >>> unpack_result(pack_result({"paid": [True]}, {}), {}, 1.0)
+        {'paid': [True]}
+    """
+
+    def persistent(pid: Any) -> Any:
+        what, which = pid
+        if what == _LIVE:
+            return live[which]
+        found = resolve(ClassRef(*which), object) if what == _CLASS else sys.modules.get(which)
+        if found is None or what not in (_CLASS, _MODULE):
+            raise NotHere(f"{ClassRef(*which) if what == _CLASS else which} is unknown to the test")
+        return found
+
+    try:
+        return load(unseal(data)[1:], persistent, Allowance(seconds))
+    except KeyboardInterrupt:
+        raise
+    except NotHere as error:
+        raise ObjectNotLoadable(f"{text_of(error, str, 1000)}; import it in the test, or {_TRUST}") from None
+    except Refused as error:
+        raise ObjectNotLoadable(f"{text_of(error, str, 1000)}; return what it is made from, or {_TRUST}") from None
+    except BaseException as error:
+        why = f"{qualified_name(type(error))}: {text_of(error, str, 1000)}"
+        raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}") from without_machinery(error)
+
+
 # --- by name ---
 
 
@@ -191,6 +254,20 @@ class _PlainPickler(pickle.Pickler):
         if isinstance(obj, (FunctionType, type)) and obj.__module__ in ("__main__", "__mp_main__"):
             # The other process may have another main module: dill sends these by value.
             raise pickle.PicklingError("of the main module")
+        return self._known.persistent_id(obj)
+
+    def reducer_override(self, obj: Any) -> Any:
+        return self._known.reduced(obj)
+
+
+class _ResultPickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, known: _Known) -> None:
+        super().__init__(file, protocol=5)
+        self._known = known
+
+    def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
+        if issubclass(type(obj), type) and not is_importable(obj):
+            return _CLASS, tuple(refer_to(obj))
         return self._known.persistent_id(obj)
 
     def reducer_override(self, obj: Any) -> Any:
