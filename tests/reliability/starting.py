@@ -66,6 +66,7 @@ def _hang_up(client: TestClient) -> float:
     handle = handle_of(client)
     assert handle is not None
     began = time.perf_counter()
+    handle.is_told = True  # that it ends without having been asked to is no news here
     handle.connection.close(in_order=False)  # only this: its lifeline stays
     assert wait_gone(handle.pid, _BOUND), f"the end of file was lost on its way to process {handle.pid}"
     return time.perf_counter() - began
