@@ -79,7 +79,7 @@ _HOMES = {
 _FOUND: dict[str, dict[str, Any]] = {
     name: vars(sys.modules[name]).copy()
     for name in (
-        *("builtins", "genericpath", "io", "json", "os", "os.path", "pickle"),
+        *("builtins", "fcntl", "genericpath", "io", "json", "os", "os.path", "pickle"),
         *("select", "signal", "socket", "tempfile", "threading", "time"),
     )
     if name in sys.modules

@@ -54,8 +54,8 @@ def test_there_is_a_room_for_everything() -> None:
 
 
 # What tests and plugins patch; the package has it from isoclient.link.system, as it was.
-PATCHED = {"glob", "io", "json", "os", "pathlib", "pickle", "select", "selectors", "shutil", "signal", "socket"}
-PATCHED |= {"subprocess", "tempfile", "threading", "time"}
+PATCHED = {"fcntl", "glob", "io", "json", "os", "pathlib", "pickle", "select", "selectors", "shutil", "signal"}
+PATCHED |= {"socket", "subprocess", "tempfile", "threading", "time"}
 # Where the names are meant that the app itself finds.
 MEANT = {
     ("front/modes.py", "os"),  # it asks what the platform has, and calls nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from isoclient.host.inspection import describe_task, walk_await_chain
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
 from isoclient.link.frames import Frame
+from isoclient.link.lift import Patches
+from isoclient.link.system import time
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -175,14 +178,24 @@ def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options:
     Raises:
         BaseException: what ended the loop from within.
     """
-    with asyncio.Runner(debug=options.get("debug"), loop_factory=_loop_factory(**options)) as runner:
+    patches = Patches()  # not for the loop, but for what runs on it
+    with ExitStack() as stack:
+        stack.callback(patches.put_back)
+        patches.lift()
+        runner = stack.enter_context(asyncio.Runner(debug=options.get("debug"), loop_factory=_loop_factory(**options)))
         loop = runner.get_loop()
+        if type(loop).time is asyncio.BaseEventLoop.time:
+            vars(loop)["time"] = time.monotonic
         # A module that asks for the loop while it is imported gets the one that it will run in.
         asyncio.set_event_loop(loop)
+        stack.callback(patches.lift)
         runtime = AsyncioRuntime(loop, pipe)
         context = copy_context()  # what importing the app sets in its own is not for the calls of it
+        patches.put_back()
         host = make_host(runtime)
         if host is not None:
+            patches.lift()
+            loop.call_soon(patches.put_back)
             try:
                 context.run(runtime.serve, host.take, host.stop)
             except BaseException:  # of a task of the app: sys.exit()

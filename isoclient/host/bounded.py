@@ -25,7 +25,7 @@ _PUNCH_HOLE: Final = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
 _fcntl: Any
 try:
-    import fcntl as _fcntl
+    from isoclient.link.system import fcntl as _fcntl
 except ImportError:  # pragma: no cover  # Windows
     _fcntl = None
 

@@ -26,6 +26,7 @@ from isoclient.host.signals import begin_with_own_signals
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import PipeCodec
 from isoclient.link.context import Context
+from isoclient.link.lift import Patches
 from isoclient.link.system import io, os, signal, socket, threading
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def _run(
     _own_output()
     _own_input()
     if before is not None:
-        be_a_child(before, sentinel)
+        with Patches():  # for it goes through multiprocessing
+            be_a_child(before, sentinel)
     side = SideChannel(descriptors.journal, context)
     sock = socket.socket(fileno=descriptors.pipe)
     return context_of_test(forked=before is not None).run(

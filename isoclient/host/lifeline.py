@@ -21,7 +21,7 @@ __all__ = ["arm", "guard"]
 
 _fcntl: Any
 try:
-    import fcntl as _fcntl
+    from isoclient.link.system import fcntl as _fcntl
 except ImportError:  # pragma: no cover  # Windows
     _fcntl = None
 

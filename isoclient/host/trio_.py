@@ -13,6 +13,7 @@ from isoclient.host.inspection import describe_task
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
 from isoclient.link.frames import Frame
+from isoclient.link.lift import Patches
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -149,10 +150,19 @@ def run(pipe: Pipe, make_host: Callable[[TrioRuntime], Host | None], options: Ma
         options: what :func:`trio.run` takes: ``clock``, ``instruments``,
             ``restrict_keyboard_interrupt_to_checkpoints``...
     """
-    trio.run(_main, pipe, make_host, **options)
+    with Patches() as patches:  # not for the loop, but for what runs on it
+        trio.run(_main, pipe, make_host, patches, **options)
 
 
-async def _main(pipe: Pipe, make_host: Callable[[TrioRuntime], Host | None]) -> None:
+async def _main(pipe: Pipe, make_host: Callable[[TrioRuntime], Host | None], patches: Patches) -> None:
+    patches.put_back()
+    try:
+        await _serve(pipe, make_host)
+    finally:
+        patches.lift()
+
+
+async def _serve(pipe: Pipe, make_host: Callable[[TrioRuntime], Host | None]) -> None:
     async with trio.open_nursery() as nursery:
         runtime = TrioRuntime(nursery, pipe)
         host = make_host(runtime)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import isoclient
 
 if TYPE_CHECKING:
+    import fcntl as fcntl
     import io as io
     import json as json
     import os as os
@@ -32,16 +33,16 @@ if TYPE_CHECKING:
     import threading as threading
     import time as time
 
-__all__ = ["io", "json", "os", "pickle", "select", "signal", "socket", "tempfile", "threading", "time"]
+__all__ = ["fcntl", "io", "json", "os", "pickle", "select", "signal", "socket", "tempfile", "threading", "time"]
 
 
-def _names(name: str) -> dict[str, Any]:
+def names_of(name: str) -> dict[str, Any]:
     """The names of a module, as early as they are known."""
     module = import_module(name)
     return isoclient._FOUND.get(name) or vars(module).copy()
 
 
-_BUILTINS: Final = _names("builtins")
+_BUILTINS: Final = names_of("builtins")
 
 
 class Kept:
@@ -56,7 +57,7 @@ class Kept:
     """
 
     def __init__(self, name: str, **others: object) -> None:
-        found = _names(name)
+        found = names_of(name)
         names = {**found, "__builtins__": _BUILTINS, **others}
         its_own = vars(sys.modules[name])
         for key, value in found.items():
@@ -96,7 +97,10 @@ class _KeptThreading(Kept):
     """:mod:`threading`, whose functions stay what they are: what they look up changes as threads come and go."""
 
     def __init__(self, name: str) -> None:
-        self.__dict__ = _names(name)
+        names = names_of(name)
+        its_own = names["Thread"]
+        methods = {key: value for key, value in vars(its_own).items() if isinstance(value, FunctionType | property)}
+        self.__dict__ = {**names, "Thread": type("Thread", (its_own,), {**methods, "__module__": "threading"})}
 
 
 def _keep_socket(name: str) -> Kept:
@@ -116,12 +120,22 @@ def _keep_socket(name: str) -> Kept:
     return Kept(name, socket=socket)
 
 
-_KEEPERS: Final[dict[str, Any]] = {"os": _KeptOS, "socket": _keep_socket, "threading": _KeptThreading}
+def _keep_tempfile(name: str) -> Kept:
+    return Kept(name, _os=_kept("os"), _io=_kept("io"))
 
 
-def _keep(name: str) -> Kept:
-    kept: Kept = _KEEPERS.get(name, Kept)(name)
-    globals()[name] = kept
+_KEEPERS: Final[dict[str, Any]] = {
+    "os": _KeptOS,
+    "socket": _keep_socket,
+    "tempfile": _keep_tempfile,
+    "threading": _KeptThreading,
+}
+
+
+def _kept(name: str) -> Kept:
+    if name not in globals():
+        globals()[name] = _KEEPERS.get(name, Kept)(name)
+    kept: Kept = globals()[name]
     return kept
 
 
@@ -131,4 +145,11 @@ if not TYPE_CHECKING:
         """Keep a module when it is first needed, for not every process needs each."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return _keep(name)
+        return _kept(name)
+
+
+def bind(module: ModuleType) -> None:
+    """Let a module of another package find the system as it was, too: one that has a part in starting processes."""
+    for name in ("os", "select", "signal", "socket", "tempfile", "threading", "time"):
+        if name in vars(module):
+            setattr(module, name, _kept(name))

@@ -13,12 +13,20 @@ from isoclient.host.setup import Setup
 from isoclient.host.standard import occupy_standard_streams
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import LocalCodec
+from isoclient.link.lift import Patches
 from isoclient.link.system import os, socket, threading, time
 from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.handle import PATIENCE, Death
 
 __all__ = ["AppThread"]
+
+
+class _Thread(threading.Thread):
+    def _delete(self) -> None:
+        """Be no longer among the threads of this process: the last that is done in it, in which it asks who it is."""
+        with Patches():
+            super()._delete()  # type: ignore[misc]
 
 
 class AppThread:
@@ -47,8 +55,11 @@ class AppThread:
         self.connection = Connection(ours, codec)
         forks.register(self)
         start = partial(context_of_test().run, self._run, setup, codec)
-        self._thread = threading.Thread(target=start, name="isoclient-app", daemon=True)
-        self._thread.start()
+        self._running = threading.Lock()
+        self._running.acquire()
+        with Patches():
+            self._thread = _Thread(target=start, name="isoclient-app", daemon=True)
+            self._thread.start()
 
     def _run(self, setup: Setup, codec: LocalCodec) -> None:
         try:
@@ -57,13 +68,23 @@ class AppThread:
             self._error = error
         finally:
             self._theirs.close()
+            self._running.release()
+
+    def _has_ended(self, seconds: float) -> bool:
+        """Wait for its end, but so long; return whether it has come."""
+        if not self._running.acquire(timeout=seconds):
+            return False
+        self._running.release()
+        with Patches():
+            self._thread.join()  # it has nothing left to do
+        return True
 
     def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """There is nothing to pass on: the app prints where the test does."""
 
     def death(self) -> Death:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
-        self._thread.join(1.0)
+        self._has_ended(1.0)
         return Death(self.pid, None, "", "", self._error)
 
     def stop(self) -> Death | None:
@@ -73,12 +94,11 @@ class AppThread:
         self._stopped = True
         death = None
         self.connection.ask_to_end()
-        if threading.current_thread() is not self._thread:  # a client may be collected on the app's own thread
+        if threading.get_ident() != self._thread.ident:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
             end = time.monotonic() + (0.0 if self.connection.stuck else self.grace)
             self.connection.read_until_lost(max(0.0, end - time.monotonic()))
-            self._thread.join(max(0.2, end - time.monotonic()))
-            if self._thread.is_alive():
+            if not self._has_ended(max(0.2, end - time.monotonic())):
                 death = Death(self.pid, None, "", self.stack(), forced=True)
             elif self._error is not None and not self.is_told:
                 death = self.death()

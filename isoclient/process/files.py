@@ -15,7 +15,7 @@ _PIECE: Final = 256 * 1024
 
 _fcntl: Any
 try:
-    import fcntl as _fcntl
+    from isoclient.link.system import fcntl as _fcntl
 except ImportError:  # pragma: no cover  # Windows
     _fcntl = None
 

@@ -20,7 +20,17 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from multiprocess import connection, forkserver, popen_fork, popen_forkserver, spawn, util
+from multiprocess import (
+    connection,
+    forkserver,
+    popen_fork,
+    popen_forkserver,
+    process,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
@@ -31,12 +41,25 @@ from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
 from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
-from isoclient.link.system import os, pickle, select
+from isoclient.link.system import bind, os, pickle, select, tempfile
 from isoclient.process import forks
 from isoclient.process.sigpipe import without_sigpipe
 from isoclient.process.templates import Importer, Template, Templates, key_of
 
 __all__ = ["launch", "templates"]
+
+for _module in (
+    connection,
+    forkserver,
+    popen_fork,
+    popen_forkserver,
+    process,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+):
+    bind(_module)
 
 _PATIENCE: Final = 60  # seconds
 _TEMPLATES_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
@@ -356,8 +379,24 @@ def _server() -> _Server:
     pid = os.getpid()
     if pid not in _server_of:
         _server_of.clear()
+        _have_temporary_directory()
         server = _Server()
         forks.register(server)
         server.set_forkserver_preload(["isoclient.host.adopt", "isoclient.host.fresh", "isoclient.host.aio"])
         _server_of[pid] = server
     return _server_of[pid]
+
+
+def _have_temporary_directory() -> None:
+    """Where the fork server's socket is to be: multiprocess would make it in a file system that a test makes up."""
+    settings = process.current_process()._config
+    if settings.get("tempdir") is None:
+        settings["tempdir"] = directory = tempfile.mkdtemp(prefix="pymp-")
+        util.Finalize(None, _remove, args=(directory,), exitpriority=-100)
+
+
+def _remove(directory: str) -> None:
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)

@@ -1,0 +1,118 @@
+"""Patches lifted for a moment: while libraries that can't be given what they need start and end an event loop.
+
+asyncio, trio, uvloop and :class:`threading.Thread` look names up in the modules that tests patch, as they come up: a
+socket pair, the number of the thread, the handlers of signals. Such a patch is meant for the app, and not for the loop
+that is to run it. So before the app runs, and again when it has ended, what the names stood for is put back for a
+moment. Where nothing is patched there is nothing to do, which is seen at a glance.
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import itemgetter
+from typing import Any, Final, Self
+
+from isoclient.link.system import names_of, os
+
+__all__ = ["Patches"]
+
+_MISSING: Final = object()
+_LIVE: Final = frozenset({"excepthook"})  # which is there to be set
+
+
+class _Place:
+    """A module, or a class, whose names may be patched."""
+
+    def __init__(self, owner: Any, names: dict[str, Any]) -> None:
+        self._owner = owner
+        self._names = {
+            name: value for name, value in names.items() if callable(value) and name not in _LIVE and name[:1] != "_"
+        }
+        self._look = itemgetter(*self._names)
+        self._values = self._look(self._names)
+
+    def lift(self) -> list[tuple[Any, str, Any, Any]]:
+        """Put the names back; return what they were, where they were another's."""
+        now = vars(self._owner)
+        try:
+            if all(map(_is, self._look(now), self._values)):
+                return []
+        except KeyError:  # somebody has deleted one
+            pass
+        lifted = []
+        for name, value in self._names.items():
+            found = now.get(name, _MISSING)
+            if found is not value:
+                setattr(self._owner, name, value)
+                lifted.append((self._owner, name, value, found))
+        return lifted
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+class _Methods(_Place):
+    """A class, which may have got attributes in front of those that it inherits."""
+
+    def __init__(self, owner: type) -> None:
+        self._owner = owner
+        self._names = vars(owner).copy()
+
+    def lift(self) -> list[tuple[Any, str, Any, Any]]:
+        now = vars(self._owner)
+        lifted = []
+        for name in [*now] if now != self._names else []:
+            value, found = self._names.get(name, _MISSING), now[name]
+            if found is not value:
+                _put(self._owner, name, value)
+                lifted.append((self._owner, name, value, found))
+        return lifted
+
+
+def _put(owner: Any, name: str, value: object) -> None:
+    if value is _MISSING:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, value)
+
+
+_SOCKET: Final = names_of("socket")
+_PLACES: Final = (
+    *(_Place(sys.modules[name], names_of(name)) for name in ("os", "select", "signal", "threading", "time")),
+    _Place(sys.modules["socket"], _SOCKET),
+    _Methods(_SOCKET["socket"]),
+)
+
+
+_lifted: Final[list[tuple[Any, str, Any, Any]]] = []
+_holders: Final[dict[Patches, int]] = {}  # who has them lifted, in which process; no lock, for forks
+
+
+class Patches:
+    """Those of this process, in all of its threads, as somebody sees them who lifts them and puts them back."""
+
+    def lift(self) -> None:
+        """Put the names back; idempotent."""
+        _holders[self] = os.getpid()
+        for place in _PLACES:
+            _lifted.extend(place.lift())
+
+    def put_back(self) -> None:
+        """Put the patches in force again, if nobody else has lifted them; idempotent.
+
+        What somebody has set meanwhile is left alone.
+        """
+        if _holders.pop(self, None) is None or os.getpid() in _holders.values():
+            return
+        while _lifted:
+            owner, name, value, patch = _lifted.pop()
+            if vars(owner).get(name, _MISSING) is value:
+                _put(owner, name, patch)
+
+    def __enter__(self) -> Self:
+        self.lift()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.put_back()
