@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 from isoclient.front import body
 from isoclient.front.exchange import Exchange
 from isoclient.front.response import Response
-from isoclient.front.runner import Runner
+from isoclient.front.runners import Runner
 from isoclient.front.scope import http_scope
 from isoclient.front.settings import Settings
 from isoclient.front.timeout import read_timeout

@@ -74,7 +74,7 @@ class Call:
         deadline = Deadline(timeout) if handle.connection.ready else self._deadline_of_start()
         try:
             self._stream = handle.connection.open(kind, argument, messages, deadline)
-        except DeadlineExceeded as error:
+        except (ConnectionLost, DeadlineExceeded) as error:
             self._fail(error)
 
     @property
@@ -93,8 +93,8 @@ class Call:
 
     @property
     def lost(self) -> bool:
-        """Whether the app is gone."""
-        return self._handle.connection.lost is not None
+        """Whether the app is gone, or another thread closes the client."""
+        return self._handle.connection.lost is not None or self._handle.connection.is_dismissed
 
     @property
     def ended(self) -> bool:

@@ -18,7 +18,8 @@ from isoclient.front.names import name_of_app
 from isoclient.front.reraise import shows_app_errors
 from isoclient.front.response import Response
 from isoclient.front.roster import roster
-from isoclient.front.runner import Runner, warn_of
+from isoclient.front.runner import warn_of
+from isoclient.front.runners import Runner
 from isoclient.front.scope import websocket_scope
 from isoclient.front.settings import Configurable, Settings
 from isoclient.front.timeout import read_timeout

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, NoReturn
 
 from isoclient.front.call import Call
 from isoclient.front.roster import Usage
-from isoclient.front.runner import AppRunner, Lifespan, Patch, warn_of
+from isoclient.front.runner import AppRunner, warn_of
+from isoclient.front.runners import Lifespan, Patch
 from isoclient.host.setup import Setup
+from isoclient.link.system import os
 from isoclient.process.errors import DeadlineExceeded
 from isoclient.process.setup import starter
 
@@ -22,9 +24,9 @@ class FreshRunner:
     Args:
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
-        lifespan: see :data:`isoclient.front.runner.Lifespan`.
+        lifespan: see :data:`isoclient.front.runners.Lifespan`.
 
-    Attributes: see :class:`isoclient.front.runner.Runner`.
+    Attributes: see :class:`isoclient.front.runners.Runner`.
     """
 
     isolated = True
@@ -111,7 +113,7 @@ class FreshRunner:
         return self._last_pid
 
     def describe(self) -> str:
-        """See :class:`isoclient.front.runner.Runner`."""
+        """See :class:`isoclient.front.runners.Runner`."""
         running = ", ".join(str(life.running.pid) for life in list(self._lives) if life.running is not None)
         return "isolated (a fork for each request), " + (f"pid {running}" if running else "not running")
 
@@ -136,6 +138,8 @@ class FreshRunner:
 
     def _end_all(self) -> None:
         self._close_the_left()
+        for life in list(self._lives):
+            life.dismiss()
         with contextlib.ExitStack() as stack:  # all of them are closed, and the first failure is told
             for life in list(self._lives):
                 stack.callback(life.close)
@@ -152,14 +156,14 @@ class FreshRunner:
             raise
 
     def uninstall(self, patch: Patch) -> None:
-        """See :class:`isoclient.front.runner.Runner`."""
+        """See :class:`isoclient.front.runners.Runner`."""
         self.patches.remove(patch)
         for life in list(self._lives):
             if patch in life.patches:
                 life.uninstall(patch)
 
     def peek(self, patch: Patch) -> list[Any]:
-        """See :class:`isoclient.front.runner.Runner`."""
+        """See :class:`isoclient.front.runners.Runner`."""
         return [call for life in list(self._lives) if patch in life.patches for call in life.peek(patch)]
 
 
@@ -231,16 +235,16 @@ class _Life(AppRunner):
         self._wants_lifespan = lifespan
         try:
             return self.handle().pid
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._close_after(error)
             raise
 
     def open(self, *args: Any, **kwargs: Any) -> Call:
         """Begin the one call."""
         try:
             call = super().open(*args, **kwargs)
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._close_after(error)
             raise
         assert isinstance(call, _LastCall)
         call.life = self
@@ -259,6 +263,8 @@ class _Life(AppRunner):
         return result
 
     def _close_after(self, error: BaseException) -> None:
+        if self._is_closing():
+            return  # another thread closes it, and this one need not wait for that
         try:
             self.close()
         except Exception as ending:
@@ -276,9 +282,14 @@ class _Life(AppRunner):
         else:
             warn_of(self.close)
 
+    def dismiss(self) -> None:
+        """Whoever still waits for it is told that the client was closed, and nobody starts it again."""
+        self._dismiss((os.getpid(), object()))
+
     def close(self) -> None:
-        """End it, in order."""
+        """End it, in order, and for good."""
         try:
+            self.dismiss()
             super().close()
         finally:
             self._forget(self)

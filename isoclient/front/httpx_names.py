@@ -24,7 +24,7 @@ from isoclient.front.urls import absolute
 
 if TYPE_CHECKING:
     from isoclient.front.response import Response
-    from isoclient.front.runner import Runner
+    from isoclient.front.runners import Runner
 
 __all__ = ["ClientNames", "ResponseNames"]
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from isoclient.front.defaults import Default, said
 from isoclient.front.fresh import FreshRunner
-from isoclient.front.runner import AppRunner, Lifespan, Runner
+from isoclient.front.runner import AppRunner
+from isoclient.front.runners import Lifespan, Runner
 from isoclient.host.setup import Setup
 from isoclient.process.setup import chosen_method, starter
 

@@ -12,7 +12,7 @@ import requests
 
 from isoclient.front.aliases import REQUEST_OPTIONS
 from isoclient.front.reraise import shows_app_errors
-from isoclient.front.runner import Ask, Runner
+from isoclient.front.runners import Ask, Runner
 from isoclient.host import patching
 from isoclient.link.system import os
 
@@ -147,15 +147,15 @@ class AppPatch:
     # -- for the runner
 
     def begin(self, ask: Ask) -> None:
-        """See :class:`isoclient.front.runner.Patch`."""
+        """See :class:`isoclient.front.runners.Patch`."""
         ask(patching.start, self._key, self.target, self._options)
 
     def recorded(self, ask: Ask) -> list[Any]:
-        """See :class:`isoclient.front.runner.Patch`."""
+        """See :class:`isoclient.front.runners.Patch`."""
         return self._unpacked(ask(patching.calls, self._key, not self._runner.isolated))
 
     def finish(self, ask: Ask) -> None:
-        """See :class:`isoclient.front.runner.Patch`."""
+        """See :class:`isoclient.front.runners.Patch`."""
         self._past += self._unpacked(ask(patching.stop, self._key, not self._runner.isolated))
 
     def _unpacked(self, packed: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import requests
 
@@ -13,15 +13,17 @@ from isoclient.front.call import Call
 from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
+from isoclient.front.runners import Ask, Lifespan, Patch
 from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.locks import make_lock
+from isoclient.link.system import os
 from isoclient.process.errors import Reentered
 
 if TYPE_CHECKING:
     from isoclient.host.setup import Setup
     from isoclient.process.handle import AppHandle, Death
 
-__all__ = ["AppRunner", "Ask", "Lifespan", "Patch", "Runner", "warn_of"]
+__all__ = ["AppRunner", "warn_of"]
 
 _CLOSING: Final = 60.0  # seconds
 _RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
@@ -30,92 +32,6 @@ _AT_ONCE: Final = 1.0  # the same after Ctrl-C
 _START: Final = "being started"
 _FRESH: Final = " This call was not made; the next one meets a fresh copy of the app."
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
-
-
-Lifespan = Literal["auto", "on", "off"]
-"""Whether an app runs with its lifespan where that is wanted: if it has one, in any case, or not at all."""
-
-
-class Runner(Protocol):
-    """What a client needs of whatever runs its app.
-
-    Attributes:
-        setup: what is started.
-        timeout: how long a wait may take, in seconds, where nothing else is said.
-        owner: returns the client (a weak reference to it), for those who must keep it.
-        isolated: whether the app has a process of its own.
-        usage: which apps have been used of late.
-        patches: those that are in force in the app.
-    """
-
-    setup: Setup
-    timeout: float | None
-    owner: Callable[[], object]
-    isolated: bool
-    usage: Usage
-    patches: list[Patch]
-
-    @property
-    def pid(self) -> int:
-        """The process of the app."""
-
-    def describe(self) -> str:
-        """How the app is run, and where, in a few words."""
-
-    def open(
-        self,
-        kind: str,
-        argument: Any,
-        messages: tuple[Any, ...],
-        *,
-        doing: str,
-        timeout: float | None,
-        request: Any = None,
-    ) -> Call:
-        """Begin a call of the app."""
-
-    def call(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
-    ) -> Any:
-        """Call a function in the app's process, and return what it returns; if trusted, whatever that runs here."""
-
-    def state(self) -> dict[str, Any]:
-        """What the app's lifespan has put into its state; nothing without one."""
-
-    def enter(self) -> None:
-        """From now on until it is closed, the app runs with its lifespan."""
-
-    def restart(self) -> None:
-        """End the app, so that the next use meets a fresh copy of it."""
-
-    def close(self) -> None:
-        """End the app, in order. Idempotent; the next use starts it again."""
-
-    def install(self, patch: Patch) -> None:
-        """Put a patch into force in the app, and in each fresh copy of it."""
-
-    def uninstall(self, patch: Patch) -> None:
-        """Undo a patch."""
-
-    def peek(self, patch: Patch) -> list[Any]:
-        """What a patch has recorded in the apps that run now."""
-
-
-Ask = Callable[..., Any]
-"""Calls a function in the app's process: ``ask(func, *args)``."""
-
-
-class Patch(Protocol):
-    """Something that is put into force in each process of the app; see :class:`isoclient.front.patching.AppPatch`."""
-
-    def begin(self, ask: Ask) -> None:
-        """Put it into force in this process."""
-
-    def finish(self, ask: Ask) -> None:
-        """Undo it in this process, and keep what it has recorded there."""
-
-    def recorded(self, ask: Ask) -> list[Any]:
-        """What it has recorded in this process."""
 
 
 class AppRunner:
@@ -154,6 +70,7 @@ class AppRunner:
         self._method = method
         self._start = start
         self._lock = make_lock()
+        self._closers: set[tuple[int, object]] = set()  # a token for each close() under way, with its process
         self._handle: AppHandle | None = None
         self._lifespan_mode = lifespan
         self._lifespan: Call | None = None
@@ -166,16 +83,22 @@ class AppRunner:
         return {} if isinstance(self.setup.app, str) or self.setup.factory else {"app": self.setup.app}
 
     def handle(self) -> AppHandle:
-        """The running app; it is started if there is none, or if the last one has ended."""
+        """The running app; it is started if there is none, or if the last one has ended.
+
+        Raises:
+            requests.ConnectionError: another thread is closing it.
+        """
         handle = self._handle
-        if handle is None or not _is_usable(handle):
+        if handle is None or not _takes_calls(handle):
             with self._lock:
                 handle = self._handle
-                if handle is None or not _is_usable(handle):
+                if handle is None or not _takes_calls(handle):
                     handle = self._start_anew(handle)
         return handle
 
     def _start_anew(self, old: AppHandle | None) -> AppHandle:
+        if self._is_closing():
+            raise requests.ConnectionError("the client was closed before the app was started")
         if old is not None:
             self._see_off(old)
         self._lifespan = None
@@ -183,6 +106,8 @@ class AppRunner:
             self._handle = handle = self._start(self.setup)
         except ObjectNotSendable as error:
             reraise(error.with_traceback(None))  # the frames are ours alone
+        if self._is_closing():
+            handle.connection.dismiss()  # who closes has looked already whether there is an app
         self.usage.note(handle)
         try:
             for patch in self.patches:
@@ -196,6 +121,9 @@ class AppRunner:
 
     def _see_off(self, old: AppHandle) -> None:
         """The last one has ended. If nobody has been told of that, whoever comes first is."""
+        if old.connection.is_dismissed:
+            self._end()  # or its close() has been interrupted
+            return
         death = old.stop()
         if self._restarts:
             self._handle = None
@@ -387,12 +315,33 @@ class AppRunner:
         return call
 
     def exit(self) -> None:
-        """Shut the app's lifespan down, and end the app.
+        """Shut the app's lifespan down, and end the app. Other threads that use it, or start it, are told so at once.
 
         Raises:
             BaseException: the app's own, from its shutdown.
         """
+        closing = os.getpid(), object()
+        try:
+            self._dismiss(closing)
+            self._exit()
+        finally:
+            self._closers.discard(closing)
+
+    def _dismiss(self, closing: tuple[int, object]) -> None:
+        """Whoever waits for the app is told that the client was closed, and while the token is there, who starts it."""
+        self._closers.add(closing)
+        handle = self._handle  # whoever starts it sets this first, and then looks at the tokens
+        if handle is not None:
+            handle.connection.dismiss()
+
+    def _is_closing(self) -> bool:
+        """Whether some thread closes it; those of the process before a fork are not here."""
+        return any(pid == os.getpid() for pid, _ in list(self._closers))
+
+    def _exit(self) -> None:
         with self._lock:
+            if self._handle is not None:
+                self._handle.connection.dismiss(but_this_thread=True)
             call, self._lifespan, self._wants_lifespan = self._lifespan, None, False
             try:
                 if call is not None and self.running is not None:
@@ -428,6 +377,8 @@ class AppRunner:
 
     def _end(self) -> None:
         handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.connection.dismiss(but_this_thread=True)
         death = handle.stop() if handle is not None else None
         if death is not None:
             self._tell(death)
@@ -470,6 +421,10 @@ def warn_of(end: Callable[[], object]) -> None:
 
 def _nobody() -> None:
     return None
+
+
+def _takes_calls(handle: AppHandle) -> bool:
+    return _is_usable(handle) and not handle.connection.is_dismissed
 
 
 def _is_usable(handle: AppHandle) -> bool:

@@ -115,7 +115,11 @@ class WebSocketSession:
             AppCrashed, AppTimeout: see there.
         """
         # After the app's close there is nobody to read it; that is told by the next receive, as on a network.
-        self._call.send(message)
+        try:
+            self._call.send(message)
+        except requests.RequestException:
+            self._told = self._call.lost
+            raise
 
     @shows_app_errors
     def send_text(self, data: str) -> None:

@@ -255,7 +255,10 @@ class AppProcess:
 
     def _end(self, reaper: Reaper) -> Death:
         self.connection.ask_to_end()
-        return self._death() if reaper.wait(self._patience) else self._force(reaper)
+        if not reaper.wait(self._patience):
+            return self._force(reaper)
+        self.connection.read_until_lost(_EXIT_TIME)  # another thread may be about to read its last words
+        return self._death()
 
     @property
     def _patience(self) -> float:

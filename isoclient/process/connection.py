@@ -21,9 +21,12 @@ from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.locks import make_lock
 from isoclient.link.outbox import Outbox
 from isoclient.link.system import select, socket, threading
-from isoclient.process.deadline import Deadline
+from isoclient.process import forks
+from isoclient.process.closing import Closing
+from isoclient.process.deadline import Deadline, soon
 from isoclient.process.eager import EagerPoll
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
+from isoclient.process.lead import Lead
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
 from isoclient.process.waiters import Waiters
@@ -32,7 +35,6 @@ __all__ = ["Connection"]
 
 _IN: Final = select.POLLIN
 _OUT: Final = select.POLLOUT
-_LOOK: Final = 100  # milliseconds that whoever waits may not have looked
 
 
 class Connection:
@@ -62,11 +64,12 @@ class Connection:
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
         self._sock = sock
         self._watched = -1
+        self._closing = Closing()
         self._reader = FrameReader()
         self._outbox = Outbox()
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
-        self._lead = _Lead()
+        self._lead = Lead()
         self._waiters = Waiters()
         self._write_lock = make_lock()
         self._writer = 0
@@ -83,17 +86,22 @@ class Connection:
         self._incoming.register(descriptor, _IN)
         self._incoming.allow()
 
+    def unwatch(self, close: Callable[[], object]) -> None:
+        """Close the descriptor that is watched, by this function, as soon as nobody polls it; after :meth:`close`."""
+        self._watched = -1
+        self._close_when_unused(close)
+
     # -- streams
 
     def open(self, kind: str, argument: Any, messages: tuple[Any, ...], deadline: Deadline) -> Stream:
         """Begin a stream: a call of the app.
 
         Raises:
-            NotReady: the app could not be loaded.
+            ConnectionLost: another thread is closing it.
             DeadlineExceeded: the other side took nothing in time.
         """
         self.interrupted = False
-        stream = Stream(self, next(self._numbers))
+        stream = Stream(self, next(self._numbers), lasts=kind == "lifespan")
         stream.spend(messages)
         self._streams[stream.number] = stream
         try:
@@ -132,7 +140,7 @@ class Connection:
         """Read until ``ready()`` is true.
 
         Raises:
-            ConnectionLost: the other side has ended before that.
+            ConnectionLost: the other side has ended before that, or another thread is closing the connection.
             NotReady: the app could not be loaded.
             DeadlineExceeded: it was not in time.
         """
@@ -158,7 +166,7 @@ class Connection:
             self._lead.reader = threading.get_ident()
             if not ready() and self.lost is None:
                 self._read(deadline)
-            while self.has_prompt:
+            while self.has_prompt and self.lost is None:
                 # Nobody goes on while somebody types there, also where what was waited for has come meanwhile.
                 self._read(deadline)
         except BaseException:
@@ -167,6 +175,7 @@ class Connection:
         finally:
             self._lead.reader = 0
             self._lead.give_back()
+            self._close_unused()
 
     @property
     def has_prompt(self) -> bool:
@@ -178,6 +187,7 @@ class Connection:
             self.terminal.take_back()
 
     def _check(self) -> None:
+        self._closing.check()
         if self.failure is not None:
             raise NotReady("the app could not be loaded") from self.failure
         if self.lost is not None:
@@ -190,6 +200,8 @@ class Connection:
         try:
             # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
             # us.
+            if self.is_dismissed:
+                return  # by who has not seen our entry
             if self._lead.take():
                 self._lead.give_back()
             elif not waiter.acquire(timeout=deadline.lock_timeout()):
@@ -198,7 +210,7 @@ class Connection:
             self._waiters.remove(waiter)
 
     def _read(self, deadline: Deadline) -> None:
-        ready = self._incoming.poll(_soon(deadline.milliseconds()))
+        ready = self._incoming.poll(soon(deadline.milliseconds()))
         if not ready:
             self.meanwhile()
             deadline.check()
@@ -272,6 +284,7 @@ class Connection:
         With ``hold``, it only goes out along with the next frame, which has to follow at once.
 
         Raises:
+            ConnectionLost: another thread is closing the connection.
             DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
         """
         meta, payload = self.codec.encode(value)
@@ -281,20 +294,21 @@ class Connection:
             deadline.check()
         try:
             self._writer = threading.get_ident()
+            self._closing.check()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             while not hold and not self._write_some():
                 self._wait_writable(deadline)
+                self._closing.check()
             if self._cancels:  # asked for by another thread, or by the garbage collector in this one, meanwhile
                 self._put_cancels()
                 self._write_some()
-        except DeadlineExceeded:
+        except (ConnectionLost, DeadlineExceeded):
             raise
         except BaseException as error:
             self._lose(error)  # out of a signal handler, and how much has been written before it nobody knows
             raise
         finally:
-            self._writer = 0
-            self._write_lock.release()
+            self._release_write_lock()
 
     def try_write(self, kind: int, number: int, value: object) -> bool:
         """Send a frame if that takes no waiting at all; for signal handlers and finalizers.
@@ -314,8 +328,7 @@ class Connection:
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             return self._write_some()
         finally:
-            self._writer = 0
-            self._write_lock.release()
+            self._release_write_lock()
 
     def cancel_soon(self, number: int, grace: float | None) -> None:
         """Cancel a stream without any waiting: now, or with the next frame that goes out."""
@@ -326,8 +339,12 @@ class Connection:
                 self._put_cancels()
                 self._write_some()
             finally:
-                self._writer = 0
-                self._write_lock.release()
+                self._release_write_lock()
+
+    def _release_write_lock(self) -> None:
+        self._writer = 0
+        self._write_lock.release()
+        self._close_unused()
 
     def _put_cancels(self) -> None:
         while self._cancels:
@@ -365,7 +382,7 @@ class Connection:
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
                 poll.register(self._watched, _IN)
-            found = dict(poll.poll(_soon(deadline.milliseconds())))
+            found = dict(poll.poll(soon(deadline.milliseconds())))
             if not found:
                 self.meanwhile()
                 deadline.check()
@@ -386,10 +403,19 @@ class Connection:
         Returns:
             Whether it is ready; False after the time, and now and then before.
         """
+        token = object()
+        self.meanwhile()
+        try:
+            self._closing.watchers.add(token)
+            # Another thread may have closed it since the caller looked.
+            return descriptor != self._watched or self._discard_until(descriptor, soon(ceil(seconds * 1000)))
+        finally:
+            self._closing.watchers.discard(token)
+            self._close_unused()
+
+    def _discard_until(self, descriptor: int, milliseconds: int) -> bool:
         poll = select.poll()
         poll.register(descriptor, _IN)
-        self.meanwhile()
-        milliseconds = _soon(ceil(seconds * 1000))
         if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
         try:
@@ -412,67 +438,58 @@ class Connection:
         with contextlib.suppress(ConnectionLost, NotReady, DeadlineExceeded, Reentered):
             self.wait(lambda: False, Deadline(seconds))
 
+    # -- the end
+
+    def dismiss(self, *, but_this_thread: bool = False) -> None:
+        """It is to be closed: whoever waits or writes gets :class:`ConnectionLost`, and so does whoever comes yet.
+
+        What still comes for the streams that are open is dropped, for the end of their calls will be due to the close.
+
+        Args:
+            but_this_thread: let the one that calls this go on, with streams that it opens, and with the lifespan.
+        """
+        self._closing.begin(but_this_thread=but_this_thread)
+        for stream in self.streams():
+            if not stream.lasts:
+                self.forget(stream)
+        # Whoever is in a poll looks again soon, at the latest when the other side answers to its being ended.
+        self._waiters.wake_all()
+
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether it is to be closed, and by another thread than this one."""
+        return self._closing.is_by_another
+
     def close(self, *, in_order: bool = True) -> None:
-        """Close the socket. Whoever still waits gets :class:`ConnectionLost`."""
+        """Close the socket. Whoever still waits gets :class:`ConnectionLost`, and the last of them closes it."""
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
         self._take_terminal_back()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
-        self._sock.close()
+        self._close_when_unused(self._sock.close)
+
+    def _close_when_unused(self, close: Callable[[], object]) -> None:
+        self._closing.add(close)
+        if self._lead.reader or self._writer or self._closing.watchers:
+            forks.register(self)  # for it outlives the app
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        self._closing.close_unused(self._lead.reader or self._writer)
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
         self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
         # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
         self._writer = 0
-        self._lead, self._waiters = _Lead(), Waiters()
+        self._closing.watchers.clear()
+        self._lead, self._waiters = Lead(), Waiters()
         for stream in self.streams():
             stream.be_forked()
         if self.terminal is not None:
             self.terminal.abandon()
-        self._sock.close()
-
-
-class _Lead:
-    """Which thread reads: a lock that is only ever tried, and that knows its holder.
-
-    An exception out of a signal handler, such as Ctrl-C, may come between any two steps, and so between taking a lock
-    and the ``try`` that would give it back. Such a thread has this one still, and goes on with it at its next wait.
-
-    Attributes:
-        reader: the thread that reads. It is set first in a ``try`` and unset first in its ``finally``, by assignments,
-            before which nothing can come; a call would not do.
-    """
-
-    __slots__ = ("_holder", "reader")
-
-    def __init__(self) -> None:
-        self._holder: dict[str, int] = {}
-        self.reader = 0
-
-    def take(self) -> bool:
-        """Whether this thread leads now; not if it does so already, further down its stack."""
-        return not self.is_ours and self._holder.setdefault("thread", threading.get_ident()) == threading.get_ident()
-
-    def give_back(self) -> None:
-        """After this, any thread can take it."""
-        self._holder.clear()
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this thread reads, further down its stack."""
-        return self.reader == threading.get_ident()
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether some thread leads."""
-        return bool(self._holder)
-
-
-def _soon(milliseconds: int | None) -> int:
-    """How long to wait now, of the time that there is."""
-    return _LOOK if milliseconds is None else min(milliseconds, _LOOK)
+        self._close_when_unused(self._sock.close)
 
 
 def _nothing() -> None:

@@ -9,8 +9,9 @@ from isoclient.link.system import threading, time
 from isoclient.process.debugging import is_at_work, prompts
 from isoclient.process.errors import DeadlineExceeded
 
-__all__ = ["Deadline"]
+__all__ = ["Deadline", "soon"]
 
+_LOOK: Final = 100  # milliseconds that whoever waits may not have looked
 _LONGEST_POLL: Final = 2**31 - 1  # milliseconds; who has waited for so long looks at the clock again
 
 
@@ -62,3 +63,13 @@ class Deadline:
             raise DeadlineExceeded(self.seconds)
         # At least a little, so that a deadline of 0 does not make its waits a busy loop.
         self._end = time.monotonic() + max(self.seconds, 0.1)
+
+
+def soon(milliseconds: int | None) -> int:
+    """How long to wait now, of the time that there is: who waits for a process looks around now and then.
+
+    Example:
+        >>> soon(7), soon(60_000)
+        (7, 100)
+    """
+    return _LOOK if milliseconds is None else min(milliseconds, _LOOK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from isoclient.link.locks import make_lock
@@ -120,9 +121,20 @@ class Reaper:
             self._is_closed = True
             pidfd, self._pidfd = self._pidfd, -1
             if pidfd >= 0:
-                os.close(pidfd)
+                self._connection.unwatch(_closing(pidfd))
             self._popen.close()
 
     def abandon(self) -> None:
         """In a fork: close the descriptors."""
         self.close()
+
+
+def _closing(descriptor: int) -> Callable[[], None]:
+    """What closes it, once."""
+    left = [descriptor]
+
+    def close() -> None:
+        with contextlib.suppress(IndexError):
+            os.close(left.pop())
+
+    return close

@@ -22,10 +22,22 @@ __all__ = ["Stream"]
 class Stream:
     """A queue of messages from the app, which ends with an outcome."""
 
-    __slots__ = ("_connection", "_granted", "_inbox", "_incoming", "_lock", "_outgoing", "number", "outcome", "scope")
+    __slots__ = (
+        "_connection",
+        "_granted",
+        "_inbox",
+        "_incoming",
+        "_lock",
+        "_outgoing",
+        "lasts",
+        "number",
+        "outcome",
+        "scope",
+    )
 
-    def __init__(self, connection: Connection, number: int) -> None:
+    def __init__(self, connection: Connection, number: int, *, lasts: bool = False) -> None:
         self.number = number
+        self.lasts = lasts  # until the app ends, whoever closes the connection
         self.outcome: tuple[str, Any] | None = None
         self.scope: dict[str, Any] = {}  # what the app has put into its scope, where that is not ours
         self._connection = connection

@@ -40,6 +40,13 @@ class Waiters:
                     self._list = self._list[1:]
                     _release(lock)
 
+    def wake_all(self) -> None:
+        """So that each looks again whether it may wait."""
+        with self._mutex:
+            parked, self._list = self._list, []
+            for _, lock in parked:
+                _release(lock)
+
     def wake_ready(self) -> None:
         """Those that have what they wait for."""
         if self._list:
