@@ -60,8 +60,8 @@ PATCHED |= {"socket", "subprocess", "tempfile", "threading", "time"}
 MEANT = {
     ("front/modes.py", "os"),  # it asks what the platform has, and calls nothing
     ("host/footprint.py", "os"),  # it watches what the app asks of it
-    ("host/streams.py", "os"),  # a file that the app names is read as the app would read it
-    ("host/streams.py", "open"),
+    ("host/streams/http.py", "os"),  # a file that the app names is read as the app would read it
+    ("host/streams/http.py", "open"),
     ("host/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
     ("process/context.py", "threading"),
     ("process/replay/unhandled.py", "threading"),

@@ -1,0 +1,68 @@
+"""What the test asks of the app's process beside calls of the app."""
+
+from __future__ import annotations
+
+from isoclient.host.streams.base import Stream
+from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
+
+__all__ = ["CallStream", "InspectStream", "PingStream", "StateStream"]
+
+
+class CallStream(Stream):
+    """``client.call``: a function called on the app's loop."""
+
+    kind = "call"
+    _trusted = False  # whether the test lets the result run any code there
+
+    async def call(self) -> object:
+        packed, self._trusted = self.argument
+        try:
+            func, args, kwargs = self.host.codec.unpack_object(packed, self.host.live)
+        except ObjectNotLoadable as error:
+            raise error.with_traceback(None) from error.__cause__  # its frames are ours alone
+        result = func(*args, **kwargs)
+        return await result if hasattr(type(result), "__await__") else result
+
+    def returned(self, value: object) -> None:
+        try:
+            pack = self.host.codec.pack_object if self._trusted else self.host.codec.pack_result
+            packed = pack(value, self.host.live)
+        except ObjectNotSendable as error:
+            self.raised(error.with_traceback(None))
+        except Exception as error:
+            self.raised(error)
+        else:
+            self.host.end(self, ("returned", packed))
+
+
+class StateStream(Stream):
+    """``client.app_state``: what the lifespan has put into the state."""
+
+    kind = "state"
+
+    async def call(self) -> object:
+        return self.host.codec.pack_debug(self.host.state)
+
+    def returned(self, value: object) -> None:
+        self.host.end(self, ("returned", value))
+
+
+class InspectStream(Stream):
+    """What the tasks on the loop are doing, as text; also the proof that the loop is not stuck."""
+
+    kind = "inspect"
+
+    async def call(self) -> object:
+        return self.host.runtime.describe_tasks()
+
+    def returned(self, value: object) -> None:
+        self.host.end(self, ("returned", value))
+
+
+class PingStream(InspectStream):
+    """That proof alone."""
+
+    kind = "ping"
+
+    async def call(self) -> object:
+        return None
