@@ -25,7 +25,8 @@ else:
 
     def _own(base: type, names: dict[str, Any]) -> type:
         """A subclass that inherits no function."""
-        attributes: dict[str, Any] = {"__module__": __name__, "__doc__": base.__doc__}
+        doc = f"A :class:`requests.{base.__name__}` that is out of reach of what patches requests."
+        attributes: dict[str, Any] = {"__module__": __name__, "__doc__": doc}
         for cls in reversed(base.__mro__[:-1]):
             attributes.update((name, _copy(value, names)) for name, value in vars(cls).items() if _is_code(value))
         return type(base.__name__, (base,), attributes)
