@@ -8,8 +8,8 @@ moment. Where nothing is patched there is nothing to do, which is seen at a glan
 
 from __future__ import annotations
 
-import sys
-from operator import itemgetter
+from importlib import import_module
+from operator import is_, itemgetter
 from typing import Any, Final, Self
 
 from isoclient.link.system import names_of, os
@@ -35,7 +35,7 @@ class _Place:
         """Put the names back; return what they were, where they were another's."""
         now = vars(self._owner)
         try:
-            if all(map(_is, self._look(now), self._values)):
+            if all(map(is_, self._look(now), self._values)):
                 return []
         except KeyError:  # somebody has deleted one
             pass
@@ -46,10 +46,6 @@ class _Place:
                 setattr(self._owner, name, value)
                 lifted.append((self._owner, name, value, found))
         return lifted
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 class _Methods(_Place):
@@ -79,8 +75,8 @@ def _put(owner: Any, name: str, value: object) -> None:
 
 _SOCKET: Final = names_of("socket")
 _PLACES: Final = (
-    *(_Place(sys.modules[name], names_of(name)) for name in ("os", "select", "signal", "threading", "time")),
-    _Place(sys.modules["socket"], _SOCKET),
+    *(_Place(import_module(name), names_of(name)) for name in ("os", "select", "signal", "threading", "time")),
+    _Place(import_module("socket"), _SOCKET),
     _Methods(_SOCKET["socket"]),
 )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pkgutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import isoclient
 from isoclient.link import system
+from isoclient.link.lift import Patches
 
 CLOCKS = [time.time, time.monotonic, time.perf_counter, time.process_time, time.monotonic_ns, time.perf_counter_ns]
 
@@ -104,3 +107,33 @@ def test_a_deadline_passes_while_time_is_frozen() -> None:
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("AppTimeout\nAppTimeout\n", "")
+
+
+def test_patches_are_lifted_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookups() -> list[object]:
+        return [socket.socket, threading.Event, "setblocking" in vars(real), real.close]
+
+    real = socket.socket
+    true = lookups()
+    monkeypatch.setattr("threading.Event", refuse)
+    monkeypatch.setattr(real, "setblocking", refuse)
+    monkeypatch.setattr(real, "close", refuse)
+    monkeypatch.setattr("socket.socket", refuse)
+    with Patches():
+        assert lookups() == true
+        with Patches():  # as by an app that another thread starts
+            assert lookups() == true
+        assert lookups() == true
+    assert lookups() == [refuse, refuse, True, refuse]
+
+
+def test_what_is_set_while_patches_are_lifted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threading.Event", refuse)
+    with Patches():
+        monkeypatch.setattr("threading.Event", str)
+    assert vars(threading)["Event"] is str
+
+
+def test_patches_can_be_lifted_where_little_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", "import isoclient.link.lift"], check=False, timeout=60)
+    assert done.returncode == 0
