@@ -212,7 +212,7 @@ class _Unpickler(_Steps):  # type: ignore[misc]
     def load_frame(self) -> None:
         self.read(8)  # its length
 
-    def load_by_calling(self) -> None:  # of protocols before the second, which nothing here writes
+    def load_of_old(self) -> None:  # protocols, which nothing here writes; some call, one imports a codec
         raise Refused("it is of an old protocol")
 
     dispatch |= {
@@ -226,6 +226,8 @@ class _Unpickler(_Steps):  # type: ignore[misc]
         pickle.SETITEMS[0]: load_setitems,
         pickle.ADDITEMS[0]: load_additems,
         pickle.FRAME[0]: load_frame,
-        pickle.INST[0]: load_by_calling,
-        pickle.OBJ[0]: load_by_calling,
+        pickle.UNICODE[0]: load_of_old,
+        pickle.STRING[0]: load_of_old,
+        pickle.INST[0]: load_of_old,
+        pickle.OBJ[0]: load_of_old,
     }
