@@ -173,7 +173,9 @@ class AppTimeout(requests.ReadTimeout):
 class AppStartupError(requests.ConnectionError):
     """The app could not be loaded, its lifespan startup failed, or its process was not ready in time.
 
-    ``__cause__`` is the app's exception, where there is one.
+    Or the system would not give what it takes: a process, a thread, memory, descriptors.
+
+    ``__cause__`` is the app's exception, or the system's, where there is one.
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

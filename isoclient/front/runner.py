@@ -14,6 +14,7 @@ from isoclient.front.errors import AppCrashed, AppStartupError
 from isoclient.front.reraise import reraise
 from isoclient.front.roster import Usage
 from isoclient.front.runners import Ask, Lifespan, Patch
+from isoclient.front.starting import REFUSALS, not_started
 from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.locks import make_lock
 from isoclient.link.system import os
@@ -104,6 +105,8 @@ class AppRunner:
         self._lifespan = None
         try:
             self._handle = handle = self._start(self.setup)
+        except REFUSALS as error:
+            reraise(not_started(error))
         except ObjectNotSendable as error:
             reraise(error.with_traceback(None))  # the frames are ours alone
         if self._is_closing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from isoclient.host.ahead import import_ahead
@@ -74,46 +74,58 @@ class AppProcess:
         self._forced = False
         self._reaper: Reaper | None = None
         self._known_death: Death | None = None
-        self._stdout = OutputFile("isoclient-stdout", "stdout")
-        self._stderr = OutputFile("isoclient-stderr", "stderr")
-        self._crash = OutputFile("isoclient-crash", None)
-        self._journal = JournalFile(self._pass_on)
-        _flush_standard_streams()
-        with forks.start_lock():
-            ours, theirs = socket.socketpair()
-            self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
-            forks.register(self)
+        with contextlib.ExitStack() as on_failure:
+            closed = on_failure.enter_context
+            self._stdout = closed(contextlib.closing(OutputFile("isoclient-stdout", "stdout")))
+            self._stderr = closed(contextlib.closing(OutputFile("isoclient-stderr", "stderr")))
+            self._crash = closed(contextlib.closing(OutputFile("isoclient-crash", None)))
+            self._journal = closed(contextlib.closing(JournalFile(self._pass_on)))
+            _flush_standard_streams()
+            with forks.start_lock():
+                self.pid: int = self._start(method, setup)
+            on_failure.pop_all()
+
+    def _start(self, method: str, setup: Setup) -> int:
+        ours, theirs = socket.socketpair()
+        self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
+        forks.register(self)
+        try:
             context = ContextWatch(fresh=method != "fork")
             self.connection.news = context.news
             self.connection.meanwhile = self._keep_newest
             self.connection.terminal = Terminal(self.sync_output)
-            given = self._duplicates_for_the_child(theirs)
-            try:
+            with self._duplicates_for_the_child(theirs) as given:
                 popen = launch(method, given, context.first(), setup, self.connection)
-            except BaseException:
-                self._close_descriptors()
-                raise
-            finally:
-                for descriptor in given.all():
-                    os.close(descriptor)
-            self.pid: int = popen.pid
             try:
                 self._reaper = Reaper(popen, self.connection)
             except BaseException:
-                popen.kill()
-                popen.close()
-                self._close_descriptors()
+                popen.end()
                 raise
+        except BaseException:
+            theirs.close()
+            self._close_descriptors()
+            raise
+        return popen.pid
 
-    def _duplicates_for_the_child(self, theirs: socket.socket) -> Descriptors:
+    @contextlib.contextmanager
+    def _duplicates_for_the_child(self, theirs: socket.socket) -> Iterator[Descriptors]:
         """Ours are closed in every fork, and so in the child."""
-        return Descriptors(
-            pipe=theirs.detach(),
-            stdout=os.dup(self._stdout.file.descriptor),
-            stderr=os.dup(self._stderr.file.descriptor),
-            crash=os.dup(self._crash.file.descriptor),
-            journal=os.dup(self._journal.file.descriptor),
-        )
+        with contextlib.ExitStack() as stack:
+
+            def duplicate(descriptor: int) -> int:
+                made = os.dup(descriptor)
+                stack.callback(os.close, made)
+                return made
+
+            pipe = theirs.detach()
+            stack.callback(os.close, pipe)
+            yield Descriptors(
+                pipe=pipe,
+                stdout=duplicate(self._stdout.file.descriptor),
+                stderr=duplicate(self._stderr.file.descriptor),
+                crash=duplicate(self._crash.file.descriptor),
+                journal=duplicate(self._journal.file.descriptor),
+            )
 
     # -- while it runs
 

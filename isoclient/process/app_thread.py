@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -37,6 +38,9 @@ class AppThread:
 
     Args:
         setup: what to run.
+
+    Raises:
+        OSError: the system refuses a new thread.
     """
 
     force = "and a thread can't be ended by force, so it stays"
@@ -57,9 +61,17 @@ class AppThread:
         start = partial(context_of_test().run, self._run, setup, codec)
         self._running = threading.Lock()
         self._running.acquire()
-        with Patches():
-            self._thread = _Thread(target=start, name="isoclient-app", daemon=True)
-            self._thread.start()
+        try:
+            with Patches():
+                self._thread = _Thread(target=start, name="isoclient-app", daemon=True)
+                self._thread.start()
+        except BaseException as error:
+            self._theirs.close()
+            self.connection.close(in_order=False)
+            forks.forget(self)
+            if isinstance(error, RuntimeError):  # "can't start new thread", and nothing else about it
+                raise OSError(errno.EAGAIN, str(error)) from error
+            raise
 
     def _run(self, setup: Setup, codec: LocalCodec) -> None:
         try:

@@ -397,25 +397,29 @@ class Connection:
                 self._lead.give_back()
                 self._waiters.wake_one()
 
-    def discard_until(self, descriptor: int, seconds: float) -> bool:
+    def discard_until(self, descriptor: int | None, seconds: float) -> bool:
         """Wait for this descriptor, and read meanwhile, so that the other side is not held up by a full pipe.
 
         Returns:
-            Whether it is ready; False after the time, and now and then before.
+            Whether it is ready, or without a descriptor, something has been read; False after the time, and now and
+            then before.
         """
         token = object()
         self.meanwhile()
         try:
             self._closing.watchers.add(token)
             # Another thread may have closed it since the caller looked.
-            return descriptor != self._watched or self._discard_until(descriptor, soon(ceil(seconds * 1000)))
+            return descriptor not in (None, self._watched) or self._discard_until(
+                descriptor, soon(ceil(seconds * 1000))
+            )
         finally:
             self._closing.watchers.discard(token)
             self._close_unused()
 
-    def _discard_until(self, descriptor: int, milliseconds: int) -> bool:
+    def _discard_until(self, descriptor: int | None, milliseconds: int) -> bool:
         poll = select.poll()
-        poll.register(descriptor, _IN)
+        if descriptor is not None:
+            poll.register(descriptor, _IN)
         if self.lost is not None or not self._lead.take():
             return bool(poll.poll(milliseconds))
         try:
@@ -427,7 +431,7 @@ class Connection:
                 while self._read_some() and descriptor in ready:
                     pass
                 self._waiters.wake_ready()
-            return descriptor in ready
+            return descriptor in ready if descriptor is not None else bool(ready)
         finally:
             self._lead.reader = 0
             self._lead.give_back()

@@ -119,8 +119,8 @@ def _from_template(start: FreshStart, key: Hashable, importer: Importer) -> AppP
 class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
     """A running process: what multiprocess has, and the descriptors that keep it alive."""
 
-    pid: int
-    returncode: int | None
+    pid: int = 0
+    returncode: int | None = None
     has_told: bool = True
     """Whether the return code is its exit code; False where whoever had started it has died, and nobody knows."""
     lifeline: int = -1
@@ -132,8 +132,21 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
             self.lifeline, *guards = guard(self.lifeline, self.pid)
             self._guards = tuple(guards)
         except BaseException:
-            self.close()  # what has been started ends by that
+            self.end()
             raise
+
+    def end(self) -> None:
+        """End it by force, however far it has come, and leave nothing of it."""
+        try:
+            if self.pid and self.returncode is None:
+                self.kill()
+                self.wait_for_the_end()
+        finally:
+            self.close()
+
+    def wait_for_the_end(self) -> None:
+        """It has been killed: let no zombie be left."""
+        self.poll(0)
 
     def descriptors(self) -> list[int]:
         """What of ours a fork must not keep."""
@@ -225,16 +238,17 @@ class _SpawnPopen(AppPopen):
     method = "spawn"
 
     def _launch(self, process_obj: FreshStart) -> None:
-        child_end, self.lifeline = os.pipe()
-        reading, writing = os.pipe()
-        code = _SPAWNED.format(root=_ROOT, lifeline=child_end, data=reading)
-        command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-c", code]
-        try:
+        said = pickle.dumps(_preparation()) + pickle.dumps(process_obj)
+        with contextlib.ExitStack() as stack:
+            child_end, self.lifeline = os.pipe()
+            stack.callback(os.close, child_end)
+            reading, writing = os.pipe()
+            stack.callback(os.close, reading)
+            stack.callback(os.close, writing)
+            code = _SPAWNED.format(root=_ROOT, lifeline=child_end, data=reading)
+            command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-c", code]
             self.pid = util.spawnv_passfds(command[0], command, [child_end, reading, *process_obj.descriptors.all()])
-            _write_all(writing, pickle.dumps(_preparation()) + pickle.dumps(process_obj))
-        finally:
-            for descriptor in (child_end, reading, writing):
-                os.close(descriptor)
+            _write_all(writing, said)
 
 
 class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
@@ -243,6 +257,9 @@ class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
 
     def descriptors(self) -> list[int]:
         return [*super().descriptors(), self.sentinel]
+
+    def wait_for_the_end(self) -> None:
+        """It is the child of the fork server or of a template, which waits for it."""
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         if self.returncode is None and connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
@@ -276,11 +293,19 @@ class _ServerPopen(_ServedPopen):
         given = process_obj.descriptors.all()
         if self._offer is not None:
             given.append(self._offer.theirs.fileno())
+        _check_room(given[0])
         self.sentinel, self.lifeline = _server().connect_to_new_process(given)
         start = process_obj.by_index(offered=self._offer is not None)
         _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(start))
         _await(self.sentinel, select.POLLIN)
         self.pid = forkserver.read_signed(self.sentinel)
+
+
+def _check_room(descriptor: int) -> None:
+    """Of the socket and two pipes that multiprocess opens, it leaves some open where there may not be all of them."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.callback(os.close, os.dup(descriptor))
 
 
 class _TemplateGone(Exception):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from isoclient.host import pidfds
 from isoclient.link.locks import make_lock
-from isoclient.link.system import io, os, signal, time
+from isoclient.link.system import io, os, signal
 from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 
 __all__ = ["Reaper"]
+
+_PAUSE: Final = 0.002  # seconds between two looks where there are no pidfds
 
 
 class Reaper:
@@ -30,7 +33,7 @@ class Reaper:
         self._is_closed = False
         self._group_ended = False
         # Where there are no pidfds, the end of file is all there is to see.
-        if hasattr(os, "pidfd_open"):
+        if pidfds.are_there():
             # No such process: dead, and reaped by the fork server. The end of file and its sentinel tell that too.
             try:
                 self._pidfd = os.pidfd_open(popen.pid)
@@ -60,7 +63,7 @@ class Reaper:
         if self._is_over():
             return True
         if pidfd < 0:
-            time.sleep(min(0.002, seconds))
+            self._connection.discard_until(None, min(_PAUSE, seconds))
         elif not self._connection.discard_until(pidfd, seconds):
             return False
         with self._lock:
@@ -70,7 +73,12 @@ class Reaper:
             if pidfd >= 0:
                 # As long as nobody has waited for it, its number can't belong to anybody else.
                 self._end_group()
-            return self._popen.poll_ended() is not None or self._is_gone()
+            has_ended = self._popen.poll_ended() is not None or self._is_gone()
+            if has_ended:
+                self._end_group()  # without a pidfd that is known only now; nor does another get the number of a group
+        while has_ended and pidfd < 0 and self._connection.discard_until(None, 0.0):
+            pass  # its last words are not to be lost
+        return has_ended
 
     def _is_over(self) -> bool:
         return self._is_closed or self._popen.returncode is not None

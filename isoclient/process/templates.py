@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final, Protocol
 
+from isoclient.host import pidfds
 from isoclient.host.footprint import Signature, signature
 from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
@@ -52,7 +53,7 @@ def key_of(setup: Setup, context: Context) -> Key | None:
         and setup.options.get("loop_factory") is None  # a loop that nobody here knows
         and setup.limits is None
         and context["coverage"] is None  # the lines that run at import are to be measured for each client
-        and hasattr(os, "pidfd_open")
+        and pidfds.are_there()
         and os.path.exists("/proc/self/fd")
     )
     if not possible:
