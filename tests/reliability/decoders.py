@@ -29,7 +29,7 @@ from isoclient.link.transit import records
 from isoclient.link.transit.seal import seal, unseal
 from tests.reliability.bench import machine, print_table
 
-SECONDS = 20  # for one payload
+SECONDS = 30  # for a hundred payloads
 MEMORY = 2 * 2**30  # beyond what is in use: a damaged length may be any, and is refused then
 
 Decoder = Callable[[bytes], object]
@@ -188,8 +188,9 @@ def feed(count: int, seed: int) -> tuple[Counter[str], list[str]]:
     fed: Counter[str] = Counter()
     found: list[str] = []
     watch = Watch()
-    for kind, decoder, data in payloads(count, seed):
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
+    for number, (kind, decoder, data) in enumerate(payloads(count, seed)):
+        if number % 100 == 0:
+            faulthandler.dump_traceback_later(SECONDS, exit=True)
         watch.on = True
         with contextlib.suppress(Exception):
             decoder(data)
