@@ -97,6 +97,12 @@ class Call:
         return self._handle.connection.lost is not None or self._handle.connection.is_dismissed
 
     @property
+    def client_is_closed(self) -> bool:
+        """Whether the client has been closed, here or by another thread, which has ended this call or does so now."""
+        connection = self._handle.connection
+        return connection.is_dismissed or (connection.lost is not None and connection.lost.closed_here)
+
+    @property
     def ended(self) -> bool:
         """Whether the app's call has ended."""
         return self._stream.outcome is not None

@@ -148,8 +148,13 @@ class Exchange:
 
     def _leave(self) -> None:
         """The user closes the response before its end: so the app learns of it, and its end is waited for."""
-        self._call.cancel()
-        error = self._call.end()
+        try:
+            self._call.cancel()
+            error = self._call.end()
+        except requests.ConnectionError:
+            if self._call.client_is_closed:
+                return  # which is no news to somebody who leaves
+            raise
         if error is not None and self._raises:
             reraise(error)
 

@@ -246,6 +246,8 @@ class WebSocketSession:
             self._call.cancel(late=isinstance(error, requests.ReadTimeout))
             self._raise_end()
         except BaseException as ending:
+            if isinstance(ending, requests.ConnectionError) and self._call.client_is_closed:
+                return  # which is no news to somebody who leaves
             # What failed inside the block comes first, unless it is only the disconnect that the app's failure caused.
             if error is None or isinstance(error, WebSocketDisconnect):
                 raise
