@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import socket as _socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,12 @@ _FOUND: dict[str, dict[str, Any]] = {
     name: vars(sys.modules[name]).copy()
     for name in (
         *("builtins", "fcntl", "genericpath", "io", "json", "os", "os.path", "pickle"),
-        *("select", "signal", "socket", "tempfile", "threading", "time"),
+        *("select", "signal", "tempfile", "threading", "time"),
     )
     if name in sys.modules
 }
 """The system before any test has patched it; what :mod:`isoclient.link.system` is made of, when that is needed."""
+_FOUND["socket"] = vars(_socket).copy()  # which not every pytest has imported before a plugin patches it
 
 
 def __getattr__(name: str) -> Any:
