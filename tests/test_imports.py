@@ -1,4 +1,4 @@
-"""Imports run one way: front -> process -> host -> link. And the app's process knows nothing of the test's tools."""
+"""Imports run one way: front -> process -> host -> link -> wire. The app's process knows none of the test's tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import isoclient
 
 PACKAGE = Path(isoclient.__file__).parent
-ROOMS = ["link", "host", "process", "front", "plugin"]  # each may import those before it
+ROOMS = ["wire", "link", "host", "process", "front", "plugin"]  # each may import those before it
 FOREIGN = {"requests", "pytest", "_pytest", "urllib3", "starlette"}
 
 
@@ -41,11 +41,23 @@ def test_imports_run_one_way(path: Path) -> None:
         top, _, rest = name.partition(".")
         if top == "isoclient" and rest:
             assert rest.split(".")[0] in allowed, f"{name} is not for the {room}"
-        if room in ("link", "host"):
+        if room in ("wire", "link", "host"):
             assert top not in FOREIGN, f"{name} is not for the {room}"
         if room not in ("front", "plugin"):
             assert top != "requests", f"{name} is for the front alone"
         assert top not in ("pytest", "_pytest") or room == "plugin", "only the plugin knows pytest"
+
+
+# What has no I/O, no clock, no locks, and starts nothing.
+PURE = {"__future__", "collections", "itertools", "marshal", "struct", "typing", "zlib"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "wire").glob("*.py")), ids=lambda path: path.name)
+def test_the_wire_is_pure(path: Path) -> None:
+    for name in imports(path):
+        assert name.startswith("isoclient.wire") or name.partition(".")[0] in PURE
+    called = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
 
 
 def test_there_is_a_room_for_everything() -> None:

@@ -14,9 +14,9 @@ from isoclient.host import relief
 from isoclient.host.inspection import describe_task, walk_await_chain
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
-from isoclient.link.frames import Frame
 from isoclient.link.lift import Patches
 from isoclient.link.system import time
+from isoclient.wire.frames import Frame
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host

@@ -12,11 +12,11 @@ from isoclient.host.debugger import Debugger
 from isoclient.host.pipe import Pipe
 from isoclient.host.server import Host
 from isoclient.host.setup import Setup
-from isoclient.link import frames
 from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp, ObjectNotLoadable
 from isoclient.link.limits import Limits, limit_hit
 from isoclient.link.system import socket
+from isoclient.wire import frames
 
 if TYPE_CHECKING:
     from isoclient.host.footprint import Signature

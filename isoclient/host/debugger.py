@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from isoclient.link import frames
 from isoclient.link.locks import make_lock
 from isoclient.link.system import io, os, select, signal, threading, time
-from isoclient.link.values import dumps
+from isoclient.wire import frames
+from isoclient.wire.values import dumps
 
 if TYPE_CHECKING:
     from isoclient.host.pipe import Pipe

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.outbox import Outbox
 from isoclient.link.system import os, socket
+from isoclient.wire.frames import Frame, FrameReader
+from isoclient.wire.protocol import LinkError
 
 __all__ = ["Pipe"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from isoclient.link import values
+from isoclient.wire import values
 
 __all__ = ["ScopeNews", "added_extension"]
 

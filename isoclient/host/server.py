@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.streams import STREAMS, LifespanStream, Stream
-from isoclient.link import frames
 from isoclient.link.codec import Codec
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import Frame
 from isoclient.link.limits import Limits, limit_hit
 from isoclient.link.outbox import Outbox
+from isoclient.wire import frames
+from isoclient.wire.frames import Frame
+from isoclient.wire.protocol import LinkError
 
 if TYPE_CHECKING:
     from isoclient.host.app import ASGIApp

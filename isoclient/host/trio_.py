@@ -12,8 +12,8 @@ from isoclient.host import relief
 from isoclient.host.inspection import describe_task
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
-from isoclient.link.frames import Frame
 from isoclient.link.lift import Patches
+from isoclient.wire.frames import Frame
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host

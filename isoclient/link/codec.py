@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, Protocol
 
-from isoclient.link import values
-from isoclient.link.errors import LinkError
 from isoclient.link.places import Place
 from isoclient.link.system import os
+from isoclient.wire import values
+from isoclient.wire.protocol import LinkError
 
 __all__ = ["Codec", "LocalCodec", "PipeCodec"]
 
@@ -66,7 +66,7 @@ class Codec(Protocol):
 
 
 class PipeCodec:
-    """Between processes: :mod:`isoclient.link.values`, with bulk content left as it is.
+    """Between processes: :mod:`isoclient.wire.values`, with bulk content left as it is.
 
     Args:
         same_main: whether both have the same main module, because one is a fork of the other.

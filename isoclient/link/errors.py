@@ -9,7 +9,6 @@ __all__ = [
     "AppNotFound",
     "AppProtocolError",
     "ClientDisconnected",
-    "LinkError",
     "NotAnApp",
     "ObjectNotLoadable",
     "ObjectNotSendable",
@@ -32,10 +31,6 @@ class AppProtocolError(RuntimeError):
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
-
-
-class LinkError(Exception):
-    """What came over the pipe is not what the other side of it sends: a frame is damaged, or not a frame at all."""
 
 
 class NotAnApp(TypeError):

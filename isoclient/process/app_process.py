@@ -12,7 +12,6 @@ from isoclient.host.child import DUMP_SIGNAL, Descriptors
 from isoclient.host.setup import Setup
 from isoclient.host.standard import occupy_standard_streams
 from isoclient.link.codec import PipeCodec
-from isoclient.link.errors import LinkError
 from isoclient.link.limits import limit_noted
 from isoclient.link.system import os, signal, socket, time
 from isoclient.process import forks
@@ -27,6 +26,7 @@ from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump, last_words
 from isoclient.process.terminal import Terminal
+from isoclient.wire.protocol import LinkError
 
 __all__ = ["AppProcess"]
 

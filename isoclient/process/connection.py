@@ -14,10 +14,7 @@ from math import ceil
 from typing import Any, Final
 
 from isoclient.host.vars import context_of_test
-from isoclient.link import frames
 from isoclient.link.codec import Codec
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.locks import make_lock
 from isoclient.link.outbox import Outbox
 from isoclient.link.system import select, socket, threading
@@ -30,6 +27,9 @@ from isoclient.process.lead import Lead
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
 from isoclient.process.waiters import Waiters
+from isoclient.wire import frames
+from isoclient.wire.frames import Frame, FrameReader
+from isoclient.wire.protocol import LinkError
 
 __all__ = ["Connection"]
 

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from isoclient.link import frames
-from isoclient.link.credit import ReceiveWindow, SendWindow, weight
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import Frame
 from isoclient.link.system import threading
 from isoclient.process.deadline import Deadline
+from isoclient.wire import frames
+from isoclient.wire.credit import ReceiveWindow, SendWindow, weight
+from isoclient.wire.frames import Frame
+from isoclient.wire.protocol import LinkError
 
 if TYPE_CHECKING:
     from isoclient.process.connection import Connection

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoclient.link.codec import Codec, LocalCodec, PipeCodec
-from isoclient.link.errors import LinkError
+from isoclient.wire.protocol import LinkError
 
 MESSAGES: list[dict[str, Any]] = [
     {"type": "http.request", "body": b"", "more_body": False},

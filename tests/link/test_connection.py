@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from isoclient.host.pipe import Pipe
-from isoclient.link import frames
 from isoclient.link.codec import LocalCodec, PipeCodec
-from isoclient.link.credit import WINDOW
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import Frame
 from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
 from isoclient.process.stream import Stream
+from isoclient.wire import frames
+from isoclient.wire.credit import WINDOW
+from isoclient.wire.frames import Frame
+from isoclient.wire.protocol import LinkError
 
 SOON = 10.0  # seconds; nothing here takes that long
 

@@ -23,8 +23,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, AppTimeout, TestClient
 from isoclient.host.pipe import Pipe
-from isoclient.link import frames
 from isoclient.link.codec import PipeCodec
+from isoclient.wire import frames
 from tests.reliability.bench import machine, print_table
 from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, answer, live

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from isoclient.host.leaving import Grace, is_due_to_disconnect
 from isoclient.host.rules import Message, Rules
 from isoclient.host.scope import added_extension
-from isoclient.link.credit import ReceiveWindow, SendWindow, weight
 from isoclient.link.errors import AppProtocolError
+from isoclient.wire.credit import ReceiveWindow, SendWindow, weight
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoclient.link.credit import WINDOW, ReceiveWindow, SendWindow, weight
+from isoclient.wire.credit import WINDOW, ReceiveWindow, SendWindow, weight
 
 BASE = weight({"type": "http.response.body", "body": b""})
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoclient.link import frames
-from isoclient.link.errors import LinkError
-from isoclient.link.frames import SMALL, Frame, FrameReader, pack
+from isoclient.wire import frames
+from isoclient.wire.frames import SMALL, Frame, FrameReader, pack
+from isoclient.wire.protocol import LinkError
 
 KINDS = [
     frames.OPEN,

@@ -16,7 +16,7 @@ import struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from isoclient.link.errors import LinkError
+from isoclient.wire.protocol import LinkError
 
 __all__ = [
     "CANCEL",

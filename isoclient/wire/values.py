@@ -13,7 +13,7 @@ import marshal
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from isoclient.link.errors import LinkError
+from isoclient.wire.protocol import LinkError
 
 __all__ = ["dumps", "loads"]
 
