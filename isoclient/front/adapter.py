@@ -15,6 +15,7 @@ from isoclient.front.runners import Runner
 from isoclient.front.scope import http_scope
 from isoclient.front.settings import Settings
 from isoclient.front.timeout import read_timeout
+from isoclient.wire.protocol import CallSpec
 
 __all__ = ["ASGIAdapter"]
 
@@ -57,10 +58,8 @@ class ASGIAdapter(BaseAdapter):
             messages = body.messages(content)
         scope = http_scope(request, self._settings.root_path, self._settings.client)
         call = self._runner.open(
-            "http",
-            scope,
             # What is whole already goes along with the scope. A generator may do anything before its first piece.
-            () if content is None else (next(messages),),
+            CallSpec("http", scope, () if content is None else (next(messages),)),
             doing=f"handling {request.method} {scope['path']}",
             timeout=read_timeout(timeout, self._runner.timeout),
             request=request,

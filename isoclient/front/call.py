@@ -14,6 +14,17 @@ from isoclient.link.limits import limit_hit
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
 from isoclient.process.handle import PATIENCE
+from isoclient.wire.protocol import (
+    CallSpec,
+    Damaged,
+    Exited,
+    Message,
+    Outcome,
+    Raised,
+    Returned,
+    StreamKind,
+    Unfinished,
+)
 
 if TYPE_CHECKING:
     from isoclient.link.limits import Limits
@@ -24,17 +35,13 @@ __all__ = ["Call"]
 _ANSWER: Final = 0.3  # seconds that an event loop which is not stuck may take to say so
 _LATE: Final = 0.1  # seconds that a call which was not in time may take to see the disconnect, before it is cancelled
 
-Message = dict[str, Any]
-
 
 class Call:
     """A call of the app, under way.
 
     Args:
         handle: the running app.
-        kind: what is called: ``"http"``, ``"websocket"``, ``"lifespan"`` or ``"call"``.
-        argument: what with; for the first two, the scope.
-        messages: the first messages for the app.
+        spec: what is called, and what with.
         doing: what the app is doing meanwhile, for the texts of errors: "handling GET /".
         timeout: how long each wait may take, in seconds; None for no limit.
         startup: how long the app may take to be ready, if that is longer than the handle grants it anyway, and to end
@@ -51,9 +58,7 @@ class Call:
     def __init__(
         self,
         handle: AppHandle,
-        kind: str,
-        argument: Any,
-        messages: tuple[Message, ...],
+        spec: CallSpec,
         *,
         doing: str,
         timeout: float | None,
@@ -73,7 +78,7 @@ class Call:
         # One that is still starting takes nothing yet, and what is sent may not fit into the pipe.
         deadline = Deadline(timeout) if handle.connection.ready else self._deadline_of_start()
         try:
-            self._stream = handle.connection.open(kind, argument, messages, deadline)
+            self._stream = handle.connection.open(spec, deadline)
         except (ConnectionLost, DeadlineExceeded) as error:
             self._fail(error)
 
@@ -180,13 +185,7 @@ class Call:
         error = self.end()
         if error is not None:
             reraise(error)
-        assert self._stream.outcome is not None
-        return self._stream.outcome[1]
-
-    @property
-    def outcome(self) -> str:
-        """How the app's call ended, in a word."""
-        return self._stream.outcome[0] if self._stream.outcome else "open"
+        return _value_of(self._stream.outcome)
 
     def end(self) -> BaseException | None:
         """Wait for the end of the app's call; return the app's exception, or its breach of the protocol, or None.
@@ -196,17 +195,19 @@ class Call:
         """
         try:
             self._await_ready()
-            kind, value = self._stream.wait_end(Deadline(self._timeout))
+            outcome = self._stream.wait_end(Deadline(self._timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
         self.sync_output()
-        if kind == "raised":
-            return self.codec.unpack_exception(value)  # type: ignore[no-any-return]
-        if kind == "unfinished":
-            return AppProtocolError(f"{value} ({self.doing})")
-        if kind == "exited":
-            self._exited(*value)
-        return value if kind == "damaged" else None
+        if isinstance(outcome, Returned):
+            return None
+        if isinstance(outcome, Raised):
+            return self.codec.unpack_exception(outcome.error)  # type: ignore[no-any-return]
+        if isinstance(outcome, Unfinished):
+            return AppProtocolError(f"{outcome.what} ({self.doing})")
+        if isinstance(outcome, Exited):
+            self._exited(outcome)
+        return outcome.error if isinstance(outcome, Damaged) else None
 
     def _await_ready(self) -> None:
         connection = self._handle.connection
@@ -255,18 +256,18 @@ class Call:
         doing = self.doing if self._handle.connection.ready else "being started"
         return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
 
-    def _exited(self, code: int, packed: Any, limit: str | None) -> NoReturn:
+    def _exited(self, outcome: Exited) -> NoReturn:
         self._handle.is_told = not self.codec.by_reference  # else nothing has ended
         told = AppCrashed(
             doing=self.doing,
             pid=self._handle.pid,
-            exitcode=code,
+            exitcode=outcome.code,
             request=self._request,
-            limit=limit,
+            limit=outcome.limit,
             limits=self._limits,
             lives=self.codec.by_reference,
         )
-        told.__cause__ = self.codec.unpack_exception(packed)
+        told.__cause__ = self.codec.unpack_exception(outcome.error)
         reraise(told)
 
     def _timed_out(self, seconds: float | None) -> AppTimeout | AppStartupError | AppCrashed:
@@ -326,10 +327,9 @@ class Call:
             self._stream.abandon(_LATE)
         return text
 
-    def _ask(self, kind: str, seconds: float) -> object:
+    def _ask(self, kind: StreamKind, seconds: float) -> object:
         deadline = Deadline(seconds)
-        _, answer = self._handle.connection.open(kind, None, (), deadline).wait_end(deadline)
-        return answer
+        return _value_of(self._handle.connection.open(CallSpec(kind, None), deadline).wait_end(deadline))
 
     def is_stuck(self, seconds: float) -> bool:
         """Whether the app's event loop answers nothing for so long. Then it is not waited for when it is ended."""
@@ -340,6 +340,10 @@ class Call:
         except ConnectionLost:
             pass  # which is told by the next wait
         return self._handle.connection.stuck
+
+
+def _value_of(outcome: Outcome | None) -> Any:
+    return outcome.value if isinstance(outcome, Returned) else None
 
 
 def _in_words(error: BaseException | None) -> str:

@@ -27,6 +27,7 @@ from isoclient.front.urls import absolute, handshake_url
 from isoclient.front.websocket import WebSocketSession
 from isoclient.link.system import os
 from isoclient.process.setup import make_setup
+from isoclient.wire.protocol import CallSpec
 
 if TYPE_CHECKING:
     from isoclient.front.patching import AppPatch
@@ -261,7 +262,10 @@ class TestClient(Configurable, ClientNames):
         request = self._handshake_request(url, list(subprotocols or ()), options)
         scope = websocket_scope(request, self.root_path, self.client_address)
         call = self._runner.open(
-            "websocket", scope, (), doing=f"handling WebSocket {scope['path']}", timeout=timeout, request=request
+            CallSpec("websocket", scope, ({"type": "websocket.connect"},)),
+            doing=f"handling WebSocket {scope['path']}",
+            timeout=timeout,
+            request=request,
         )
         return WebSocketSession(call, scope, request, raises=self.raise_server_exceptions)
 

@@ -14,6 +14,7 @@ from isoclient.host.setup import Setup
 from isoclient.link.system import os
 from isoclient.process.errors import DeadlineExceeded
 from isoclient.process.setup import starter
+from isoclient.wire.protocol import CallSpec
 
 __all__ = ["FreshRunner"]
 
@@ -46,9 +47,7 @@ class FreshRunner:
 
     def open(
         self,
-        kind: str,
-        argument: Any,
-        messages: tuple[Any, ...],
+        spec: CallSpec,
         *,
         doing: str,
         timeout: float | None,
@@ -56,7 +55,7 @@ class FreshRunner:
     ) -> Call:
         """Begin a call of a fresh copy of the app."""
         life = self._begin()
-        return life.open(kind, argument, messages, doing=doing, timeout=timeout, request=request)
+        return life.open(spec, doing=doing, timeout=timeout, request=request)
 
     def call(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False

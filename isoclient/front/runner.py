@@ -19,6 +19,7 @@ from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.link.locks import make_lock
 from isoclient.link.system import os
 from isoclient.process.errors import Reentered
+from isoclient.wire.protocol import CallSpec
 
 if TYPE_CHECKING:
     from isoclient.host.setup import Setup
@@ -159,9 +160,7 @@ class AppRunner:
 
     def open(
         self,
-        kind: str,
-        argument: Any,
-        messages: tuple[Any, ...],
+        spec: CallSpec,
         *,
         doing: str,
         timeout: float | None,
@@ -173,9 +172,7 @@ class AppRunner:
         self._last = doing
         return self.kind_of_call(
             handle,
-            kind,
-            argument,
-            messages,
+            spec,
             doing=doing,
             timeout=timeout,
             startup=self.timeout,
@@ -212,9 +209,7 @@ class AppRunner:
         self._last = f"calling {getattr(func, '__qualname__', repr(func))}"
         call = Call(
             handle,
-            "call",
-            (packed, trusted),
-            (),
+            CallSpec("call", (packed, trusted)),
             doing=self._last,
             timeout=timeout,
             startup=self.timeout,
@@ -235,7 +230,8 @@ class AppRunner:
         if self._lifespan is None:
             return {}
         handle = self.handle()
-        call = Call(handle, "state", None, (), doing="telling its state", timeout=self.timeout, startup=self.timeout)
+        spec = CallSpec("state", None)
+        call = Call(handle, spec, doing="telling its state", timeout=self.timeout, startup=self.timeout)
         return handle.connection.codec.unpack_debug(call.finish())
 
     # -- patches
@@ -300,9 +296,7 @@ class AppRunner:
         self._last = "lifespan startup"
         call = Call(
             handle,
-            "lifespan",
-            self._lifespan_mode,
-            (),
+            CallSpec("lifespan", self._lifespan_mode, ({"type": "lifespan.startup"},)),
             doing=self._last,
             timeout=self.timeout,
             startup=self.timeout,

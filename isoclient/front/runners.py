@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from isoclient.front.call import Call
     from isoclient.front.roster import Usage
     from isoclient.host.setup import Setup
+    from isoclient.wire.protocol import CallSpec
 
 __all__ = ["Ask", "Lifespan", "Patch", "Runner"]
 
@@ -44,9 +45,7 @@ class Runner(Protocol):
 
     def open(
         self,
-        kind: str,
-        argument: Any,
-        messages: tuple[Any, ...],
+        spec: CallSpec,
         *,
         doing: str,
         timeout: float | None,

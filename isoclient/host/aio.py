@@ -16,7 +16,7 @@ from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
 from isoclient.link.lift import Patches
 from isoclient.link.system import time
-from isoclient.wire.frames import Frame
+from isoclient.wire.mux import Event
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -92,8 +92,8 @@ class AsyncioRuntime:
         ]
         return "\n".join(chain.from_iterable(described))
 
-    def serve(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
-        """Hand the frames of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``.
+    def serve(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
+        """Hand the events of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``.
 
         Not in a task: an app may cancel all that there are, and wait for their end, before it ends itself.
         """
@@ -103,14 +103,14 @@ class AsyncioRuntime:
         finally:  # what ends the loop from within comes before the next request, which is not to be begun any more
             self._loop.remove_reader(self._pipe.sock)
 
-    def _read(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
-        frames = self._pipe.read()
-        if frames is None:
+    def _read(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
+        events = self._pipe.read()
+        if events is None:
             self._loop.remove_reader(self._pipe.sock)
             stop()
             return
-        for frame in frames:
-            take(frame)
+        for event in events:
+            take(event)
 
 
 async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]]) -> None:
@@ -199,7 +199,7 @@ def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options:
             try:
                 context.run(runtime.serve, host.take, host.stop)
             except BaseException:  # of a task of the app: sys.exit()
-                host.disown_streams()
+                host.disown_calls()
                 raise
 
 

@@ -16,7 +16,7 @@ from isoclient.link.codec import Codec
 from isoclient.link.errors import AppNotFound, NotAnApp, ObjectNotLoadable
 from isoclient.link.limits import Limits, limit_hit
 from isoclient.link.system import socket
-from isoclient.wire import frames
+from isoclient.wire.protocol import FAILED, READY
 
 if TYPE_CHECKING:
     from isoclient.host.footprint import Signature
@@ -85,14 +85,14 @@ class _Boot:
             called,
             self._codec,
             runtime,
-            self._pipe.outbox,
+            self._pipe.mux,
             live={"app": app},
             leave=self._leaver(runtime) if self._side is not None else None,
             limits=setup.limits,
             side=self._side,
         )
         self.host_made = True
-        self._put(frames.READY, self._files)
+        self._pipe.mux.tell(READY, self._files)
         runtime.write()
         return host
 
@@ -122,14 +122,10 @@ class _Boot:
             lift_limits()
         if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
             error.__traceback__ = None  # the text says it all, and the frames would be ours alone
-        self._put(frames.FAILED, self._codec.pack_exception(error))
+        self._pipe.mux.tell(FAILED, self._codec.pack_exception(error))
         self._pipe.sock.setblocking(True)
         self._pipe.write()
         self._pipe.sock.setblocking(False)
-
-    def _put(self, kind: int, value: object) -> None:
-        meta, payload = self._codec.encode(value)
-        self._pipe.outbox.put(frames.pack(kind, 0, meta, payload), payload)
 
 
 def serve(
@@ -157,7 +153,7 @@ def serve(
     Raises:
         BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
     """
-    pipe = Pipe(sock)
+    pipe = Pipe(sock, codec)
     debugger = None
     if side is not None:
         pipe.close_in_forks()

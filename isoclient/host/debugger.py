@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.link.locks import make_lock
 from isoclient.link.system import io, os, select, signal, threading, time
-from isoclient.wire import frames
-from isoclient.wire.values import dumps
+from isoclient.wire.protocol import DEBUG
 
 if TYPE_CHECKING:
     from isoclient.host.pipe import Pipe
@@ -108,15 +107,14 @@ class Debugger:
                 self._tell(None)
 
     def _tell(self, group: int | None) -> None:
-        frame = frames.pack(frames.DEBUG, 0, dumps(group))
         if threading.get_ident() == self._thread:
-            self._write(frame)
+            self._write(group)
         elif self.call_on_loop is not None:
-            self.call_on_loop(lambda: self._write(frame))
+            self.call_on_loop(lambda: self._write(group))
 
-    def _write(self, frame: bytes) -> None:
+    def _write(self, group: int | None) -> None:
         """Write it out before anything else happens: the loop is not to run until the prompt is closed."""
-        self._pipe.outbox.put(frame)
+        self._pipe.mux.tell(DEBUG, group)
         end = time.monotonic() + _PATIENCE
         while not self._pipe.write() and time.monotonic() < end:
             poll = select.poll()

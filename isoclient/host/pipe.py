@@ -1,25 +1,34 @@
-"""The host's end of the pipe: a non-blocking socket, read by frames and written from an outbox."""
+"""The host's end of the pipe: a non-blocking socket, whose bytes a multiplexer takes and gives."""
 
 from __future__ import annotations
 
-from isoclient.link.outbox import Outbox
+from isoclient.link.sending import write_out
 from isoclient.link.system import os, socket
-from isoclient.wire.frames import Frame, FrameReader
+from isoclient.wire.codec import Codec
+from isoclient.wire.mux import Event, Mux
 from isoclient.wire.protocol import LinkError
 
 __all__ = ["Pipe"]
 
 
 class Pipe:
-    """What both event loops do with the socket, apart from waiting for it."""
+    """What both event loops do with the socket, apart from waiting for it.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        sock: the socket; it is made non-blocking.
+        codec: how values cross.
+
+    Attributes:
+        sock: the socket.
+        mux: the server's end of the wire.
+    """
+
+    def __init__(self, sock: socket.socket, codec: Codec) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._forked = False
         self.sock = sock
-        self.outbox = Outbox()
-        self._reader = FrameReader()
+        self.mux = Mux("server", codec)
 
     def close_in_forks(self) -> None:
         """Forks that the app makes share the socket, and the event loop's epoll instance, with this process.
@@ -33,12 +42,12 @@ class Pipe:
         self._forked = True
         self.sock.close()
 
-    def read(self) -> list[Frame] | None:
-        """The frames that a read now completes; None at the end of file, when the test is gone or done with us."""
+    def read(self) -> list[Event] | None:
+        """The events that a read now completes; None at the end of file, when the test is gone or done with us."""
         if self._forked:
             os._exit(0)
         try:
-            count = self.sock.recv_into(self._reader.get_buffer())
+            count = self.sock.recv_into(self.mux.get_buffer())
         except BlockingIOError:
             return []
         except OSError:
@@ -47,18 +56,17 @@ class Pipe:
         if count == 0:
             return None
         try:
-            frames = self._reader.buffer_updated(count)
+            return self.mux.buffer_updated(count)
         except LinkError:
             # After a damaged frame nothing that follows can be trusted. The other side learns it by our end.
             return None
-        return frames
 
     def write(self) -> bool:
         """Write what the socket takes; True when nothing is left."""
         if self._forked:
             os._exit(0)
         try:
-            return self.outbox.write(self.sock)
+            return write_out(self.mux.outbox, self.sock)
         except OSError:
-            self.outbox.clear()
+            self.mux.outbox.clear()
             return True

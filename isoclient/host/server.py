@@ -1,4 +1,4 @@
-"""The host itself: frames in, calls of the app, frames out. It knows no socket and no event loop by name."""
+"""The host itself: events in, calls of the app, messages out. It knows no socket and no event loop by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 from isoclient.host.streams import STREAMS, LifespanStream, Stream
 from isoclient.link.codec import Codec
 from isoclient.link.limits import Limits, limit_hit
-from isoclient.link.outbox import Outbox
-from isoclient.wire import frames
-from isoclient.wire.frames import Frame
-from isoclient.wire.protocol import LinkError
+from isoclient.wire import mux
+from isoclient.wire.protocol import (
+    CREDIT,
+    ENDING,
+    EVENT,
+    OPEN,
+    STOP,
+    CallSpec,
+    Exited,
+    Message,
+    Outcome,
+    Raised,
+)
 
 if TYPE_CHECKING:
     from isoclient.host.app import ASGIApp
@@ -24,13 +33,13 @@ _FLUSH_AT: Final = 64 * 1024  # bytes: more than this does not wait for the loop
 
 
 class Host:
-    """The stream table of the app's side.
+    """The calls of the app, on top of the server's end of the wire.
 
     Args:
         app: the app, in the style of ASGI 3.
         codec: how values cross.
         runtime: the event loop.
-        outbox: what is to be written.
+        mux: the end of the wire.
         live: objects that both sides have, by name.
         limits: those of the process.
         leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
@@ -49,7 +58,7 @@ class Host:
         app: ASGIApp,
         codec: Codec,
         runtime: Runtime,
-        outbox: Outbox,
+        mux: mux.Mux,
         *,
         live: Mapping[str, object],
         leave: Callable[[int], object] | None,
@@ -64,105 +73,99 @@ class Host:
         self._leave = leave
         self._limits = limits
         self._side = side
-        self._outbox = outbox
-        self._streams: dict[int, Stream] = {}
+        self.mux = mux
+        self._calls: dict[int, Stream] = {}  # of the streams that are open, by number
+        self._waiting = 0  # bytes of messages since the last flush, about
         self._flush_planned = False
         self._stopping = False
 
     # -- what comes in
 
-    def take(self, frame: Frame) -> None:
-        """Act on one frame of the front.
+    def take(self, event: mux.Event) -> None:
+        """Act on something that the front has said."""
+        kind, stream, value = event
+        if stream is None:
+            self._hear(kind, value)
+            return
+        if kind == OPEN:
+            self._open(stream, value)
+        elif (call := self._calls.get(stream.number)) is not None:
+            self._pass_on(call, kind, value)
+        self._plan_flush()
 
-        Raises:
-            LinkError: the frame makes no sense.
-        """
-        if frame.kind == frames.OPEN:
-            self._open(frame)
-        elif frame.kind == frames.STOP:
+    def _pass_on(self, call: Stream, kind: int, value: Any) -> None:
+        if kind == EVENT:
+            call.delivered(value)
+        elif kind == CREDIT:
+            call.granted()
+        else:
+            call.cancel(value)
+
+    def _hear(self, kind: int, value: Any) -> None:
+        if kind == STOP:
             self.stop()
-        elif frame.kind == frames.CONTEXT and self._side is not None:
-            self._side.apply(self.codec.decode(frame.meta, frame.payload))
-        else:
-            stream = self._streams.get(frame.stream)
-            if stream is not None:
-                self._pass_on(stream, frame)
-            elif self.codec.by_reference:
-                # It has ended, and the frame crossed its end on the way: so that the table does not keep it.
-                self.codec.decode(frame.meta, frame.payload)
+        elif self._side is not None:
+            self._side.apply(value)
 
-    def _open(self, frame: Frame) -> None:
-        kind, argument, messages, variables = self.codec.decode(frame.meta, frame.payload)
-        stream = STREAMS[kind](self, frame.stream, argument)
-        for message in messages:
-            stream.deliver(message)
-        self._streams[frame.stream] = stream
-        if variables is None:
-            self.runtime.spawn(stream)
+    def _open(self, stream: mux.Stream, spec: CallSpec) -> None:
+        call = STREAMS[spec.kind](self, stream, spec.argument)
+        self._calls[stream.number] = call
+        if spec.variables is None:
+            self.runtime.spawn(call)
         else:
-            variables.run(self.runtime.spawn, stream)  # a task begins with a copy of the context that it is made in
-        self._plan_flush()
-
-    def _pass_on(self, stream: Stream, frame: Frame) -> None:
-        if frame.kind == frames.EVENT:
-            stream.deliver(self.codec.decode(frame.meta, frame.payload))
-        elif frame.kind == frames.CREDIT:
-            stream.grant(self.codec.decode(frame.meta, frame.payload))
-        elif frame.kind == frames.CANCEL:
-            stream.cancel(self.codec.decode(frame.meta, frame.payload))
-        else:
-            raise LinkError(f"a host gets no {frame!r}")
-        self._plan_flush()
+            # A task begins with a copy of the context that it is made in.
+            spec.variables.run(self.runtime.spawn, call)
 
     def stop(self) -> None:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
         self._stopping = True
-        self._put(frames.ENDING, 0, None)
+        self.mux.tell(ENDING)
         self.flush()
-        for stream in self._serving() or list(self._streams.values()):
-            stream.cancel(self.grace)
+        for call in self._serving() or list(self._calls.values()):
+            call.cancel(self.grace)
         self._stop_when_idle()
 
     def _serving(self) -> list[Stream]:
-        return [stream for stream in self._streams.values() if not isinstance(stream, LifespanStream)]
+        return [call for call in self._calls.values() if not isinstance(call, LifespanStream)]
 
     def _stop_when_idle(self) -> None:
         if not self._stopping:
             return
-        if not self._streams:
+        if not self._calls:
             self.runtime.stop()
         elif not self._serving():
-            for stream in list(self._streams.values()):
-                stream.cancel()
+            for call in list(self._calls.values()):
+                call.cancel()
 
     # -- what goes out
 
-    def emit(self, number: int, message: object) -> None:
+    def emit(self, stream: mux.Stream, message: Message) -> None:
         """Send a message on a stream, with the next flush."""
-        self._put(frames.EVENT, number, message)
+        self._waiting += self.mux.send(stream, message)
+        if self._waiting >= _FLUSH_AT:
+            self.flush()
+        else:
+            self._plan_flush()
 
-    def grant(self, number: int, amount: int) -> None:
+    def grant(self, stream: mux.Stream) -> None:
         """Let the front send more on a stream."""
-        self._put(frames.CREDIT, number, amount)
+        self.mux.grant(stream)
+        self._plan_flush()
 
-    def tell_of_scope(self, number: int, news: dict[str, Any]) -> None:
-        """Tell the front what has come into the scope of a stream."""
-        self._put(frames.SCOPE, number, news)
-
-    def end(self, stream: Stream, outcome: tuple[str, object]) -> None:
+    def end(self, call: Stream, outcome: Outcome) -> None:
         """The last word on a stream. It goes out at once, and with it all that waited."""
-        if self._streams.pop(stream.number, None) is not None:
+        if self._calls.pop(call.number, None) is not None:
             if self._side is not None:
                 self._side.call_ends()
-            stream.last_words()
+            call.last_words()
             try:
-                self._put(frames.END, stream.number, outcome)
+                self.mux.finish(call.wire, outcome)
             except ValueError as error:  # a result of gigabytes
-                self._put(frames.END, stream.number, ("raised", self.codec.pack_exception(error)))
+                self.mux.finish(call.wire, Raised(self.codec.pack_exception(error)))
             self.flush()
             self._stop_when_idle()
 
-    def end_raised(self, stream: Stream, error: BaseException) -> None:
+    def end_raised(self, call: Stream, error: BaseException) -> None:
         """The same, for a call that raised.
 
         ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too, and so does what comes from its limits.
@@ -177,35 +180,28 @@ class Host:
         packed = self.codec.pack_exception(error)
         if limit is not None or isinstance(error, SystemExit | KeyboardInterrupt):
             code = _exit_code(error)
-            self.end(stream, ("exited", (code, packed, limit)))
+            self.end(call, Exited(code, packed, limit))
             if self._leave is not None:
-                self.disown_streams()
+                self.disown_calls()
                 self._leave(code)
         else:
-            self.end(stream, ("raised", packed))
+            self.end(call, Raised(packed))
 
-    def disown_streams(self) -> None:
+    def disown_calls(self) -> None:
         """The event loop ends before its time, which cancels all calls. It is no end of theirs: they share this one."""
-        self._streams.clear()
+        self._calls.clear()
 
-    def is_open(self, stream: Stream) -> bool:
-        """Whether a stream has not ended yet."""
-        return self._streams.get(stream.number) is stream
+    def is_open(self, call: Stream) -> bool:
+        """Whether a call has not ended yet."""
+        return self._calls.get(call.number) is call
 
     def flush(self) -> None:
         """Write what waits, as far as the pipe takes it now."""
-        if self._outbox.size:
+        if self.mux.outbox.parts:
+            self._waiting = 0
             if self._side is not None:
                 self._side.about_to_tell()
             self.runtime.write()
-
-    def _put(self, kind: int, number: int, value: object) -> None:
-        meta, payload = self.codec.encode(value)
-        self._outbox.put(frames.pack(kind, number, meta, payload), payload)
-        if self._outbox.size >= _FLUSH_AT:
-            self.flush()
-        else:
-            self._plan_flush()
 
     def _plan_flush(self) -> None:
         """Flush once what is ready now has run.

@@ -13,7 +13,7 @@ from isoclient.host.inspection import describe_task
 from isoclient.host.pipe import Pipe
 from isoclient.host.streams import Stream
 from isoclient.link.lift import Patches
-from isoclient.wire.frames import Frame
+from isoclient.wire.mux import Event
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -70,23 +70,23 @@ class TrioRuntime:
     def describe_tasks(self) -> str:
         return "\n".join(_describe(self._nursery))
 
-    async def serve(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
-        """Hand the frames of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``."""
+    async def serve(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
+        """Hand the events of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``."""
         self._nursery.start_soon(self._read, take, stop)
         await self._stopped.wait()
         while self._writing:
             self._written = trio.Event()
             await self._written.wait()
 
-    async def _read(self, take: Callable[[Frame], None], stop: Callable[[], None]) -> None:
+    async def _read(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
         while True:
             await trio.lowlevel.wait_readable(self._pipe.sock)
-            frames = self._pipe.read()
-            if frames is None:
+            events = self._pipe.read()
+            if events is None:
                 stop()
                 return
-            for frame in frames:
-                take(frame)
+            for event in events:
+                take(event)
 
 
 async def _run_stream(stream: Stream) -> None:

@@ -1,4 +1,4 @@
-"""The link: what goes over the pipe between the test's process and the app's, and how it looks there.
+"""The link: what both processes have in common beside the wire: what crosses in which shape, and the system as it was.
 
-Everything here is pure: bytes in, frames out, and no I/O. Both processes use the same modules.
+Both processes use the same modules.
 """

@@ -1,40 +1,25 @@
-"""From values to the two parts of a frame and back; one codec for each way that the two sides can live.
+"""What crosses beside plain values, exceptions and objects, in each of the two ways that the two sides can live.
 
-:class:`PipeCodec` is for two processes. :class:`LocalCodec` is for two threads of one: values and exceptions pass by
-reference, through a table, and the frame carries only a ticket. So both modes of the client share everything else:
-frames, order, flow control, deadlines.
+:class:`PipeCodec` is for two processes: such things are packed, as values that its other half, the codec of the wire,
+has bytes for. :class:`LocalCodec` is for two threads of one, where all passes by reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
 from typing import Any, Final, Protocol
 
 from isoclient.link.places import Place
 from isoclient.link.system import os
-from isoclient.wire import values
-from isoclient.wire.protocol import LinkError
+from isoclient.wire import codec as wire
 
 __all__ = ["Codec", "LocalCodec", "PipeCodec"]
 
-_BULK: Final = 2048  # from here on, in bytes, content travels beside the encoded message instead of inside it
 _HOST: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "host") + os.sep
-_BULK_KEYS: Final = ("body", "bytes")
 
 
-class Codec(Protocol):
-    """How values get into frames."""
-
-    @property
-    def by_reference(self) -> bool:
-        """Whether the other side gets the very objects."""
-
-    def encode(self, value: object) -> tuple[bytes, bytes]:
-        """A value as the meta part and the payload of a frame."""
-
-    def decode(self, meta: bytes, payload: bytes) -> Any:
-        """The value back. Raises :class:`LinkError` where the bytes are no value."""
+class Codec(wire.Codec, Protocol):
+    """How values get into frames, and what else can be made a value."""
 
     def pack_exception(self, error: BaseException) -> Any:
         """An exception as a value. Never raises."""
@@ -65,39 +50,20 @@ class Codec(Protocol):
         """The same, with stand-ins for what could not cross."""
 
 
-class PipeCodec:
-    """Between processes: :mod:`isoclient.wire.values`, with bulk content left as it is.
+class PipeCodec(wire.ValueCodec):
+    """Between processes.
 
     Args:
         same_main: whether both have the same main module, because one is a fork of the other.
 
     Example:
         >>> codec = PipeCodec()
-        >>> meta, payload = codec.encode({"type": "http.response.body", "body": b"x" * 5000})
-        >>> len(meta) < 100, len(payload)
-        (True, 5000)
-        >>> len(codec.decode(meta, payload)["body"])
-        5000
+        >>> codec.unpack_exception(codec.pack_exception(LookupError("no such book")))
+        LookupError('no such book')
     """
-
-    by_reference = False
 
     def __init__(self, *, same_main: bool = True) -> None:
         self._same_main = same_main
-
-    def encode(self, value: object) -> tuple[bytes, bytes]:
-        if type(value) is dict:
-            for key in _BULK_KEYS:
-                content = value.get(key)
-                if type(content) is bytes and len(content) >= _BULK:
-                    return values.dumps({**value, key: ...}), content
-        return values.dumps(value), b""
-
-    def decode(self, meta: bytes, payload: bytes) -> Any:
-        value = values.loads(meta)
-        if payload:
-            _put_back(value, payload)
-        return value
 
     def pack_exception(self, error: BaseException) -> Any:
         return _transit().pack_exception(error)
@@ -133,42 +99,8 @@ def _transit() -> Any:
     return transit
 
 
-def _put_back(value: object, payload: bytes) -> None:
-    """An ellipsis, which no ASGI message holds, marks where the payload belongs."""
-    if isinstance(value, dict):
-        for key in _BULK_KEYS:
-            if value.get(key) is ...:
-                value[key] = payload
-                return
-    raise LinkError("a frame on the pipe has a payload that its message does not call for")
-
-
-class LocalCodec:
-    """Between threads: a table of values, shared by both sides; the frames carry its keys.
-
-    Example:
-        >>> codec = LocalCodec()
-        >>> thing = object()
-        >>> codec.decode(*codec.encode(thing)) is thing
-        True
-    """
-
-    by_reference = True
-
-    def __init__(self) -> None:
-        self._tickets = count()
-        self._table: dict[bytes, object] = {}
-
-    def encode(self, value: object) -> tuple[bytes, bytes]:
-        ticket = b"%x" % next(self._tickets)
-        self._table[ticket] = dict(value) if isinstance(value, Mapping) else value
-        return ticket, b""
-
-    def decode(self, meta: bytes, payload: bytes) -> Any:
-        try:
-            return self._table.pop(meta)
-        except KeyError:
-            raise LinkError(f"there is no value {meta!r} in the table of the link") from None
+class LocalCodec(wire.ReferenceCodec):
+    """Between threads: all is the very object, without what is ours of the traceback of an exception."""
 
     def pack_exception(self, error: BaseException) -> Any:
         return error

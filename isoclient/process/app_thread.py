@@ -1,4 +1,4 @@
-"""An app in a thread of this process: the same host, over the same link."""
+"""An app in a thread of this process: the same host, over the same wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test's end of the link, for threads that block: the stream table, and the reading and writing of the socket.
+"""The test's end of the pipe, for threads that block: the reading and writing of its socket, and the waiting for it.
 
 There is no thread behind it. A thread that waits for something reads the socket itself. Where several wait, one of them
 leads: it reads, hands the others their frames, and when it has what it waited for, wakes one of them to lead on.
@@ -7,16 +7,14 @@ leads: it reads, hands the others their frames, and when it has what it waited f
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable
-from itertools import count
 from math import ceil
 from typing import Any, Final
 
 from isoclient.host.vars import context_of_test
 from isoclient.link.codec import Codec
 from isoclient.link.locks import make_lock
-from isoclient.link.outbox import Outbox
+from isoclient.link.sending import write_out
 from isoclient.link.system import select, socket, threading
 from isoclient.process import forks
 from isoclient.process.closing import Closing
@@ -27,9 +25,8 @@ from isoclient.process.lead import Lead
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
 from isoclient.process.waiters import Waiters
-from isoclient.wire import frames
-from isoclient.wire.frames import Frame, FrameReader
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.mux import Mux
+from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, LinkError
 
 __all__ = ["Connection"]
 
@@ -38,19 +35,25 @@ _OUT: Final = select.POLLOUT
 
 
 class Connection:
-    """One end of the link, over a socket.
+    """The client's end of the wire, over a socket. The multiplexer has the state, and this moves its bytes.
 
     Args:
         sock: our end; it is made non-blocking, and is closed by :meth:`close`.
         codec: how values cross.
 
     It may be used by several threads at once.
+
+    Attributes:
+        mux: the multiplexer. Whoever puts something into its outbox sees to it that it is written, by :meth:`flush`.
+        receiving: held for the moment in which a message is taken out of the inbox of a stream.
     """
 
     def __init__(self, sock: socket.socket, codec: Codec) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.codec = codec
+        self.mux = Mux("client", codec)
+        self.receiving = make_lock()
         self.ready = False
         self.files: dict[str, Any] | None = None  # what a template that was left behind has read
         self.ending = False  # the other side has heard that it is to end, or nobody would see its answer
@@ -65,15 +68,10 @@ class Connection:
         self._sock = sock
         self._watched = -1
         self._closing = Closing()
-        self._reader = FrameReader()
-        self._outbox = Outbox()
-        self._streams: dict[int, Stream] = {}
-        self._numbers = count(1)
         self._lead = Lead()
         self._waiters = Waiters()
         self._write_lock = make_lock()
         self._writer = 0
-        self._cancels: deque[tuple[int, float | None]] = deque()
         self._incoming = EagerPoll()
         self._incoming.register(sock, _IN)
 
@@ -93,7 +91,7 @@ class Connection:
 
     # -- streams
 
-    def open(self, kind: str, argument: Any, messages: tuple[Any, ...], deadline: Deadline) -> Stream:
+    def open(self, spec: CallSpec, deadline: Deadline) -> Stream:
         """Begin a stream: a call of the app.
 
         Raises:
@@ -101,38 +99,34 @@ class Connection:
             DeadlineExceeded: the other side took nothing in time.
         """
         self.interrupted = False
-        stream = Stream(self, next(self._numbers), lasts=kind == "lifespan")
-        stream.spend(messages)
-        self._streams[stream.number] = stream
+        self.begin_sending()
+        if self.codec.by_reference:
+            spec = CallSpec(spec.kind, spec.argument, spec.messages, context_of_test())
+        stream = self.mux.open(spec)
         try:
-            self.tell_news(deadline)
-            variables = context_of_test() if self.codec.by_reference else None
-            self.write(frames.OPEN, stream.number, (kind, argument, messages, variables), deadline)
+            self.flush(deadline)
         except BaseException:
-            self.forget(stream)
+            self.mux.cancel(stream)  # it may be written yet, along with something else
+            self.mux.forget(stream)
             raise
-        return stream
+        return Stream(self, stream)
 
-    def tell_news(self, deadline: Deadline) -> None:
-        """Send what has changed of the things that the app shares with the test.
+    def begin_sending(self) -> None:
+        """To be called before anything for the app is put into the outbox.
+
+        It puts there what has changed of the things that the app shares with the test.
 
         Raises:
-            DeadlineExceeded: the other side took nothing in time.
+            ConnectionLost: another thread is closing it.
         """
+        self._check_writer()
+        self._closing.check()
         if self.news is not None and (news := self.news()) is not None:
-            self.write(frames.CONTEXT, 0, news, deadline)
-
-    def forget(self, stream: Stream) -> None:
-        """Frames that still come for this stream are dropped."""
-        self._streams.pop(stream.number, None)
-
-    def streams(self) -> list[Stream]:
-        """Those that are open now."""
-        return list(self._streams.values())
+            self.mux.tell(CONTEXT, news)
 
     def unfinished(self) -> str:
         """In words, how much has come of a message that is not whole yet; empty if there is none such."""
-        return self._reader.unfinished()
+        return self.mux.unfinished()
 
     # -- waiting and reading
 
@@ -228,12 +222,15 @@ class Connection:
         self._lose(None)
 
     def _read_some(self) -> bool:
-        """Read once, and act upon the frames that came; False if there was nothing to read."""
+        """Read once, and act upon what came; False if there was nothing to read."""
         try:
-            received = self._sock.recv_into(self._reader.get_buffer())
-            for frame in self._reader.buffer_updated(received) if received else ():
-                self._take(frame)
-            self._reader.check()
+            received = self._sock.recv_into(self.mux.get_buffer())
+            for kind, stream, value in self.mux.buffer_updated(received) if received else ():
+                if stream is None:
+                    self._hear(kind, value)
+                elif kind == END and type(value) is Exited:
+                    self.exiting = not self.codec.by_reference
+            self.mux.check()
         except BlockingIOError:
             return False
         except OSError:
@@ -255,53 +252,38 @@ class Connection:
             self.lost = lost
         self._take_terminal_back()
 
-    def _take(self, frame: Frame) -> None:
-        stream = self._streams.get(frame.stream)
-        if stream is not None:
-            stream.take(frame)
-            if frame.kind == frames.END:
-                self.forget(stream)
-        elif frame.kind == frames.READY:
-            self.files = self.codec.decode(frame.meta, frame.payload)
+    def _hear(self, kind: int, value: Any) -> None:
+        """Act on what is of no stream."""
+        if kind == READY:
+            self.files = value
             self.ready = True
-        elif frame.kind == frames.ENDING:
-            self.codec.decode(frame.meta, frame.payload)
+        elif kind == ENDING:
             self.ending = True
-        elif frame.kind == frames.FAILED:
-            self.failure = self.codec.unpack_exception(self.codec.decode(frame.meta, frame.payload))
-        elif frame.kind == frames.DEBUG and self.terminal is not None:
-            self.terminal.take(self.codec.decode(frame.meta, frame.payload))
-        elif self.codec.by_reference:
-            self.codec.decode(frame.meta, frame.payload)  # so that the table does not keep it
+        elif kind == FAILED:
+            self.failure = self.codec.unpack_exception(value)
+        elif kind == DEBUG and self.terminal is not None:
+            self.terminal.take(value)
 
     # -- writing
 
-    def write(self, kind: int, number: int, value: object, deadline: Deadline, *, hold: bool = False) -> None:
-        """Send a frame, whole. While the pipe is full, what comes in is read, for the other side may wait for that.
+    def flush(self, deadline: Deadline) -> None:
+        """Write what is in the outbox. While the pipe is full, what comes in is read: the other side may wait for it.
 
         A failure of the other side is no error here: it shows at the next :meth:`wait`, after what it still had to say.
 
-        With ``hold``, it only goes out along with the next frame, which has to follow at once.
-
         Raises:
             ConnectionLost: another thread is closing the connection.
-            DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
+            DeadlineExceeded: the pipe stayed full. What is left goes out, whole and in order, with what is sent next.
         """
-        meta, payload = self.codec.encode(value)
-        if self._writer == threading.get_ident():
-            raise Reentered("this thread is already writing to the app, further down its stack")
+        self._check_writer()
         while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
             deadline.check()
         try:
             self._writer = threading.get_ident()
             self._closing.check()
-            self._outbox.put(frames.pack(kind, number, meta, payload), payload)
-            while not hold and not self._write_some():
+            while not self._write_some():
                 self._wait_writable(deadline)
                 self._closing.check()
-            if self._cancels:  # asked for by another thread, or by the garbage collector in this one, meanwhile
-                self._put_cancels()
-                self._write_some()
         except (ConnectionLost, DeadlineExceeded):
             raise
         except BaseException as error:
@@ -310,11 +292,15 @@ class Connection:
         finally:
             self._release_write_lock()
 
-    def try_write(self, kind: int, number: int, value: object) -> bool:
-        """Send a frame if that takes no waiting at all; for signal handlers and finalizers.
+    def _check_writer(self) -> None:
+        if self._writer == threading.get_ident():
+            raise Reentered("this thread is already writing to the app, further down its stack")
+
+    def try_flush(self) -> bool:
+        """Write what is in the outbox if that takes no waiting at all; for signal handlers and finalizers.
 
         Returns:
-            Whether it has gone out, whole.
+            Whether all has gone out. What has not goes out with what is sent next.
         """
         if (
             self.lost is not None
@@ -324,37 +310,19 @@ class Connection:
             return False
         try:
             self._writer = threading.get_ident()
-            meta, payload = self.codec.encode(value)
-            self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             return self._write_some()
         finally:
             self._release_write_lock()
-
-    def cancel_soon(self, number: int, grace: float | None) -> None:
-        """Cancel a stream without any waiting: now, or with the next frame that goes out."""
-        self._cancels.append((number, grace))
-        if self.lost is None and self._writer != threading.get_ident() and self._write_lock.acquire(blocking=False):
-            try:
-                self._writer = threading.get_ident()
-                self._put_cancels()
-                self._write_some()
-            finally:
-                self._release_write_lock()
 
     def _release_write_lock(self) -> None:
         self._writer = 0
         self._write_lock.release()
         self._close_unused()
 
-    def _put_cancels(self) -> None:
-        while self._cancels:
-            number, grace = self._cancels.popleft()
-            meta, payload = self.codec.encode(grace)
-            self._outbox.put(frames.pack(frames.CANCEL, number, meta, payload), payload)
-
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
-        written = self.try_write(frames.STOP, 0, None)
+        self.mux.tell(STOP)
+        written = self.try_flush()
         with contextlib.suppress(OSError):
             if self._lead.is_ours:
                 # In a signal handler, while this thread is reading: it can't read what the other side may have to
@@ -366,11 +334,11 @@ class Connection:
 
     def _write_some(self) -> bool:
         if self.lost is not None:
-            self._outbox.clear()
+            self.mux.outbox.clear()
         try:
-            return self._outbox.write(self._sock)
+            return write_out(self.mux.outbox, self._sock)
         except OSError:
-            self._outbox.clear()  # EPIPE: the reader will find the end of file, after the frames before it
+            self.mux.outbox.clear()  # EPIPE: the reader will find the end of file, after the frames before it
             return True
 
     def _wait_writable(self, deadline: Deadline) -> None:
@@ -387,7 +355,7 @@ class Connection:
                 self.meanwhile()
                 deadline.check()
             if self._watched in found:
-                self._outbox.clear()
+                self.mux.outbox.clear()
             if leads and found.get(self._sock.fileno(), 0) & ~_OUT:
                 self._read_some()
                 self._waiters.wake_ready()
@@ -453,9 +421,9 @@ class Connection:
             but_this_thread: let the one that calls this go on, with streams that it opens, and with the lifespan.
         """
         self._closing.begin(but_this_thread=but_this_thread)
-        for stream in self.streams():
-            if not stream.lasts:
-                self.forget(stream)
+        for stream in list(self.mux.streams.values()):
+            if stream.kind != "lifespan":
+                self.mux.forget(stream)
         # Whoever is in a poll looks again soon, at the latest when the other side answers to its being ended.
         self._waiters.wake_all()
 
@@ -489,8 +457,6 @@ class Connection:
         self._writer = 0
         self._closing.watchers.clear()
         self._lead, self._waiters = Lead(), Waiters()
-        for stream in self.streams():
-            stream.be_forked()
         if self.terminal is not None:
             self.terminal.abandon()
         self._close_when_unused(self._sock.close)

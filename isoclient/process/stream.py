@@ -1,17 +1,12 @@
-"""One stream as the test's side sees it: one call of the app, under way or ended."""
+"""One stream as the test's side uses it: one call of the app, waited for by threads that block."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from isoclient.link.system import threading
 from isoclient.process.deadline import Deadline
-from isoclient.wire import frames
-from isoclient.wire.credit import ReceiveWindow, SendWindow, weight
-from isoclient.wire.frames import Frame
-from isoclient.wire.protocol import LinkError
+from isoclient.wire import mux
+from isoclient.wire.protocol import Message, Outcome
 
 if TYPE_CHECKING:
     from isoclient.process.connection import Connection
@@ -20,118 +15,86 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """A queue of messages from the app, which ends with an outcome."""
+    """The waiting for a stream, which itself is a :class:`isoclient.wire.mux.Stream`.
 
-    __slots__ = (
-        "_connection",
-        "_granted",
-        "_inbox",
-        "_incoming",
-        "_lock",
-        "_outgoing",
-        "lasts",
-        "number",
-        "outcome",
-        "scope",
-    )
+    Args:
+        connection: what it is a stream of.
+        wire: the stream.
+    """
 
-    def __init__(self, connection: Connection, number: int, *, lasts: bool = False) -> None:
-        self.number = number
-        self.lasts = lasts  # until the app ends, whoever closes the connection
-        self.outcome: tuple[str, Any] | None = None
-        self.scope: dict[str, Any] = {}  # what the app has put into its scope, where that is not ours
+    __slots__ = ("_connection", "wire")
+
+    def __init__(self, connection: Connection, wire: mux.Stream) -> None:
+        self.wire = wire
         self._connection = connection
-        self._inbox: deque[dict[str, Any]] = deque()
-        self._granted = 0  # how many messages in the inbox, from its head, have been granted credit for already
-        self._lock = threading.Lock()  # for the two above, where one thread sends and another receives
-        self._incoming = ReceiveWindow()
-        self._outgoing = SendWindow()
 
-    def be_forked(self) -> None:
-        """In a fork: a thread that holds the lock is not there."""
-        self._lock = threading.Lock()  # each request has one, so that these are not kept book of
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it has ended, if it has; there may be messages to be received still."""
+        return self.wire.outcome
 
-    def take(self, frame: Frame) -> None:
-        """A frame has come for this stream. Called by whichever thread reads."""
-        try:
-            value = self._connection.codec.decode(frame.meta, frame.payload)
-        except LinkError as error:
-            self.outcome = ("damaged", error)
-            return
-        if frame.kind == frames.EVENT:
-            self._inbox.append(value)
-        elif frame.kind == frames.END:
-            self.outcome = value
-            if value[0] == "exited" and not self._connection.codec.by_reference:
-                self._connection.exiting = True
-        elif frame.kind == frames.SCOPE:
-            self.scope = {**self.scope, **value}
-        elif frame.kind == frames.CREDIT:
-            self._outgoing.grant(value)
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the app has put into its scope, where that is not ours."""
+        return self.wire.scope
 
-    def receive(self, deadline: Deadline) -> dict[str, Any] | None:
+    def receive(self, deadline: Deadline) -> Message | None:
         """The next message of the app, or None when there is none any more and :attr:`outcome` is set.
 
         Raises:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
+        wire = self.wire
         while True:
-            if not self._inbox and self.outcome is None:
+            if not wire.inbox and wire.outcome is None:
                 self._connection.wait(self._has_news, deadline)
-            with self._lock:
-                if self._inbox:
-                    message = self._inbox.popleft()
-                    amount = self._consume(message)
+            with self._connection.receiving:
+                if wire.inbox:
+                    message = wire.receive()
+                    has_granted = self._grant()
                     break
-                if self.outcome is not None:
+                if wire.outcome is not None:
                     return None
                 # Another thread, which receives on the same stream, was faster.
-        self._grant(amount, deadline)
+        if has_granted:
+            self._connection.flush(deadline)
         return message
 
-    def receive_all(self, deadline: Deadline) -> list[dict[str, Any]]:
+    def receive_all(self, deadline: Deadline) -> list[Message]:
         """All messages that are there, at least one; none when there will be none any more.
 
         Raises:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
+        wire = self.wire
+        messages: list[Message] = []
         while True:
-            if not self._inbox and self.outcome is None:
+            if not wire.inbox and wire.outcome is None:
                 self._connection.wait(self._has_news, deadline)
-            messages = []
-            amount = 0
-            with self._lock:
-                while self._inbox:
-                    message = self._inbox.popleft()
-                    amount += self._consume(message)
-                    messages.append(message)
-            if messages or self.outcome is not None:
+            with self._connection.receiving:
+                while wire.inbox:
+                    messages.append(wire.receive())
+                has_granted = self._grant()
+            if messages or wire.outcome is not None:
                 break
-        self._grant(amount, deadline)
+        if has_granted:
+            self._connection.flush(deadline)
         return messages
 
-    def _consume(self, message: dict[str, Any]) -> int:
-        if self._granted:
-            self._granted -= 1
-            return 0
-        return self._incoming.consume(weight(message))
-
-    def _grant(self, amount: int, deadline: Deadline) -> None:
-        if amount and self.outcome is None:
-            self._connection.write(frames.CREDIT, self.number, amount, deadline)
+    def _grant(self) -> bool:
+        """Whether there was enough to be granted, which is to be written then."""
+        if not self.wire.owes_credit:
+            return False
+        self._connection.mux.grant(self.wire)
+        return True
 
     def _has_news(self) -> bool:
-        return bool(self._inbox) or self.outcome is not None
+        return bool(self.wire.inbox) or self.wire.outcome is not None
 
     @property
     def has_message(self) -> bool:
         """Whether :meth:`receive` has a message without waiting."""
-        return bool(self._inbox)
-
-    def spend(self, messages: Iterable[dict[str, Any]]) -> None:
-        """These go out with the frame that opens the stream."""
-        for message in messages:
-            self._outgoing.spend(weight(message))
+        return bool(self.wire.inbox)
 
     def may_send(self, deadline: Deadline) -> bool:
         """Wait until a message may be sent, or would be dropped; False if the app itself waits for room first.
@@ -140,44 +103,42 @@ class Stream:
             ConnectionLost, NotReady, DeadlineExceeded: as :meth:`Connection.wait` does.
         """
         if not self._is_writable():
-            self._connection.wait(lambda: self._is_writable() or self._granted < len(self._inbox), deadline)
+            self._connection.wait(lambda: self._is_writable() or self.wire.has_unreceived, deadline)
         return self._is_writable()
 
     def make_room(self, deadline: Deadline) -> None:
         """Let the app send on, though nobody has received what it sent: it may have to, before it receives."""
-        amount = 0
-        with self._lock:
-            # A copy, for the thread that reads may add to the inbox at any moment.
-            fresh = list(self._inbox)[self._granted :]
-            for message in fresh:
-                amount += self._incoming.consume(weight(message))
-            self._granted += len(fresh)
-        self._grant(amount, deadline)
+        with self._connection.receiving:
+            self.wire.count_as_received()
+            has_granted = self._grant()
+        if has_granted:
+            self._connection.flush(deadline)
 
     def _is_writable(self) -> bool:
-        return self._outgoing.is_open or self.outcome is not None
+        return self.wire.may_send or self.wire.outcome is not None
 
-    def send(self, message: dict[str, Any], deadline: Deadline, *, hold: bool = False) -> bool:
+    def send(self, message: Message, deadline: Deadline, *, hold: bool = False) -> bool:
         """Send a message to the app; False if the app's call has ended, so that nobody reads it.
 
         With ``hold``, it only goes out along with what is sent next.
 
         Raises:
-            DeadlineExceeded: the pipe stayed full.
+            DeadlineExceeded: the pipe stayed full. The message stays in order before the next one.
         """
-        if self.outcome is not None:
+        if self.wire.outcome is not None:
             return False
-        self._outgoing.spend(weight(message))
-        self._connection.tell_news(deadline)
-        self._connection.write(frames.EVENT, self.number, message, deadline, hold=hold)
+        self._connection.begin_sending()
+        self._connection.mux.send(self.wire, message)
+        if not hold:
+            self._connection.flush(deadline)
         return True
 
-    def wait_end(self, deadline: Deadline) -> tuple[str, Any]:
+    def wait_end(self, deadline: Deadline) -> Outcome:
         """Drop what the app still sends, until its call has ended."""
         while self.receive(deadline) is not None:
             pass
-        assert self.outcome is not None
-        return self.outcome
+        assert self.wire.outcome is not None
+        return self.wire.outcome
 
     def cancel(self, deadline: Deadline, grace: float | None = None) -> None:
         """Nobody waits any more: the app sees a disconnect, and is cancelled if it does not end then.
@@ -186,11 +147,13 @@ class Stream:
             deadline: for the pipe to take it.
             grace: how long, in seconds, the app may go on before it is cancelled; None for what is usual.
         """
-        if self.outcome is None and self._connection.lost is None:
-            self._connection.write(frames.CANCEL, self.number, grace, deadline)
+        if self.wire.outcome is None and self._connection.lost is None:
+            self._connection.mux.cancel(self.wire, grace)
+            self._connection.flush(deadline)
 
     def abandon(self, grace: float | None = None) -> None:
-        """The same without any waiting, and what still comes is dropped."""
-        if self.outcome is None and self._connection.lost is None:
-            self._connection.cancel_soon(self.number, grace)
-        self._connection.forget(self)
+        """The same without any waiting, now or with what is sent next; and what still comes is dropped."""
+        if self.wire.outcome is None and self._connection.lost is None:
+            self._connection.mux.cancel(self.wire, grace)
+            self._connection.try_flush()
+        self._connection.mux.forget(self.wire)

@@ -13,69 +13,12 @@ end in one clear error, and must never reach :mod:`marshal`, which trusts what i
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 from zlib import crc32
 
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.protocol import NAMES, LinkError
 
-__all__ = [
-    "CANCEL",
-    "CONTEXT",
-    "CREDIT",
-    "DEBUG",
-    "END",
-    "ENDING",
-    "EVENT",
-    "FAILED",
-    "OPEN",
-    "READY",
-    "SCOPE",
-    "STOP",
-    "Frame",
-    "FrameReader",
-    "pack",
-]
-
-OPEN: Final = 1
-"""front to host: a stream begins; the value is ``(kind, argument, messages, variables)``, the last
-one None between two processes."""
-EVENT: Final = 2
-"""either way: one ASGI message of a stream."""
-CREDIT: Final = 3
-"""either way: so many more units may be sent on a stream."""
-CANCEL: Final = 4
-"""front to host: nobody waits for this stream any more."""
-END: Final = 5
-"""host to front: the last frame of a stream; the value is an outcome."""
-READY: Final = 6
-"""host to front, stream 0: the app is loaded and the loop runs; the value is None, or what a template depends on."""
-FAILED: Final = 7
-"""host to front, stream 0: the app could not be loaded; the value is a packed exception."""
-STOP: Final = 8
-"""front to host, stream 0: end in order."""
-CONTEXT: Final = 9
-"""front to host, stream 0: what must be in force in the app as in the test, and has changed, such as logging levels."""
-DEBUG: Final = 10
-"""host to front, stream 0: a debugger wants the terminal for its process group, the value; None to give it back."""
-SCOPE: Final = 11
-"""host to front: what has come into the scope of a stream, by key, or has changed there."""
-ENDING: Final = 12
-"""host to front, stream 0: it has heard that it is to end, and does; a process that ends without has died."""
-
-_KINDS: Final = {
-    OPEN: "OPEN",
-    EVENT: "EVENT",
-    CREDIT: "CREDIT",
-    CANCEL: "CANCEL",
-    END: "END",
-    READY: "READY",
-    FAILED: "FAILED",
-    STOP: "STOP",
-    CONTEXT: "CONTEXT",
-    DEBUG: "DEBUG",
-    SCOPE: "SCOPE",
-    ENDING: "ENDING",
-}
+__all__ = ["SMALL", "Frame", "FrameReader", "describe", "pack"]
 
 _MAGIC: Final = 0x15C1
 _HEADER: Final = struct.Struct("<HBBIIIII")
@@ -92,26 +35,29 @@ _FIRST: Final = 4 * 1024
 _KEPT: Final = 2 * 1024 * 1024
 
 
-class Frame(NamedTuple):
-    """One frame, whole: its kind, its stream's number, and its two parts still encoded."""
+Frame: TypeAlias = tuple[int, int, bytes, bytes]
+"""One frame, whole: its kind, its stream's number, and its two parts, the meta part and the payload, still encoded.
 
-    kind: int
-    stream: int
-    meta: bytes
-    payload: bytes
-
-    def __repr__(self) -> str:
-        kind = _KINDS.get(self.kind, self.kind)
-        return f"<Frame {kind} stream={self.stream} meta={len(self.meta)}B payload={len(self.payload)}B>"
+A bare tuple, for each message is one: a class for it would cost as much as to find it.
+"""
 
 
-_new_frame: Final = Frame._make
+def describe(frame: Frame) -> str:
+    """A frame in words, for texts of errors.
+
+    Example:
+        >>> describe((5, 7, b"meta", b""))
+        'END frame of stream 7 (4 + 0 bytes)'
+    """
+    kind, stream, meta, payload = frame
+    return f"{NAMES.get(kind, kind)} frame of stream {stream} ({len(meta)} + {len(payload)} bytes)"
 
 
 def pack(kind: int, stream: int, meta: bytes = b"", payload: bytes = b"") -> bytes:
     """Encode the header and the meta part of a frame; the payload follows as it is.
 
     Example:
+        >>> from isoclient.wire.protocol import EVENT
         >>> len(pack(EVENT, 1, b"meta", b"payload"))
         28
     """
@@ -127,11 +73,12 @@ class FrameReader:
     :meth:`buffer_updated`. So a large payload is copied once between the kernel and the ``bytes`` that the app gets.
 
     Example:
+        >>> from isoclient.wire.protocol import END
         >>> reader = FrameReader()
         >>> data = pack(END, 7, b"meta")
         >>> reader.get_buffer()[: len(data)] = data
         >>> reader.buffer_updated(len(data))
-        [<Frame END stream=7 meta=4B payload=0B>]
+        [(5, 7, b'meta', b'')]
     """
 
     __slots__ = ("_end", "_error", "_filled", "_header", "_kept", "_large", "_small")
@@ -158,7 +105,8 @@ class FrameReader:
             LinkError: the bytes are no frames. Where frames come before the damage, they are returned, and the error is
                 for the next call, or for :meth:`check`.
         """
-        self.check()
+        if self._error is not None:
+            raise self._error
         if self._large is not None:
             self._filled += count
             return [self._finish_large()] if self._filled == len(self._large) else []
@@ -166,6 +114,10 @@ class FrameReader:
         if self._end == len(self._small) < SMALL:
             self._grow()
         return self._take_small()
+
+    def fail(self, error: LinkError) -> None:
+        """Whoever reads the frames has found that one makes no sense: this is the error from now on."""
+        self._error = error
 
     def check(self) -> None:
         """Raise the error of damage that was found behind the last frames.
@@ -197,13 +149,11 @@ class FrameReader:
 
     def _take_small(self) -> list[Frame]:
         frames: list[Frame] = []
-        at = 0
         # Taken out once, for slices of bytes cost half of what slices of a view do.
         data = bytes(self._small[: self._end])
+        at = 0
         try:
-            while (found := self._small_frame(data, at)) is not None:
-                frame, at = found
-                frames.append(frame)
+            at = self._find_small(data, frames)
         except LinkError as error:
             self._error = error
             if not frames:
@@ -214,22 +164,29 @@ class FrameReader:
                 self._small[: self._end] = data[at:]
         return frames
 
-    def _small_frame(self, data: bytes, at: int) -> tuple[Frame, int] | None:
-        """The frame at this place of the data, and where the next one begins; None if it is not whole yet."""
-        start = at + _SIZE
-        if len(data) < start:
-            return None
-        header = _checked_header(data, at)
-        kind, stream, meta_size, payload_size, crc = header
-        middle = start + meta_size
-        stop = middle + payload_size
-        if stop > len(data):
-            if stop - at > SMALL:
-                self._begin_large(header, start)
-            return None
-        meta = data[start:middle]
-        _check_meta(meta, crc, kind, stream)
-        return _new_frame((kind, stream, meta, data[middle:stop])), stop
+    def _find_small(self, data: bytes, frames: list[Frame]) -> int:
+        """Add the frames that are whole to the list; return where the first begins that is not.
+
+        In one piece, for it is all that most messages need.
+        """
+        at, end = 0, len(data)
+        while end - at >= _SIZE:
+            magic, kind, high, stream, meta_size, low, meta_crc, head_crc = _unpack_header(data, at)
+            if magic != _MAGIC or head_crc != crc32(data[at : at + _CHECKED]) or kind not in NAMES:
+                raise LinkError(f"expected the header of a frame on the pipe, found {data[at : at + _SIZE]!r}")
+            start = at + _SIZE
+            middle = start + meta_size
+            stop = middle + (high << 32 | low)
+            if stop > end:
+                if stop - at > SMALL:
+                    self._begin_large((kind, stream, meta_size, stop - middle, meta_crc), start)
+                break
+            meta = data[start:middle]
+            if crc32(meta) != meta_crc:
+                raise _damaged(kind, stream)
+            frames.append((kind, stream, meta, data[middle:stop]))
+            at = stop
+        return at
 
     def _begin_large(self, header: tuple[int, int, int, int, int], start: int) -> None:
         self._header = header
@@ -251,18 +208,10 @@ class FrameReader:
         kind, stream, meta_size, _, crc = self._header
         meta, payload = bytes(self._large[:meta_size]), bytes(self._large[meta_size:])
         self._large = None
-        _check_meta(meta, crc, kind, stream)
-        return Frame(kind, stream, meta, payload)
+        if crc32(meta) != crc:
+            raise _damaged(kind, stream)
+        return kind, stream, meta, payload
 
 
-def _checked_header(data: bytes, at: int) -> tuple[int, int, int, int, int]:
-    magic, kind, high, stream, meta_size, low, meta_crc, head_crc = _unpack_header(data, at)
-    if magic != _MAGIC or head_crc != crc32(data[at : at + _CHECKED]) or kind not in _KINDS:
-        found = data[at : at + _SIZE]
-        raise LinkError(f"expected the header of a frame on the pipe, found {found!r}")
-    return kind, stream, meta_size, high << 32 | low, meta_crc
-
-
-def _check_meta(meta: bytes, crc: int, kind: int, stream: int) -> None:
-    if crc32(meta) != crc:
-        raise LinkError(f"the {_KINDS[kind]} frame of stream {stream} on the pipe is damaged (checksum)")
+def _damaged(kind: int, stream: int) -> LinkError:
+    return LinkError(f"the {NAMES[kind]} frame of stream {stream} on the pipe is damaged (checksum)")

@@ -1,9 +1,304 @@
-"""What both ends of the wire know of each other."""
+"""The terms of the protocol: which frames there are and who sends them, what a call of the app is, and how one ends.
+
+The two ends are the *client*, which is the test's, and the *server*, which is the app's. What they share is a number of
+*streams*. A stream is one call of the app, and only the client begins one::
+
+    client                                          server
+    OPEN    a CallSpec, with the first messages ->
+    EVENT   a message for the app               ->
+                                                <-  EVENT   a message of the app
+    CREDIT  go on, so many units more           <-> CREDIT
+                                                <-  SCOPE   what the app has put into its scope
+    CANCEL  nobody waits any more               ->
+                                                <-  END     an Outcome
+
+Each side sends EVENT frames within the credit that it has (see :mod:`isoclient.wire.credit`). END is the last frame of
+a stream; what the client has sent on it before it knows of that is dropped.
+
+What is not of a stream is said on stream 0: READY or FAILED is the first frame of the server, and STOP, answered by
+ENDING, the last of the client. CONTEXT and DEBUG come whenever there is something to tell.
+"""
 
 from __future__ import annotations
 
-__all__ = ["LinkError"]
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
+
+__all__ = [
+    "CANCEL",
+    "CONTEXT",
+    "CREDIT",
+    "DEBUG",
+    "END",
+    "ENDING",
+    "EVENT",
+    "FAILED",
+    "NAMES",
+    "OPEN",
+    "READY",
+    "SCOPE",
+    "SENT_BY",
+    "STOP",
+    "CallSpec",
+    "Cancelled",
+    "Damaged",
+    "Exited",
+    "LinkError",
+    "Message",
+    "Outcome",
+    "Raised",
+    "Returned",
+    "Role",
+    "StreamKind",
+    "Unfinished",
+    "Unsupported",
+    "outcome_of",
+    "spec_of",
+]
 
 
 class LinkError(Exception):
     """What came over the pipe is not what the other side of it sends: a frame is damaged, or not a frame at all."""
+
+
+Role = Literal["client", "server"]
+"""Which end: the test's, or the app's."""
+
+Message = dict[str, Any]
+"""An event of ASGI."""
+
+# -- frames
+
+OPEN: Final = 1
+"""a stream begins; the value is a :class:`CallSpec`."""
+EVENT: Final = 2
+"""one ASGI message of a stream."""
+CREDIT: Final = 3
+"""so many more units may be sent on a stream."""
+CANCEL: Final = 4
+"""nobody waits for this stream any more; the value is how long, in seconds, the app may go on; None for the usual."""
+END: Final = 5
+"""the last frame of a stream; the value is an :data:`Outcome`."""
+READY: Final = 6
+"""the app is loaded and the loop runs; the value is None, or what a template depends on."""
+FAILED: Final = 7
+"""the app could not be loaded; the value is a packed exception."""
+STOP: Final = 8
+"""end in order."""
+CONTEXT: Final = 9
+"""what must be in force in the app as in the test, and has changed, such as logging levels."""
+DEBUG: Final = 10
+"""a debugger wants the terminal for its process group, the value; None to give it back."""
+SCOPE: Final = 11
+"""what has come into the scope of a stream, by key, or has changed there."""
+ENDING: Final = 12
+"""the server has heard that it is to end, and does; a process that ends without has died."""
+
+NAMES: Final[Mapping[int, str]] = {
+    OPEN: "OPEN",
+    EVENT: "EVENT",
+    CREDIT: "CREDIT",
+    CANCEL: "CANCEL",
+    END: "END",
+    READY: "READY",
+    FAILED: "FAILED",
+    STOP: "STOP",
+    CONTEXT: "CONTEXT",
+    DEBUG: "DEBUG",
+    SCOPE: "SCOPE",
+    ENDING: "ENDING",
+}
+"""All kinds of frames, with their names."""
+
+SENT_BY: Final[Mapping[Role, tuple[frozenset[int], frozenset[int]]]] = {
+    "client": (frozenset({OPEN, EVENT, CREDIT, CANCEL}), frozenset({STOP, CONTEXT})),
+    "server": (frozenset({EVENT, CREDIT, SCOPE, END}), frozenset({READY, FAILED, DEBUG, ENDING})),
+}
+"""What each end may send: on a stream, and on none."""
+
+# -- how a call begins
+
+StreamKind = Literal["http", "websocket", "lifespan", "call", "state", "inspect", "ping"]
+"""What a client can ask for: three kinds of calls of the app, and what else is asked of its process."""
+_KINDS: Final = frozenset(get_args(StreamKind))
+
+
+class CallSpec(NamedTuple):
+    """What the client asks for: the value of an OPEN frame.
+
+    Args:
+        kind: what is called.
+        argument: what with; for ``"http"`` and ``"websocket"``, the scope.
+        messages: the first messages for the app, which need no frames of their own.
+        variables: the :class:`contextvars.Context` to call it in, where both ends are in one process; else None.
+
+    Example:
+        >>> CallSpec("http", {"type": "http", "path": "/"}).messages
+        ()
+    """
+
+    kind: StreamKind
+    argument: Any
+    messages: tuple[Message, ...] = ()
+    variables: Any = None
+
+
+def spec_of(value: object) -> CallSpec:
+    """The spec that came as this value.
+
+    Raises:
+        LinkError: it is none.
+    """
+    if type(value) is not tuple or len(value) != 4 or type(value[2]) is not tuple or value[0] not in _KINDS:
+        raise LinkError(f"a call on the pipe makes no sense: {value!r:.200}")
+    return CallSpec._make(value)
+
+
+# -- how a call ends
+
+
+class _Ended:
+    """What all outcomes have in common: they are equal by what they say, and so not tuples, which would be so too."""
+
+    __slots__: tuple[str, ...] = ()
+    tag: ClassVar[str]
+
+    def values(self) -> tuple[Any, ...]:
+        """What the outcome says beside its tag, in the order of the arguments."""
+        return ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.values() == other.values()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.values()))})"
+
+
+class Returned(_Ended):
+    """The call has returned.
+
+    Args:
+        value: what, as the codec packs it; None for calls of the app.
+    """
+
+    __slots__ = ("value",)
+    tag: ClassVar[str] = "returned"
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
+
+    def values(self) -> tuple[Any, ...]:
+        return (self.value,)
+
+
+class Raised(_Ended):
+    """The call has raised.
+
+    Args:
+        error: the exception, as the codec packs it.
+    """
+
+    __slots__ = ("error",)
+    tag: ClassVar[str] = "raised"
+
+    def __init__(self, error: Any) -> None:
+        self.error = error
+
+    def values(self) -> tuple[Any, ...]:
+        return (self.error,)
+
+
+class Exited(_Ended):
+    """The call has raised what ends the app's process too: ``SystemExit`` or the like, or what its limits raise.
+
+    Args:
+        code: the exit status that the process will have.
+        error: the exception, as the codec packs it.
+        limit: the name of the limit that it has hit; None if it was none.
+    """
+
+    __slots__ = ("code", "error", "limit")
+    tag: ClassVar[str] = "exited"
+
+    def __init__(self, code: int, error: Any, limit: str | None) -> None:
+        self.code = code
+        self.error = error
+        self.limit = limit
+
+    def values(self) -> tuple[Any, ...]:
+        return self.code, self.error, self.limit
+
+
+class Unfinished(_Ended):
+    """The app has returned, and owes something by the rules of ASGI.
+
+    Args:
+        what: in words.
+    """
+
+    __slots__ = ("what",)
+    tag: ClassVar[str] = "unfinished"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def values(self) -> tuple[Any, ...]:
+        return (self.what,)
+
+
+class Cancelled(_Ended):
+    """The call was cancelled, for nobody waited for it any more."""
+
+    __slots__ = ()
+    tag: ClassVar[str] = "cancelled"
+
+
+class Unsupported(_Ended):
+    """The app does not know this kind of scope: it has no lifespan."""
+
+    __slots__ = ()
+    tag: ClassVar[str] = "unsupported"
+
+
+class Damaged(_Ended):
+    """A frame of the stream made no sense. It is the client's own finding, and never crosses.
+
+    Args:
+        error: what is wrong with it.
+    """
+
+    __slots__ = ("error",)
+    tag: ClassVar[str] = "damaged"
+
+    def __init__(self, error: LinkError) -> None:
+        self.error = error
+
+    def values(self) -> tuple[Any, ...]:
+        return (self.error,)
+
+
+Outcome: TypeAlias = Returned | Raised | Exited | Unfinished | Cancelled | Unsupported | Damaged
+"""How a call has ended."""
+
+_THAT_CROSS: Final[tuple[type[Outcome], ...]] = (Returned, Raised, Exited, Unfinished, Cancelled, Unsupported)
+_BY_TAG: Final[Mapping[object, Callable[..., Outcome]]] = {made.tag: made for made in _THAT_CROSS}
+
+
+def outcome_of(value: object) -> Outcome:
+    """The outcome that came as this value: a tag, and what the outcome says.
+
+    Raises:
+        LinkError: it is none.
+
+    Example:
+        >>> outcome_of(("unfinished", "no response"))
+        Unfinished('no response')
+    """
+    try:
+        if type(value) is tuple:
+            return _BY_TAG[value[0]](*value[1:])
+    except (IndexError, KeyError, TypeError):
+        pass
+    raise LinkError(f"the end of a call on the pipe makes no sense: {value!r:.200}")

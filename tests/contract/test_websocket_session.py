@@ -10,7 +10,7 @@ import pytest
 import requests.auth
 
 from isoclient import AppTimeout, WebSocketDisconnect
-from isoclient.host.server import Host
+from isoclient.wire.mux import Mux, Stream
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -328,13 +328,13 @@ def test_the_scope_has_what_the_app_has_put_there(make_client: MakeClient, cell:
 def test_nothing_of_the_scope_crosses_when_nothing_has_changed(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tell = Host.tell_of_scope
+    tell = Mux.tell_of_scope
 
-    def told(self: Host, number: int, news: dict[str, Any]) -> None:
+    def told(self: Mux, stream: Stream, news: dict[str, Any]) -> None:
         print("told of", sorted(news))
-        tell(self, number, news)
+        tell(self, stream, news)
 
-    monkeypatch.setattr(Host, "tell_of_scope", told)
+    monkeypatch.setattr(Mux, "tell_of_scope", told)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})

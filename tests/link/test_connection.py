@@ -17,10 +17,11 @@ from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady
 from isoclient.process.stream import Stream
-from isoclient.wire import frames
+from isoclient.wire import protocol
 from isoclient.wire.credit import WINDOW
-from isoclient.wire.frames import Frame
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.frames import pack
+from isoclient.wire.mux import Event
+from isoclient.wire.protocol import CallSpec, Cancelled, Damaged, LinkError, Outcome, Returned
 
 SOON = 10.0  # seconds; nothing here takes that long
 
@@ -29,25 +30,35 @@ class Peer:
     """The host's end, in the hands of the test."""
 
     def __init__(self, sock: socket.socket, codec: PipeCodec | LocalCodec) -> None:
-        self.pipe = Pipe(sock)
+        self.pipe = Pipe(sock, codec)
         self.codec = codec
-        self._frames: list[Frame] = []
+        self._events: list[Event] = []
 
     def next(self) -> tuple[int, int, Any]:
-        """The next frame of the front: its kind, its stream, its value."""
-        while not self._frames:
+        """What the front says next: the kind of its frame, its stream, its value."""
+        while not self._events:
             poll = select.poll()
             poll.register(self.pipe.sock, select.POLLIN)
             assert poll.poll(SOON * 1000), "the front sent nothing"
             found = self.pipe.read()
             assert found is not None, "the front has closed the pipe"
-            self._frames += found
-        frame = self._frames.pop(0)
-        return frame.kind, frame.stream, self.codec.decode(frame.meta, frame.payload)
+            self._events += found
+        kind, stream, value = self._events.pop(0)
+        return kind, stream.number if stream is not None else 0, value
 
-    def send(self, kind: int, stream: int, value: Any) -> None:
-        meta, payload = self.codec.encode(value)
-        self.pipe.outbox.put(frames.pack(kind, stream, meta, payload), payload)
+    def tell(self, kind: int, value: Any) -> None:
+        self.pipe.mux.tell(kind, value)
+        self.write()
+
+    def send(self, stream: Stream, message: dict[str, Any]) -> None:
+        self.pipe.mux.send(self.pipe.mux.streams[stream.wire.number], message)
+        self.write()
+
+    def finish(self, stream: Stream, outcome: Outcome) -> None:
+        self.pipe.mux.finish(self.pipe.mux.streams[stream.wire.number], outcome)
+        self.write()
+
+    def write(self) -> None:
         assert self.pipe.write(), "the pipe is full"
 
     def close(self) -> None:
@@ -60,11 +71,12 @@ class Pair:
         self.front = Connection(ours, codec)
         self.peer = Peer(theirs, codec)
 
-    def open(self, kind: str = "http", messages: tuple[Any, ...] = ()) -> Stream:
-        stream = self.front.open(kind, {"path": "/"}, messages, Deadline(SOON))
-        what, number, (*rest, variables) = self.peer.next()
-        assert (what, number, rest) == (frames.OPEN, stream.number, [kind, {"path": "/"}, messages])
-        assert (variables is None) is not self.front.codec.by_reference
+    def open(self, messages: tuple[Any, ...] = ()) -> Stream:
+        stream = self.front.open(CallSpec("http", {"path": "/"}, messages), Deadline(SOON))
+        what, number, spec = self.peer.next()
+        assert (what, number) == (protocol.OPEN, stream.wire.number)
+        assert spec[:3] == ("http", {"path": "/"}, messages)
+        assert (spec.variables is None) is not self.front.codec.by_reference
         return stream
 
 
@@ -82,26 +94,26 @@ def body(content: bytes, more: bool = True) -> dict[str, Any]:
 
 def test_one_stream_from_its_opening_to_its_end(pair: Pair) -> None:
     stream = pair.open(messages=({"type": "http.request", "body": b"", "more_body": False},))
-    pair.peer.send(frames.READY, 0, 4711)
-    pair.peer.send(frames.EVENT, stream.number, {"type": "http.response.start", "status": 200})
-    pair.peer.send(frames.EVENT, stream.number, body(b"x" * 100_000, more=False))
-    pair.peer.send(frames.END, stream.number, ("returned", None))
+    pair.peer.tell(protocol.READY, 4711)
+    pair.peer.send(stream, {"type": "http.response.start", "status": 200})
+    pair.peer.send(stream, body(b"x" * 100_000, more=False))
+    pair.peer.finish(stream, Returned())
     assert stream.receive(Deadline(SOON)) == {"type": "http.response.start", "status": 200}
-    assert stream.outcome is None or stream.outcome == ("returned", None)
+    assert stream.outcome is None or stream.outcome == Returned()
     assert stream.receive(Deadline(SOON)) == body(b"x" * 100_000, more=False)
     assert stream.receive(Deadline(SOON)) is None
     assert stream.receive(Deadline(SOON)) is None
-    assert stream.outcome == ("returned", None)
+    assert stream.outcome == Returned()
     assert pair.front.ready
-    assert pair.front.streams() == []
+    assert pair.front.mux.streams == {}
 
 
 def test_streams_do_not_mix(pair: Pair) -> None:
     one, two = pair.open(), pair.open()
-    assert one.number != two.number
+    assert one.wire.number != two.wire.number
     for number in range(10):
-        pair.peer.send(frames.EVENT, two.number, body(b"two %d" % number))
-        pair.peer.send(frames.EVENT, one.number, body(b"one %d" % number))
+        pair.peer.send(two, body(b"two %d" % number))
+        pair.peer.send(one, body(b"one %d" % number))
     for number in range(10):
         assert one.receive(Deadline(SOON)) == body(b"one %d" % number)
     for number in range(10):
@@ -112,11 +124,11 @@ def test_events_for_the_app(pair: Pair) -> None:
     stream = pair.open()
     assert stream.send({"type": "http.request", "body": b"y" * 5000, "more_body": True}, Deadline(SOON))
     expected = {"type": "http.request", "body": b"y" * 5000, "more_body": True}
-    assert pair.peer.next() == (frames.EVENT, stream.number, expected)
+    assert pair.peer.next() == (protocol.EVENT, stream.wire.number, expected)
     stream.cancel(Deadline(SOON))
-    assert pair.peer.next() == (frames.CANCEL, stream.number, None)
-    pair.peer.send(frames.END, stream.number, ("cancelled", None))
-    assert stream.wait_end(Deadline(SOON)) == ("cancelled", None)
+    assert pair.peer.next() == (protocol.CANCEL, stream.wire.number, None)
+    pair.peer.finish(stream, Cancelled())
+    assert stream.wait_end(Deadline(SOON)) == Cancelled()
     assert stream.send({"type": "http.request"}, Deadline(SOON)) is False
     stream.cancel(Deadline(SOON))  # has no effect any more
 
@@ -124,14 +136,14 @@ def test_events_for_the_app(pair: Pair) -> None:
 def test_reading_grants_credit(pair: Pair) -> None:
     stream = pair.open()
     for _ in range(2):
-        pair.peer.send(frames.EVENT, stream.number, body(b"x" * 40_000))
+        pair.peer.send(stream, body(b"x" * 40_000))
     for _ in range(4 * WINDOW // 40_000):
         stream.receive(Deadline(SOON))
-        pair.peer.send(frames.EVENT, stream.number, body(b"x" * 40_000))
+        pair.peer.send(stream, body(b"x" * 40_000))
     granted = 0
     while granted < 3 * WINDOW:
         kind, number, amount = pair.peer.next()
-        assert (kind, number) == (frames.CREDIT, stream.number)
+        assert (kind, number) == (protocol.CREDIT, stream.wire.number)
         granted += amount
 
 
@@ -147,17 +159,20 @@ def test_a_sender_waits_for_credit(pair: Pair) -> None:
             break
     with pytest.raises(DeadlineExceeded):
         stream.may_send(Deadline(0.01))
-    pair.peer.send(frames.CREDIT, stream.number, 2 * WINDOW)
+    theirs = pair.peer.pipe.mux.streams[stream.wire.number]
+    theirs.count_as_received()
+    pair.peer.pipe.mux.grant(theirs)
+    pair.peer.write()
     assert stream.may_send(Deadline(SOON))
 
 
 def test_a_sender_without_credit_is_woken_by_what_the_app_says(pair: Pair) -> None:
     stream = pair.open()
-    stream.spend([{"type": "http.request", "body": bytes(2 * WINDOW)}])
-    pair.peer.send(frames.EVENT, stream.number, body(b"early"))
+    stream.wire.spent = 2 * WINDOW
+    pair.peer.send(stream, body(b"early"))
     assert stream.may_send(Deadline(SOON)) is False
     assert stream.receive(Deadline(SOON)) == body(b"early")
-    pair.peer.send(frames.END, stream.number, ("returned", None))
+    pair.peer.finish(stream, Returned())
     assert stream.may_send(Deadline(SOON)) is True
     assert stream.send({"type": "http.request"}, Deadline(SOON)) is False
 
@@ -167,28 +182,30 @@ def test_a_deadline(pair: Pair) -> None:
     with pytest.raises(DeadlineExceeded) as caught:
         stream.receive(Deadline(0.01))
     assert caught.value.seconds == 0.01
-    pair.peer.send(frames.EVENT, stream.number, body(b"late"))
+    pair.peer.send(stream, body(b"late"))
     assert stream.receive(Deadline(SOON)) == body(b"late")
     assert stream.receive(Deadline(0.0)) is None if stream.outcome else True
 
 
 def test_the_end_of_the_peer(pair: Pair) -> None:
     one, two = pair.open(), pair.open()
-    pair.peer.send(frames.EVENT, one.number, body(b"last words"))
+    pair.peer.send(one, body(b"last words"))
     pair.peer.close()
     assert one.receive(Deadline(SOON)) == body(b"last words")
     for stream in (one, two):
         with pytest.raises(ConnectionLost):
             stream.receive(Deadline(SOON))
     assert pair.front.lost is not None
-    late = pair.front.open("http", {}, (), Deadline(SOON))
+    late = pair.front.open(CallSpec("http", {}), Deadline(SOON))
     with pytest.raises(ConnectionLost):
         late.receive(Deadline(SOON))
 
 
 def test_a_peer_that_is_gone_with_frames_of_ours_unread(pair: Pair) -> None:
-    stream = pair.front.open("http", {}, (), Deadline(SOON))
-    pair.peer.send(frames.EVENT, stream.number, body(b"last words"))
+    stream = pair.front.open(CallSpec("http", {}), Deadline(SOON))
+    meta, payload = pair.peer.codec.encode(body(b"last words"))
+    pair.peer.pipe.mux.outbox.put(pack(protocol.EVENT, stream.wire.number, meta, payload), payload)
+    pair.peer.write()
     pair.peer.close()  # what it has not read makes this a reset
     assert stream.receive(Deadline(SOON)) == body(b"last words")
     with pytest.raises(ConnectionLost):
@@ -200,8 +217,8 @@ def test_a_watched_descriptor_tells_of_the_end_where_the_socket_does_not(pair: P
     try:
         pair.front.watch(reading)
         stream = pair.open()
-        pair.peer.send(frames.EVENT, stream.number, body(b"last words"))
-        pair.peer.send(frames.EVENT, stream.number, body(b"and more"))
+        pair.peer.send(stream, body(b"last words"))
+        pair.peer.send(stream, body(b"and more"))
         os.close(writing)  # as a pidfd becomes readable; the socket stays open
         assert stream.receive(Deadline(SOON)) == body(b"last words")
         assert stream.receive(Deadline(SOON)) == body(b"and more")
@@ -213,7 +230,7 @@ def test_a_watched_descriptor_tells_of_the_end_where_the_socket_does_not(pair: P
 
 def test_an_app_that_could_not_be_loaded(pair: Pair) -> None:
     stream = pair.open()
-    pair.peer.send(frames.FAILED, 0, pair.peer.codec.pack_exception(LookupError("no app")))
+    pair.peer.tell(protocol.FAILED, pair.peer.codec.pack_exception(LookupError("no app")))
     with pytest.raises(NotReady) as caught:
         stream.receive(Deadline(SOON))
     assert isinstance(caught.value.__cause__, LookupError)
@@ -223,7 +240,7 @@ def test_rubbish_on_the_pipe() -> None:
     pair = Pair(PipeCodec())
     try:
         stream = pair.open()
-        pair.peer.send(frames.EVENT, stream.number, body(b"before"))
+        pair.peer.send(stream, body(b"before"))
         pair.peer.pipe.sock.send(b"the app wrote this to a descriptor that it took for its own")
         assert stream.receive(Deadline(SOON)) == body(b"before")
         with pytest.raises(ConnectionLost, match="expected the header of a frame") as caught:
@@ -238,13 +255,11 @@ def test_a_value_that_cannot_be_decoded_fails_its_own_stream_alone() -> None:
     pair = Pair(PipeCodec())
     try:
         one, two = pair.open(), pair.open()
-        pair.peer.pipe.sock.send(frames.pack(frames.EVENT, one.number, b"\xff\xff"))
-        pair.peer.send(frames.EVENT, two.number, body(b"unharmed"))
+        pair.peer.pipe.sock.send(pack(protocol.EVENT, one.wire.number, b"\xff\xff"))
+        pair.peer.send(two, body(b"unharmed"))
         assert two.receive(Deadline(SOON)) == body(b"unharmed")
         assert one.receive(Deadline(SOON)) is None
-        assert one.outcome is not None
-        assert one.outcome[0] == "damaged"
-        assert isinstance(one.outcome[1], LinkError)
+        assert isinstance(one.outcome, Damaged)
     finally:
         pair.front.close()
         pair.peer.close()
@@ -252,11 +267,11 @@ def test_a_value_that_cannot_be_decoded_fails_its_own_stream_alone() -> None:
 
 def test_frames_for_streams_that_are_no_more_are_dropped(pair: Pair) -> None:
     stream = pair.open()
-    pair.front.forget(stream)
+    pair.front.mux.forget(stream.wire)
     other = pair.open()
-    pair.peer.send(frames.EVENT, stream.number, body(b"nobody waits"))
-    pair.peer.send(frames.END, stream.number, ("returned", None))
-    pair.peer.send(frames.EVENT, other.number, body(b"here"))
+    pair.peer.send(stream, body(b"nobody waits"))
+    pair.peer.finish(stream, Returned())
+    pair.peer.send(other, body(b"here"))
     assert other.receive(Deadline(SOON)) == body(b"here")
 
 
@@ -271,7 +286,7 @@ def test_a_full_pipe_is_read_while_it_is_written() -> None:
         def peer() -> None:
             pair.peer.pipe.sock.setblocking(True)
             meta, payload = pair.peer.codec.encode(body(bytes(size)))
-            pair.peer.pipe.sock.sendall(frames.pack(frames.EVENT, stream.number, meta, payload) + payload)
+            pair.peer.pipe.sock.sendall(pack(protocol.EVENT, stream.wire.number, meta, payload) + payload)
             pair.peer.pipe.sock.setblocking(False)
             received.append(pair.peer.next())
 
@@ -281,7 +296,7 @@ def test_a_full_pipe_is_read_while_it_is_written() -> None:
         assert stream.send(message, Deadline(SOON))
         assert stream.receive(Deadline(SOON)) == body(bytes(size))
         thread.join(SOON)
-        assert received == [(frames.EVENT, stream.number, message)]
+        assert received == [(protocol.EVENT, stream.wire.number, message)]
     finally:
         pair.front.close()
         pair.peer.close()
@@ -297,7 +312,7 @@ def test_a_peer_that_takes_nothing(pair: Pair) -> None:
     other = threading.Thread(target=lambda: stream.send({"type": "http.request", "body": b"next"}, Deadline(SOON)))
     other.start()
     kind, number, message = pair.peer.next()
-    assert (kind, number, len(message["body"])) == (frames.EVENT, stream.number, 5_000_000)
+    assert (kind, number, len(message["body"])) == (protocol.EVENT, stream.wire.number, 5_000_000)
     assert pair.peer.next()[2]["body"] == b"next"
     other.join(SOON)
 
@@ -310,18 +325,18 @@ def test_several_threads_wait_and_each_gets_its_own(pair: Pair) -> None:
         for _ in range(20):
             message = stream.receive(Deadline(SOON))
             assert message is not None
-            found.setdefault(stream.number, []).append(message["body"])
+            found.setdefault(stream.wire.number, []).append(message["body"])
 
     threads = [threading.Thread(target=wait, args=(stream,)) for stream in streams]
     for thread in threads:
         thread.start()
     for turn in range(20):
         for stream in reversed(streams):
-            pair.peer.send(frames.EVENT, stream.number, body(b"%d" % turn))
+            pair.peer.send(stream, body(b"%d" % turn))
     for thread in threads:
         thread.join(SOON)
         assert not thread.is_alive()
-    assert found == {stream.number: [b"%d" % turn for turn in range(20)] for stream in streams}
+    assert found == {stream.wire.number: [b"%d" % turn for turn in range(20)] for stream in streams}
 
 
 def test_several_threads_wait_and_the_peer_ends(pair: Pair) -> None:
@@ -332,7 +347,7 @@ def test_several_threads_wait_and_the_peer_ends(pair: Pair) -> None:
         try:
             stream.receive(Deadline(SOON))
         except ConnectionLost:
-            lost.append(stream.number)
+            lost.append(stream.wire.number)
 
     threads = [threading.Thread(target=wait, args=(stream,)) for stream in streams]
     for thread in threads:
@@ -340,7 +355,7 @@ def test_several_threads_wait_and_the_peer_ends(pair: Pair) -> None:
     pair.peer.close()
     for thread in threads:
         thread.join(SOON)
-    assert sorted(lost) == [stream.number for stream in streams]
+    assert sorted(lost) == [stream.wire.number for stream in streams]
 
 
 def test_the_lead_is_handed_on(pair: Pair) -> None:
@@ -362,9 +377,9 @@ def test_the_lead_is_handed_on(pair: Pair) -> None:
     for thread in patient:
         thread.start()
     impatient.join(SOON)
-    pair.peer.send(frames.EVENT, two.number, body(b""))
+    pair.peer.send(two, body(b""))
     patient[0].join(SOON)
-    pair.peer.send(frames.EVENT, three.number, body(b""))
+    pair.peer.send(three, body(b""))
     patient[1].join(SOON)
     assert found == ["one timed out", "two", "three"]
 
@@ -376,12 +391,13 @@ def test_closing_it_while_others_wait(pair: Pair) -> None:
         stream.receive(Deadline(SOON))
 
 
-def test_try_write_never_waits() -> None:
+def test_try_flush_never_waits() -> None:
     pair = Pair(PipeCodec())
     try:
         for _ in range(100):
-            pair.front.try_write(frames.STOP, 0, bytes(100_000))
-        assert pair.peer.next()[0] == frames.STOP
+            pair.front.mux.tell(protocol.STOP, bytes(100_000))
+            pair.front.try_flush()
+        assert pair.peer.next()[0] == protocol.STOP
     finally:
         pair.front.close()
         pair.peer.close()

@@ -23,8 +23,9 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, AppTimeout, TestClient
 from isoclient.host.pipe import Pipe
-from isoclient.link.codec import PipeCodec
-from isoclient.wire import frames
+from isoclient.wire.codec import ValueCodec
+from isoclient.wire.frames import pack
+from isoclient.wire.protocol import EVENT
 from tests.reliability.bench import machine, print_table
 from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, answer, live
@@ -50,8 +51,8 @@ async def garbling(scope: Scope, receive: Receive, send: Send) -> None:
 
 def a_frame(stream: int = 999) -> bytes:
     """A frame as it should be, of a stream that is not there."""
-    meta, payload = PipeCodec().encode({"type": "http.response.body", "body": b"x" * 5000, "more_body": True})
-    return frames.pack(frames.EVENT, stream, meta, payload) + payload
+    meta, payload = ValueCodec().encode({"type": "http.response.body", "body": b"x" * 5000, "more_body": True})
+    return pack(EVENT, stream, meta, payload) + payload
 
 
 def garbage(at_random: random.Random) -> bytes:

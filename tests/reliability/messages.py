@@ -21,12 +21,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, TestClient
-from isoclient.link.outbox import Outbox
+from isoclient.wire.outbox import Outbox
 from tests.reliability.bench import machine, print_table
 from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, live
@@ -50,7 +50,7 @@ class Book:
 
     def begin(self) -> None:
         """Note what becomes of every frame from now on."""
-        put, write_some = Outbox.put, Outbox._write_some
+        put, sent = Outbox.put, Outbox.sent
 
         def noting_put(box: Outbox, head: bytes, payload: bytes = b"") -> None:
             self._put += len(head) + len(payload)
@@ -61,15 +61,14 @@ class Book:
                 self._note()
             put(box, head, payload)
 
-        def noting_write_some(box: Outbox, sock: Any) -> int:
-            count = write_some(box, sock)
+        def noting_sent(box: Outbox, count: int) -> None:
             self._written += count
             self._note()
-            return count
+            sent(box, count)
 
         self._put = self._written = 0
         Outbox.put = noting_put  # type: ignore[assignment,method-assign]
-        Outbox._write_some = noting_write_some  # type: ignore[assignment,method-assign]
+        Outbox.sent = noting_sent  # type: ignore[assignment,method-assign]
 
     def _note(self) -> None:
         _HEAD.pack_into(self._map, 0, self._written, self._count)

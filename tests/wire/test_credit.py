@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoclient.wire.credit import WINDOW, ReceiveWindow, SendWindow, weight
+from isoclient.wire.credit import GRANT_AT, WINDOW, weight
+from isoclient.wire.mux import Stream
 
 BASE = weight({"type": "http.response.body", "body": b""})
 
@@ -30,48 +31,60 @@ def test_a_message_weighs_its_content_and_something_for_itself(message: dict[str
 
 
 def test_a_message_may_be_sent_while_any_credit_is_left() -> None:
-    window = SendWindow()
+    stream = Stream(1, "http")
     opened = []
-    window.spend(WINDOW - 1)
-    opened.append(window.is_open)
-    window.spend(100 * WINDOW)  # one of any size passes
-    opened.append(window.is_open)
-    window.grant(100 * WINDOW - 1)
-    opened.append(window.is_open)
-    window.grant(1)
-    opened.append(window.is_open)
+    for spent, granted in ((WINDOW - 1, 0), (100 * WINDOW, 0), (0, 100 * WINDOW - 1), (0, 1)):
+        stream.spent += spent
+        stream.granted += granted
+        opened.append(stream.may_send)
     assert opened == [True, False, False, True]
 
 
 def test_grants_are_saved_up() -> None:
-    window = ReceiveWindow()
-    assert window.consume(WINDOW // 2 - 1) == 0
-    assert window.consume(1) == WINDOW // 2
-    assert window.consume(1) == 0
-    assert window.consume(5 * WINDOW) == 5 * WINDOW + 1
+    stream = Stream(1, "http", ({"type": "http.request", "body": bytes(GRANT_AT - 2 * BASE)}, {"type": "http.request"}))
+    owes = []
+    for _ in range(2):
+        stream.receive()
+        owes.append(stream.owes_credit)
+    assert owes == [False, True]
+
+
+def test_what_counts_as_received_costs_once() -> None:
+    stream = Stream(1, "http", ({"type": "http.request"},) * 3)
+    stream.receive()
+    stream.count_as_received()
+    unreceived = [stream.has_unreceived]
+    assert stream.consumed == 3 * BASE
+    stream.inbox.append({"type": "http.request"})
+    unreceived.append(stream.has_unreceived)
+    assert unreceived == [False, True]
+    for _ in range(3):
+        stream.receive()
+    assert stream.consumed == 4 * BASE
 
 
 @given(st.lists(st.tuples(st.integers(0, 3 * WINDOW), st.booleans()), max_size=200))
 def test_it_is_bounded_and_does_not_stall(steps: list[tuple[int, bool]]) -> None:
-    sender, receiver = SendWindow(), ReceiveWindow()
+    sender, receiver = Stream(1, "http"), Stream(1, "http")
     under_way: deque[int] = deque()
     largest = 0
 
     def consume() -> None:
-        granted = receiver.consume(under_way.popleft())
-        if granted:
-            sender.grant(granted)
+        receiver.consumed += under_way.popleft()
+        if receiver.owes_credit:
+            sender.granted += receiver.consumed
+            receiver.consumed = 0
 
     for size, reads in steps:
         if reads and under_way:
             consume()
-        if sender.is_open:
-            cost = weight({"body": b""}) + size
+        if sender.may_send:
+            cost = BASE + size
             largest = max(largest, cost)
-            sender.spend(cost)
+            sender.spent += cost
             under_way.append(cost)
         assert sum(under_way) <= WINDOW + largest
     # Whoever reads all that there is lets the sender go on.
     while under_way:
         consume()
-    assert sender.is_open
+    assert sender.may_send

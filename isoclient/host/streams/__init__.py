@@ -1,6 +1,6 @@
 """The streams: one call of the app each, with its ``receive`` and its ``send``.
 
-A stream is driven from two sides. Frames come in (:meth:`Stream.deliver`, :meth:`Stream.cancel`); the app awaits
+A stream is driven from two sides. Events come in (:meth:`Stream.delivered`, :meth:`Stream.cancel`); the app awaits
 ``receive`` and ``send``. Both happen on the event loop, so nothing here needs a lock. What the two event loops have not
 in common is behind :class:`~isoclient.host.runtime.Runtime`.
 
@@ -17,10 +17,11 @@ from isoclient.host.streams.base import Stream
 from isoclient.host.streams.http import HTTPStream
 from isoclient.host.streams.lifespan import LifespanStream
 from isoclient.host.streams.websocket import WebSocketStream
+from isoclient.wire.protocol import StreamKind
 
 __all__ = ["STREAMS", "HTTPStream", "LifespanStream", "Stream"]
 
-STREAMS: Final[Mapping[str, type[Stream]]] = {
+STREAMS: Final[Mapping[StreamKind, type[Stream]]] = {
     kind.kind: kind
     for kind in (HTTPStream, WebSocketStream, LifespanStream, CallStream, StateStream, InspectStream, PingStream)
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from isoclient.host.streams.base import Stream
 from isoclient.link.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.wire.protocol import Returned, StreamKind
 
 __all__ = ["CallStream", "InspectStream", "PingStream", "StateStream"]
 
@@ -32,7 +35,7 @@ class CallStream(Stream):
         except Exception as error:
             self.raised(error)
         else:
-            self.host.end(self, ("returned", packed))
+            self.host.end(self, Returned(packed))
 
 
 class StateStream(Stream):
@@ -44,19 +47,19 @@ class StateStream(Stream):
         return self.host.codec.pack_debug(self.host.state)
 
     def returned(self, value: object) -> None:
-        self.host.end(self, ("returned", value))
+        self.host.end(self, Returned(value))
 
 
 class InspectStream(Stream):
     """What the tasks on the loop are doing, as text; also the proof that the loop is not stuck."""
 
-    kind = "inspect"
+    kind: ClassVar[StreamKind] = "inspect"
 
     async def call(self) -> object:
         return self.host.runtime.describe_tasks()
 
     def returned(self, value: object) -> None:
-        self.host.end(self, ("returned", value))
+        self.host.end(self, Returned(value))
 
 
 class PingStream(InspectStream):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -10,7 +9,8 @@ from isoclient.host.leaving import Grace, is_due_to_disconnect
 from isoclient.host.rules import Message, Rules
 from isoclient.host.scope import added_extension
 from isoclient.link.errors import AppProtocolError
-from isoclient.wire.credit import ReceiveWindow, SendWindow, weight
+from isoclient.wire import mux
+from isoclient.wire.protocol import Cancelled, Returned, StreamKind, Unfinished
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -21,36 +21,38 @@ ASGI: Final = {"http": "2.5", "websocket": "2.5", "lifespan": "2.0"}
 
 
 class Stream:
-    """What all streams have in common: an inbox, two windows, and an end."""
+    """One call of the app, which a stream of the wire is about: how the app is called, and what its end means.
 
-    kind: ClassVar[str]
+    Args:
+        host: the host.
+        wire: the stream.
+        argument: what it was opened with.
+    """
+
+    kind: ClassVar[StreamKind]
     extensions: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, host: Host, number: int, argument: Any) -> None:
+    def __init__(self, host: Host, wire: mux.Stream, argument: Any) -> None:
         self.host = host
-        self.number = number
+        self.wire = wire
+        self.number = wire.number
         self.argument = argument
         self.abort: Callable[[], object] = _nothing
         self.gone = False  # the client waits no more
         self.informed = False  # and the app knows it, by what it received or by its send
         self._owes = True  # the app has something of the client's in its hands that it has not answered
-        self._inbox: deque[Message] = deque()
         self._signal = host.runtime.signal()
-        self._incoming = ReceiveWindow()
-        self._outgoing = SendWindow()
 
     async def call(self) -> object:
         """Call the app. What it returns or raises is the end of the stream."""
         raise NotImplementedError  # each kind has its own
 
-    def deliver(self, message: Message) -> None:
-        """A message for the app has come."""
-        self._inbox.append(message)
+    def delivered(self, message: Message) -> None:
+        """A message for the app has come, and is in the inbox."""
         self._signal.set()
 
-    def grant(self, amount: int) -> None:
+    def granted(self) -> None:
         """The front has consumed, so that more may be sent."""
-        self._outgoing.grant(amount)
         self._signal.set()
 
     def cancel(self, grace: float | None = None) -> None:
@@ -79,9 +81,9 @@ class Stream:
         """The app's call has returned."""
         unfinished = None if self.gone else self.unfinished()
         if unfinished is None:
-            self.host.end(self, ("returned", None))
+            self.host.end(self, Returned())
         else:
-            self.host.end(self, ("unfinished", unfinished))
+            self.host.end(self, Unfinished(unfinished))
 
     @property
     def client_left(self) -> bool:
@@ -91,13 +93,13 @@ class Stream:
     def raised(self, error: BaseException) -> None:
         """The app's call has raised."""
         if self.client_left and is_due_to_disconnect(error):
-            self.host.end(self, ("returned", None))
+            self.host.end(self, Returned())
         else:
             self.host.end_raised(self, error)
 
     def cancelled(self) -> None:
         """The app's call was cancelled, by us."""
-        self.host.end(self, ("cancelled", None))
+        self.host.end(self, Cancelled())
 
     def unfinished(self) -> str | None:
         """What the app still owed when it returned, in words; None if nothing."""
@@ -121,19 +123,17 @@ class Stream:
         """The stream is about to end: what is to go out before that."""
 
     def _emit(self, message: Message) -> None:
-        self._outgoing.spend(weight(message))
-        self.host.emit(self.number, message)
+        self.host.emit(self.wire, message)
 
     async def _wait_for_window(self) -> None:
-        while not self._outgoing.is_open and not self.client_left:
+        while not self.wire.may_send and not self.client_left:
             self.host.flush()
             await self._signal.wait()
 
     def _take(self) -> Message:
-        message = self._inbox.popleft()
-        amount = self._incoming.consume(weight(message))
-        if amount:
-            self.host.grant(self.number, amount)
+        message = self.wire.receive()
+        if self.wire.owes_credit:
+            self.host.grant(self.wire)
         return message
 
     def _scope(self) -> dict[str, Any]:

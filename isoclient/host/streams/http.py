@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from isoclient.host.rules import HTTPRules, Message
 from isoclient.host.streams.base import Stream
 from isoclient.link.errors import ClientDisconnected
+from isoclient.wire import mux
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -29,8 +30,8 @@ class HTTPStream(Stream):
         "http.response.early_hint",
     )
 
-    def __init__(self, host: Host, number: int, argument: Any) -> None:
-        super().__init__(host, number, argument)
+    def __init__(self, host: Host, wire: mux.Stream, argument: Any) -> None:
+        super().__init__(host, wire, argument)
         self._rules = HTTPRules(argument["method"])
         self._cut_off: str | None = None  # what is missing of a response that is complete by the rules
 
@@ -56,7 +57,7 @@ class HTTPStream(Stream):
             if self.gone or self._complete:
                 self.informed = self.gone
                 return {"type": "http.disconnect"}
-            if self._inbox:
+            if self.wire.inbox:
                 return self._take()
             # The front waits for what was sent so far: with the app waiting too, nothing else would get it out.
             self.host.flush()
@@ -80,7 +81,7 @@ class HTTPStream(Stream):
             self._emit(message)
         if self._rules.complete:
             self._signal.set()  # somebody may be waiting in receive() for the disconnect
-        elif not self._outgoing.is_open:
+        elif not self.wire.may_send:
             await self._wait_for_window()
 
     def _emit_debug(self, info: dict[str, Any]) -> None:

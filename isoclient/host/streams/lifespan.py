@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from isoclient.host.rules import LifespanRules, Message
 from isoclient.host.streams.base import Stream, type_of
 from isoclient.link.errors import AppProtocolError
+from isoclient.wire import mux
+from isoclient.wire.protocol import Unsupported
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -25,15 +27,14 @@ class LifespanStream(Stream):
 
     kind = "lifespan"
 
-    def __init__(self, host: Host, number: int, argument: Any) -> None:
-        super().__init__(host, number, {"type": "lifespan"})
+    def __init__(self, host: Host, wire: mux.Stream, argument: Any) -> None:
+        super().__init__(host, wire, {"type": "lifespan"})
         self._rules = LifespanRules()
         self._required = argument == "on"
         self._foreign = False  # the app has answered with a message of another protocol
         self._knows = False  # the app has asked for the startup event, or has answered it, so it knows of lifespan
         self._outermost = sys.exception()  # what the test itself may be handling, in whose stack a fork runs
         self._breach: tuple[BaseException, BaseException | None] | None = None
-        self._inbox.append({"type": "lifespan.startup"})
 
     async def call(self) -> object:
         self.host.state = {}
@@ -47,7 +48,7 @@ class LifespanStream(Stream):
             # It waits for what will never come, as in the endless loop of the specification's own example.
             self.gone = True
             self.abort()
-        while not self._inbox:
+        while not self.wire.inbox:
             if self.gone and not self._rules.complete:
                 return {"type": "lifespan.shutdown"}
             self.host.flush()
@@ -82,7 +83,7 @@ class LifespanStream(Stream):
         if self._required or self._rules.started or not isinstance(error, Exception):
             super().raised(self._own(error))
         elif self._foreign and (isinstance(error, AppProtocolError) or not self._knows):
-            self.host.end(self, ("unsupported", None))
+            self.host.end(self, Unsupported())
         elif self._knows:
             super().raised(self._own(error))
         else:
@@ -92,7 +93,7 @@ class LifespanStream(Stream):
         from isoclient.host.refusal import is_refusal
 
         if is_refusal(error):
-            self.host.end(self, ("unsupported", None))
+            self.host.end(self, Unsupported())
         else:
             error.add_note(_NO_LIFESPAN)
             super().raised(self._own(error))

@@ -8,6 +8,7 @@ from isoclient.host.rules import Message, WebSocketRules
 from isoclient.host.scope import ScopeNews
 from isoclient.host.streams.base import Stream, type_of
 from isoclient.link.errors import ClientDisconnected
+from isoclient.wire import mux
 
 if TYPE_CHECKING:
     from isoclient.host.server import Host
@@ -21,30 +22,33 @@ class WebSocketStream(Stream):
     kind = "websocket"
     extensions: ClassVar[tuple[str, ...]] = ("websocket.http.response",)
 
-    def __init__(self, host: Host, number: int, argument: Any) -> None:
-        super().__init__(host, number, argument)
+    def __init__(self, host: Host, wire: mux.Stream, argument: Any) -> None:
+        super().__init__(host, wire, argument)
         self._rules = WebSocketRules()
         self._closing: Message = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         self._client_closed = False
         self._news: ScopeNews | None = None
-        self._inbox.append({"type": "websocket.connect"})
 
     async def call(self) -> object:
         return await self.host.app(self._scope(), self.receive, self.send)
 
-    def deliver(self, message: Message) -> None:
+    def delivered(self, message: Message) -> None:
         if message["type"] == "websocket.disconnect":
+            # It is the last, and stays in the inbox: the app may ask for it as often as it likes.
             self._client_closed = True
             if not self._rules.complete:  # else the app's own close was first
                 self._closing = message
-            self._signal.set()
-        else:
-            super().deliver(message)
+        super().delivered(message)
+
+    @property
+    def _has_message(self) -> bool:
+        inbox = self.wire.inbox
+        return bool(inbox) and inbox[0]["type"] != "websocket.disconnect"
 
     async def receive(self) -> Message:
         """The next event: connect, the client's messages in order, then disconnect, as often as it is asked for."""
         while True:
-            if self._inbox and not self._rules.complete:
+            if self._has_message and not self._rules.complete:
                 self._owes = True
                 return self._take()
             if self._rules.complete or self.client_left:
@@ -80,7 +84,7 @@ class WebSocketStream(Stream):
                 "reason": message.get("reason", ""),
             }
             self._signal.set()
-        if not self._outgoing.is_open:
+        if not self.wire.may_send:
             await self._wait_for_window()
 
     async def _let_others_run(self) -> None:
@@ -93,7 +97,8 @@ class WebSocketStream(Stream):
 
     @property
     def waits_for_its_own(self) -> bool:
-        untaken = self._inbox and self._inbox[-1]["type"] != "websocket.connect"  # which some apps never take
+        # Without the connect event, which some apps never take.
+        untaken = any(message["type"] == "websocket.receive" for message in self.wire.inbox)
         return super().waits_for_its_own and not untaken and not self._rules.complete
 
     def unfinished(self) -> str | None:
@@ -104,7 +109,7 @@ class WebSocketStream(Stream):
 
     def _tell_of_scope(self) -> None:
         if self._news is not None and (news := self._news.take()):
-            self.host.tell_of_scope(self.number, news)
+            self.host.mux.tell_of_scope(self.wire, news)
 
     def _scope(self) -> dict[str, Any]:
         if not self.host.codec.by_reference:
