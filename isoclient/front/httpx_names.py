@@ -182,7 +182,8 @@ class ClientNames(Session):
 
     @headers.setter
     def headers(self, headers: Any) -> None:
-        self._headers: Any = as_headers(headers)
+        given = as_headers(headers)
+        self._headers: Any = given if isinstance(given, CaseInsensitiveDict) else CaseInsensitiveDict(given)
 
     @property  # type: ignore[override,unused-ignore]
     def cookies(self) -> Cookies:
