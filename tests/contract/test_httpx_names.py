@@ -202,7 +202,8 @@ def test_stream(make_client: MakeClient, path: str) -> None:
         whole.iter_raw()
 
 
-def test_a_stream_that_is_left_ends(make_client: MakeClient) -> None:
+@pytest.mark.parametrize("pieces", ["iter_bytes", "iter_raw"])
+def test_a_stream_that_is_left_ends(make_client: MakeClient, pieces: str) -> None:
     ended = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -213,7 +214,7 @@ def test_a_stream_that_is_left_ends(make_client: MakeClient) -> None:
         await anyio.lowlevel.checkpoint()
 
     with make_client(app).stream("GET", "/") as response:
-        assert next(response.iter_bytes()) == b"first"
+        assert next(getattr(response, pieces)()) == b"first"
     assert ended == ["http.disconnect"]
 
 
@@ -337,8 +338,7 @@ def test_the_jar_of_a_client(make_client: MakeClient) -> None:
     client.cookies.delete("a", domain="shop.example")
     assert [(cookie.name, cookie.domain) for cookie in client.cookies.jar] == [("a", "")]
     client.cookies.delete("a")
-    with pytest.raises(KeyError, match="a"):
-        client.cookies.delete("a")
+    client.cookies.delete("a")  # which is not there any more, and that is no error
     assert told(client) == []
     own = http.cookiejar.CookieJar()
     client.cookies = own
