@@ -7,11 +7,10 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
 
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
 
-A fresh interpreter for each test is slow, and what differs between two event loops is not how their process started. So
-a plain run leaves out forkserver and spawn on uvloop and trio. An app in an interpreter of spawn's runs as in one from
-the fork server, which starts in half the time: a plain run has spawn for those tests alone that name it in their mark,
-for they are about starting, ending and what crosses. ``--cells=rest`` runs what is left out, ``--cells=all`` the whole
-matrix. A plain run leaves out what is marked as slow, too, which goes with the rest.
+A plain run has fork and thread on asyncio: a process and a thread tell most of what can go wrong. It has another mode
+or another backend for those tests alone that name it in their mark, because it is what they are about, and never both:
+what differs between two event loops is not how their process started. ``--cells=rest`` runs what is left out,
+``--cells=all`` the whole matrix. A plain run leaves out what is marked as slow, too, which goes with the rest.
 """
 
 from __future__ import annotations
@@ -75,10 +74,10 @@ class Cell(NamedTuple):
         return self.mode in ("forkserver", "spawn")
 
     def is_usual(self, named: Collection[str]) -> bool:
-        """Whether a plain run has it, in a test that names these modes itself."""
-        if self.mode == "spawn" and "spawn" not in named:
-            return False
-        return self.backend == "asyncio" or not self.is_fresh
+        """Whether a plain run has it, in a test that names these modes and backends itself."""
+        if self.is_fresh:
+            return self.mode in named and self.backend == "asyncio"
+        return self.backend == "asyncio" or self.backend in named
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -107,9 +106,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = config.getoption("cells")
     if part != "all":
-        wanted = [item for item in items if _is_usual(item) == (part == "usual")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-        items[:] = wanted
+        halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            halves[_is_usual(item) == (part == "usual")].append(item)
+        config.hook.pytest_deselected(items=halves[False])
+        items[:] = halves[True]
 
 
 def _is_usual(item: pytest.Item) -> bool:
@@ -117,8 +118,8 @@ def _is_usual(item: pytest.Item) -> bool:
     if item.get_closest_marker("slow") is not None:
         return False
     cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
-    mark = item.get_closest_marker("modes")
-    return cell is None or cell.is_usual(mark.args if mark is not None else ())
+    marks = (item.get_closest_marker(name) for name in ("modes", "backends"))
+    return cell is None or cell.is_usual([name for mark in marks if mark is not None for name in mark.args])
 
 
 def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[str, ...]:

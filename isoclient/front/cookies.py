@@ -19,15 +19,8 @@ class Cookies(RequestsCookieJar):
         return self
 
     def delete(self, name: str, domain: str | None = None, path: str | None = None) -> None:
-        """Delete a cookie, from all domains and paths that are not given.
-
-        Raises:
-            KeyError: there is none.
-        """
-        before = len(self)
+        """Delete a cookie, from all domains and paths that are not given; as in httpx, it need not be there."""
         remove_cookie_by_name(self, name, domain, path)  # type: ignore[no-untyped-call,unused-ignore]
-        if len(self) == before:
-            raise KeyError(name)
 
 
 def as_cookies(given: Any) -> Any:

@@ -136,8 +136,11 @@ class ResponseNames(own.Response):
         """
         if getattr(self, "_content_consumed", False):
             raise StreamConsumedError
-        vars(self)["_content_consumed"] = True
-        return _regrouped(self.raw.stream(None, decode_content=False), chunk_size)
+        return _regrouped(self._undecoded(), chunk_size)
+
+    def _undecoded(self) -> Iterator[bytes]:
+        yield from self.raw.stream(None, decode_content=False)
+        vars(self)["_content_consumed"] = True  # not before: requests does not close what has been read
 
     def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
         """The body as text, as it comes; with ``chunk_size``, in pieces of so many characters."""
@@ -182,7 +185,8 @@ class ClientNames(Session):
 
     @headers.setter
     def headers(self, headers: Any) -> None:
-        self._headers: Any = as_headers(headers)
+        given = as_headers(headers)
+        self._headers: Any = given if isinstance(given, CaseInsensitiveDict) else CaseInsensitiveDict(given)
 
     @property  # type: ignore[override,unused-ignore]
     def cookies(self) -> Cookies:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import is_
 from typing import Any, cast
 
 import requests
@@ -87,7 +88,8 @@ class Session(own.Session):
         headers: Any = self.headers
         now = list(headers._store.values())
         before, common = self._known_headers
-        if now != before:
+        # By identity: what is sent for two values of the same text may differ, see Repeated.
+        if len(now) != len(before) or not all(map(is_, now, before)):
             common = _checked(headers)
             self._known_headers = now, common
         return common

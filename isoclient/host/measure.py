@@ -53,18 +53,24 @@ class Measurement:
 
 
 class _Sink:
-    """Stands in for the database of coverage.py: takes what the collector flushes, until it is taken from here."""
+    """Stands in for the database of coverage.py: takes what is put there, until it is taken from here.
+
+    The collector flushes what it has seen; and an app that is a test client itself has that of its own app merged.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[str, list[int]] = {}
-        self._arcs: dict[str, list[tuple[int, int]]] = {}
+        self._lines: dict[str, set[int]] = {}
+        self._arcs: dict[str, set[tuple[int, int]]] = {}
         self._tracers: dict[str, str] = {}
+        self._current_context: str | None = None  # named as there
 
     def add_lines(self, lines: Mapping[str, Iterable[int]]) -> None:
-        self._lines.update({file: list(numbers) for file, numbers in lines.items()})
+        for file, numbers in lines.items():
+            self._lines.setdefault(file, set()).update(numbers)
 
     def add_arcs(self, arcs: Mapping[str, Iterable[tuple[int, int]]]) -> None:
-        self._arcs.update({file: list(pairs) for file, pairs in arcs.items()})
+        for file, pairs in arcs.items():
+            self._arcs.setdefault(file, set()).update(pairs)
 
     def add_file_tracers(self, tracers: Mapping[str, str]) -> None:
         self._tracers.update(tracers)
@@ -76,7 +82,7 @@ class _Sink:
     def has_news(self) -> bool:
         return bool(self._lines or self._arcs)
 
-    def take(self) -> tuple[dict[str, list[int]], dict[str, list[tuple[int, int]]], dict[str, str]]:
+    def take(self) -> tuple[dict[str, set[int]], dict[str, set[tuple[int, int]]], dict[str, str]]:
         taken = self._lines, self._arcs, self._tracers
         self._lines, self._arcs, self._tracers = {}, {}, {}
         return taken
@@ -97,12 +103,13 @@ def _end_others() -> None:
 @contextlib.contextmanager
 def _within(directory: str) -> Iterator[None]:
     """Paths of a configuration mean what they did when the test run began, wherever a test has gone since."""
-    before = os.getcwd()
-    os.chdir(directory)
+    before = os.open(".", os.O_RDONLY)  # and not by its name, which it may have lost
     try:
+        os.chdir(directory)
         yield
     finally:
         os.chdir(before)
+        os.close(before)
 
 
 def _configure(ours: Any, theirs: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from isoclient.host.output import append_to_output, flush_output
 from isoclient.host.unhandled import capture_unhandled
 from isoclient.host.warns import capture_warnings
 from isoclient.link.context import Context
+from isoclient.link.lift import Patches
 
 if TYPE_CHECKING:
     from isoclient.host.measure import Measurement
@@ -54,6 +55,7 @@ class SideChannel:
 
 
 def _measurement(journal: Journal, config: Mapping[str, Any], directory: str) -> Measurement:
-    from isoclient.host.measure import Measurement
+    with Patches(files=True):
+        from isoclient.host.measure import Measurement
 
-    return Measurement(journal, config, directory)
+        return Measurement(journal, config, directory)

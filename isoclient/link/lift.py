@@ -1,9 +1,10 @@
-"""Patches lifted for a moment: while libraries that can't be given what they need start and end an event loop.
+"""Patches lifted for a moment: while libraries that can't be given what they need do what the app is not to know of.
 
 asyncio, trio, uvloop and :class:`threading.Thread` look names up in the modules that tests patch, as they come up: a
 socket pair, the number of the thread, the handlers of signals. Such a patch is meant for the app, and not for the loop
-that is to run it. So before the app runs, and again when it has ended, what the names stood for is put back for a
-moment. Where nothing is patched there is nothing to do, which is seen at a glance.
+that is to run it, nor for coverage.py, which is to measure it. So before the app runs, and again when it has ended,
+what the names stood for is put back for a moment. Where nothing is patched there is nothing to do, which is seen at a
+glance.
 """
 
 from __future__ import annotations
@@ -81,17 +82,26 @@ _PLACES: Final = (
 )
 
 
+_FILES: Final = tuple(_Place(import_module(name), names_of(name)) for name in ("builtins", "io", "os.path"))
+
 _lifted: Final[list[tuple[Any, str, Any, Any]]] = []
 _holders: Final[dict[Patches, int]] = {}  # who has them lifted, in which process; no lock, for forks
 
 
 class Patches:
-    """Those of this process, in all of its threads, as somebody sees them who lifts them and puts them back."""
+    """Those of this process, in all of its threads, as somebody sees them who lifts them and puts them back.
+
+    Args:
+        files: those of the built-in functions, and of files and paths, too: for what a loop has no need of.
+    """
+
+    def __init__(self, *, files: bool = False) -> None:
+        self._places = (*_PLACES, *_FILES) if files else _PLACES
 
     def lift(self) -> None:
         """Put the names back; idempotent."""
         _holders[self] = os.getpid()
-        for place in _PLACES:
+        for place in self._places:
             _lifted.extend(place.lift())
 
     def put_back(self) -> None:

@@ -92,6 +92,8 @@ class JournalFile:
             if deadline.remaining() == 0.0:
                 break
         self.file.skip_to(end)
+        while self._entries:  # which have been read, and are left out all the same
+            self.file.left_out += len(self._entries.popleft().payload)
         if self.file.left_out:
             self._tell_left_out()
 

@@ -64,6 +64,8 @@ class OutputFile:
             self.sync(end, deadline)
             self.file.skip_to(end - TAIL)
             self.sync(end, deadline)
+            if cut_off := self._decode(b"", final=True):
+                self._pass_on(cut_off)
 
     def _tell_left_out(self) -> None:
         left_out, self.file.left_out = self.file.left_out, 0

@@ -275,6 +275,29 @@ def test_what_is_not_passed_on_in_time_at_the_end_is_left_out_but_for_the_last(
     assert note == f"{left_out} bytes of the app's standard output are left out here, it was too much)"
 
 
+def test_a_character_that_is_cut_off_at_the_end_is_passed_on_as_its_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    output = OutputFile("isoclient-test", "stdout")
+    os.write(output.file.descriptor, "caf\u00e9".encode()[:-1])
+    for _ in range(2):
+        output.sync_at_the_end(Deadline(60))
+    output.close()
+    assert capsys.readouterr().out == "caf\\xc3"
+
+
+def test_records_that_are_not_replayed_in_time_at_the_end_are_left_out(
+    recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = JournalFile(lambda stdout, stderr, deadline: None)
+    payload = pack_warning(UserWarning("ripe"), __file__, 1, None)
+    os.write(journal.file.descriptor, pack(WARNING, payload) * 3)
+    for _ in range(2):  # whoever asks for the death of an app comes by here, too
+        journal.sync_at_the_end(Deadline(0))
+    journal.close()
+    assert len(recwarn) == 1
+    left_out = f"(isoclient: {2 * len(payload)} bytes of the app's log records and warnings are left out here, "
+    assert capsys.readouterr().err == left_out + "it was too much)\n"
+
+
 def test_records_are_replayed_up_to_where_they_ended_then(recwarn: pytest.WarningsRecorder) -> None:
     journal = JournalFile(lambda stdout, stderr, deadline: None)
     entry = pack(WARNING, pack_warning(UserWarning("ripe"), __file__, 1, None))

@@ -9,12 +9,14 @@ import enum
 import fractions
 import functools
 import ipaddress
+import os
 import pathlib
 import pickle
 import re
 import subprocess
 import sys
 import threading
+import time
 import types
 import uuid
 from collections.abc import Callable
@@ -150,6 +152,10 @@ VALUES: list[Any] = [
     frozenset({1}),
     bytearray(b"ab"),
     types.SimpleNamespace(a=1),
+    os.stat("/"),
+    os.times(),
+    os.terminal_size((80, 24)),
+    time.gmtime(0),
     re.IGNORECASE | re.MULTILINE,
     Color.RED,
     Point(1),

@@ -179,3 +179,40 @@ def test_without_coverage_nothing_of_it_is_imported(run: Run, write: Callable[..
         """
     )
     run("test_clean.py").passed(3)
+
+
+def test_where_the_app_starts_does_not_matter(run: Run, write: Callable[..., None]) -> None:
+    """In an app that is a test client itself, in a directory that is gone, under patches of what coverage.py uses."""
+    write(
+        test_farm="""
+        import asyncio
+        import builtins
+        import os
+        from unittest import mock
+
+        from isoclient import TestClient
+
+        async def outer(scope, receive, send):
+            with TestClient("farm:app", isolated=True, start_method="fork") as client:
+                answer = await asyncio.to_thread(lambda: client.get(scope["path"]))
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": answer.content})
+
+        def refused(*args, **kwargs):
+            raise AssertionError("only the app may call this")
+
+        def test_here(tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+            tmp_path.rmdir()
+            with TestClient(outer, isolated=True) as client:
+                assert client.get("/thread").text == "thread"
+            with mock.patch.object(builtins, "open", refused), mock.patch.object(os, "urandom", refused):
+                with TestClient(outer, isolated=True) as client:
+                    assert client.get("/").text == "ordinary"
+        """
+    )
+    outcome = run(under=("coverage", "run", "--source=farm"), mode="fork")
+    outcome.passed(1)
+    in_thread, ordinary = 8, 40
+    lines, _ = measured(outcome)
+    assert {in_thread, ordinary} <= {*lines}

@@ -4,7 +4,8 @@ A pickle names what is to be called, and with what: that could be ``os.system``.
 
 - ``__new__``, ``__setstate__`` and the like of classes that are neither Python's nor of the machinery of test runs;
 - such a class itself, where it says by a ``__reduce__`` of its own that its objects are made like that;
-- of Python's, the classes listed below, with arguments that are plain values.
+- of Python's, the classes listed below, and tuples with names such as ``os.stat_result``, with arguments that are
+  plain values.
 
 Anything else is refused, and so is a class with a ``__del__``: it owns something, and its copy would give that up.
 """
@@ -78,8 +79,6 @@ _CALLED: Final[Mapping[tuple[str, str], Callable[[Args], bool]]] = {
     **{("ipaddress", f"IPv{n}{what}"): _plain for n in (4, 6) for what in ("Address", "Network", "Interface")},
     **{("ipaddress", name): _plain for name in ("_BaseAddress", "_BaseNetwork")},
     **{("pathlib", name): _plain for name in ("PurePath", "PurePosixPath", "PureWindowsPath", "PosixPath", "Path")},
-    ("time", "struct_time"): _plain,
-    ("os", "stat_result"): _plain,
     ("types", "SimpleNamespace"): _nothing,
 }
 """What of Python is called itself, or what a class inherits its ``__reduce__`` from; and with which arguments."""
@@ -104,9 +103,14 @@ def _is_the_users(cls: Any) -> bool:
     return package not in sys.stdlib_module_names and package not in _MACHINERY
 
 
+def _is_struct_sequence(cls: Any) -> bool:
+    """Whether it is one of Python's tuples with names that are made in C, of their items alone."""
+    return definer(cls, "n_sequence_fields") is cls and definer(cls, "__reduce__") is cls and not _is_the_users(cls)
+
+
 def is_known_everywhere(cls: type) -> bool:
     """Whether it is of those classes of Python's that need no stand-in for their objects."""
-    return _name(cls) in _CALLED or _name(cls) in _HOOKED
+    return _name(cls) in _CALLED or _name(cls) in _HOOKED or _is_struct_sequence(cls)
 
 
 # --- what is made ---
@@ -143,6 +147,8 @@ def _may_be_called(cls: Any, args: Args) -> bool:
         return not issubclass(cls, BaseExceptionGroup) or _plain(args)
     if check := _CALLED.get(_name(cls)):
         return check(args)
+    if _is_struct_sequence(cls):
+        return _plain(args)
     layer = _reducer(cls)
     if layer is object:
         return False

@@ -41,7 +41,7 @@ _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
 _TRUST = "set client.trust_results = True, which lets results run any code here"
-_MADE_THERE = f"it is made of code of the app's process: return plain values instead, or {_TRUST}"
+_NOT_PLAIN = f"return plain values instead, or {_TRUST}"
 _MOST_BY_NAME = 100  # parts of one object
 
 
@@ -146,7 +146,7 @@ def pack_result(obj: object, live: Mapping[str, object]) -> bytes:
         raise
     except BaseException as error:
         pack_object(obj, live)  # says which part, if it can't cross at all
-        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_MADE_THERE}") from without_machinery(error)
+        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_NOT_PLAIN}") from without_machinery(error)
     return seal(_PLAIN + file.getvalue())
 
 
