@@ -306,6 +306,7 @@ class AppRunner:
             doing=self._last,
             timeout=self.timeout,
             startup=self.timeout,
+            limits=self.setup.limits,
         )
         message = call.receive()
         call.sync_output()
