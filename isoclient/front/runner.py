@@ -300,6 +300,7 @@ class AppRunner:
             doing=self._last,
             timeout=self.timeout,
             startup=self.timeout,
+            limits=self.setup.limits,
         )
         message = call.receive()
         call.sync_output()

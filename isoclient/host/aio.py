@@ -198,6 +198,10 @@ def run(pipe: Pipe, make_host: Callable[[AsyncioRuntime], Host | None], options:
             loop.call_soon(patches.put_back)
             try:
                 context.run(runtime.serve, host.take, host.stop)
+            except MemoryError:
+                relief.relieve()  # before anything else: the end of the loop may start a thread
+                host.disown_calls()
+                raise
             except BaseException:  # of a task of the app: sys.exit()
                 host.disown_calls()
                 raise

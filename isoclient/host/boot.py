@@ -116,10 +116,11 @@ class _Boot:
 
     def report(self, error: BaseException) -> None:
         """Tell the front why there will be no host."""
-        if self._limits is not None and limit_hit(self._limits, error):
+        limit = limit_hit(self._limits, error)
+        if limit is not None:
             from isoclient.host.caps import lift_limits
 
-            lift_limits()
+            lift_limits(limit)
         if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
             error.__traceback__ = None  # the text says it all, and the frames would be ours alone
         self._pipe.mux.tell(FAILED, self._codec.pack_exception(error))

@@ -1,7 +1,7 @@
-"""What is done first when memory has run out, for all that tells of it needs some.
+"""What is done first when a limit has been hit, for all that tells of it may need what has run out.
 
-Where the app's process has a limit of memory, that is lifted again, which needs none: what is called is written in C,
-and all that it is given is there already. Then it is noted, for whatever follows may fail all the same.
+Where the app's process has a limit of memory, that is raised, which needs none: what is called is written in C, and all
+that it is given is there already. Then it is noted, for whatever follows may fail all the same.
 """
 
 from __future__ import annotations
@@ -10,34 +10,48 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from isoclient.link.limits import note_of
+from isoclient.link.limits import Limits, limit_hit, note_of
 from isoclient.link.system import os
 
 __all__ = ["arm", "end_here", "relieve"]
 
-_lift: Callable[[], Any] = bool  # which does nothing, and needs nothing for that
+_limits: Limits | None = None
+_raise: Callable[[], Any] = bool  # which does nothing, and needs nothing for that
 _note: Callable[[], Any] = bool
+_descriptor = -1
 
 
-def arm(lift: Callable[[], Any], descriptor: int) -> None:
-    """There is a limit of memory.
+def arm(limits: Limits, descriptor: int, raise_memory: Callable[[], Any]) -> None:
+    """There are limits.
 
     Args:
-        lift: lifts it.
-        descriptor: where it is noted that it was hit.
+        limits: they.
+        descriptor: where it is noted that one was hit.
+        raise_memory: raises that of memory.
     """
-    global _lift, _note
-    _lift, _note = lift, partial(os.write, descriptor, note_of("memory"))
+    global _limits, _descriptor, _raise, _note
+    _limits, _descriptor = limits, descriptor
+    if limits.memory is not None:
+        _raise, _note = raise_memory, partial(os.write, descriptor, note_of("memory"))
 
 
 def relieve() -> None:
     """Memory has run out."""
-    _lift()
+    _raise()
     _note()
 
 
-def end_here() -> None:
-    """Memory has run out where nobody waits for an answer: the limit ends the process, if there is one."""
-    if _lift is not bool:
-        relieve()
+def end_here(kind: type[BaseException], error: BaseException | None) -> None:
+    """An exception has been raised where nobody waits for an answer: if it comes from a limit, that ends the process.
+
+    Args:
+        kind: its class.
+        error: the exception.
+    """
+    if kind is MemoryError and _raise is not bool:
+        relieve()  # before anything else
+        os._exit(1)
+    limit = limit_hit(_limits, error)
+    if limit is not None:
+        os.write(_descriptor, note_of(limit))
         os._exit(1)

@@ -170,13 +170,11 @@ class Host:
 
         ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too, and so does what comes from its limits.
         """
-        limit = None
-        if self._limits is not None:
-            limit = limit_hit(self._limits, error)
-            if limit is not None:
-                from isoclient.host.caps import lift_limits
+        limit = limit_hit(self._limits, error)
+        if limit is not None:
+            from isoclient.host.caps import lift_limits
 
-                lift_limits()
+            lift_limits(limit)
         packed = self.codec.pack_exception(error)
         if limit is not None or isinstance(error, SystemExit | KeyboardInterrupt):
             code = _exit_code(error)

@@ -27,18 +27,22 @@ def capture_unhandled(journal: Journal, *, of_threads: bool, unraisable: bool) -
     """
 
     def tell_of_thread(args: threading.ExceptHookArgs) -> None:
-        if args.exc_type is MemoryError:
-            relief.end_here()
-        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        relief.end_here(args.exc_type, args.exc_value)
+        if not of_threads:
+            threading.__excepthook__(args)
+        elif args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             name = args.thread.name if args.thread is not None else None
             journal.write(THREAD_EXCEPTION, pack_unhandled(args.exc_value, name))
 
     def tell_unraisable(args: sys.UnraisableHookArgs) -> None:
-        if args.exc_value is not None:
+        relief.end_here(args.exc_type, args.exc_value)
+        if not unraisable:
+            sys.__unraisablehook__(args)
+        elif args.exc_value is not None:
             journal.write(UNRAISABLE, pack_unhandled(args.exc_value, args.err_msg, _described(args.object)))
 
-    threading.excepthook = tell_of_thread if of_threads else threading.__excepthook__
-    sys.unraisablehook = tell_unraisable if unraisable else sys.__unraisablehook__
+    threading.excepthook = tell_of_thread
+    sys.unraisablehook = tell_unraisable
 
 
 def _described(thing: object) -> str:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Limits", "limit_hit", "limit_noted", "note_of"]
+__all__ = ["RESERVE", "Limits", "limit_hit", "limit_noted", "note_of"]
+
+RESERVE: Final = 2**20
+"""Bytes of memory beyond the limit before the kernel refuses any.
+
+So that a process in which something small has been refused is always beyond its limit, which shows from outside. All
+that Python and the allocator of C ask the kernel for at a time, for small objects, is at most that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +71,16 @@ def limit_hit(limits: Limits | None, error: BaseException | None) -> str | None:
         return None
     for part in _parts(error):
         number = part.errno if isinstance(part, OSError) else None
-        if limits.memory is not None and (isinstance(part, MemoryError) or number == errno.ENOMEM):
+        if limits.memory is not None and (isinstance(part, MemoryError) or number == errno.ENOMEM or _no_stack(part)):
             return "memory"
         if limits.open_files is not None and number == errno.EMFILE:
             return "open_files"
     return None
+
+
+def _no_stack(error: BaseException) -> bool:
+    """Whether a thread could not be started: its stack takes 8 MiB of address space, as a rule."""
+    return type(error) is RuntimeError and str(error) == "can't start new thread"
 
 
 def _parts(error: BaseException) -> Iterator[BaseException]:

@@ -18,7 +18,7 @@ from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
 from isoclient.process.deadline import Deadline
-from isoclient.process.exhaustion import has_no_memory_left
+from isoclient.process.exhaustion import Watch
 from isoclient.process.handle import PATIENCE, Death
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import launch
@@ -74,6 +74,8 @@ class AppProcess:
         self._forced = False
         self._reaper: Reaper | None = None
         self._known_death: Death | None = None
+        self._watch = Watch(setup.limits) if setup.limits is not None else None
+        self._stack_then = ""  # when it was ended beyond a limit
         with contextlib.ExitStack() as on_failure:
             closed = on_failure.enter_context
             self._stdout = closed(contextlib.closing(OutputFile("isoclient-stdout", "stdout")))
@@ -92,7 +94,7 @@ class AppProcess:
         try:
             context = ContextWatch(fresh=method != "fork")
             self.connection.news = context.news
-            self.connection.meanwhile = self._keep_newest
+            self.connection.meanwhile = self._look_after
             self.connection.terminal = Terminal(self.sync_output)
             with self._duplicates_for_the_child(theirs) as given:
                 popen = launch(method, given, context.first(), setup, self.connection)
@@ -151,17 +153,28 @@ class AppProcess:
         self._stdout.sync(stdout, deadline)
         self._stderr.sync(stderr, deadline)
 
-    def _keep_newest(self) -> None:
-        """Called while the app is waited for: it may print and log without end meanwhile."""
+    def _look_after(self) -> None:
+        """Called while the app is waited for: it may print and log without end meanwhile, or hang beyond a limit."""
         for owner in (self._stdout, self._stderr, self._crash, self._journal):
             owner.file.keep_newest()
+        if self._is_hung_beyond_a_limit():
+            self._stack_then = self.stack()
+            self._signal(signal.SIGKILL)
+
+    def _is_hung_beyond_a_limit(self) -> bool:
+        if self._watch is None or self.connection.exiting or self._is_out_of_reach:
+            return False
+        return self._watch.is_overdue(self.pid, limit_noted(self._crash.tail(TAIL)))
+
+    @property
+    def _is_out_of_reach(self) -> bool:
+        return self._closed or self._reaper is None
 
     def limit_reached(self) -> str | None:
         """See :meth:`isoclient.process.handle.AppHandle.limit_reached`."""
-        return limit_noted(self._crash.tail(TAIL)) or ("memory" if self._is_out_of_memory() else None)
-
-    def _is_out_of_memory(self) -> bool:
-        return self._reaper is not None and not self._closed and has_no_memory_left(self.pid)
+        if self._watch is None or self._is_out_of_reach:
+            return None
+        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun(self.pid)
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -221,12 +234,14 @@ class AppProcess:
         self._stdout.sync_at_the_end(deadline)
         self._stderr.sync_at_the_end(deadline)
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        stack = self._crash.tail(TAIL)
+        stack, stderr = self._crash.tail(TAIL), self._stderr.tail(TAIL)
+        limit = limit_noted(stack) or (
+            self._watch.limit_of_death(exitcode, stderr) if self._watch is not None else None
+        )
         if not self._forced:
-            stack = last_words(stack, exitcode)
-        self._known_death = Death(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack), forced=self._forced)
-        if exitcode is not None and exitcode >= 0:
-            self._known_death.limit = limit_noted(self._crash.tail(TAIL))
+            stack = self._stack_then or last_words(stack, exitcode)
+        self._known_death = Death(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
+        self._known_death.limit = limit
         return self._known_death
 
     def report(self) -> Death | None:
@@ -279,13 +294,15 @@ class AppProcess:
         return _AT_ONCE if self.connection.interrupted else self.grace
 
     def _force(self, reaper: Reaper) -> Death:
-        stack = self.stack()
+        limit, stack = self.limit_reached(), self.stack()
         self._forced = True
         reaper.signal(signal.SIGTERM)
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
             reaper.signal(signal.SIGKILL)
             reaper.wait(5.0)
-        return Death(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=True)
+        death = Death(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
+        death.limit = limit
+        return death
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""

@@ -63,7 +63,7 @@ class Connection:
         self.lost: ConnectionLost | None = None
         self.failure: BaseException | None = None
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
-        self.meanwhile: Callable[[], object] = _nothing  # called now and then by whoever waits
+        self.meanwhile: Callable[[], object] = bool  # called now and then by whoever waits; this does nothing
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
         self._sock = sock
         self._watched = -1
@@ -217,6 +217,7 @@ class Connection:
 
     def _drain(self) -> None:
         """The other side is dead, but what it had written counts."""
+        self.meanwhile()  # a last look
         while self._read_some():
             pass
         self._lose(None)
@@ -460,7 +461,3 @@ class Connection:
         if self.terminal is not None:
             self.terminal.abandon()
         self._close_when_unused(self._sock.close)
-
-
-def _nothing() -> None:
-    return None
