@@ -181,7 +181,7 @@ class Inventory(NamedTuple):
 
 
 class _Lasting(NamedTuple):
-    """What lives as long as this process once it was needed: the fork server, and the resource tracker it starts."""
+    """What lives as long as this process once it was needed: the fork server."""
 
     processes: set[int]
     descriptors: set[int]
@@ -189,11 +189,9 @@ class _Lasting(NamedTuple):
     @classmethod
     def find(cls) -> Self:
         launch = sys.modules.get("isoclient.process.launch")
-        server = launch._server_of.get(os.getpid()) if launch else None
-        if server is None:
+        if launch is None:
             return cls(set(), set())
-        tracker = sys.modules["multiprocess.resource_tracker"]._resource_tracker
-        return cls({server._forkserver_pid, tracker._pid} - {None}, {server._forkserver_alive_fd, tracker._fd} - {None})
+        return cls({launch.fork_server.pid} - {0}, set(launch.fork_server.descriptors()))
 
 
 def _new(after: Mapping[int, str], before: Mapping[int, str]) -> list[tuple[int, str]]:

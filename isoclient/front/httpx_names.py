@@ -6,7 +6,7 @@ What is not here says, when it is asked for, what there is instead.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientNames", "ResponseNames"]
 
 _Piece = TypeVar("_Piece", str, bytes)
+_Class = TypeVar("_Class")
 
 _ON_RESPONSES: Final = {
     "aclose": "response.close()",
@@ -59,6 +60,36 @@ _ON_CLIENTS: Final = {
 }
 
 
+class _Missing:
+    """A name that is not there. Whoever asks for it is told what there is instead.
+
+    It is no ``__getattr__``: Python asks that for a property which has raised an AttributeError, too, and forgets that
+    error. But it may be the app's, out of a body that is read.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, thing: object, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self._name!r}: isoclient is based on requests, and has "
+            f"{self._instead}",
+            name=self._name,
+            obj=thing,
+        )
+
+
+def _without(names: Mapping[str, str]) -> Callable[[type[_Class]], type[_Class]]:
+    def decorate(cls: type[_Class]) -> type[_Class]:
+        for name, instead in names.items():
+            setattr(cls, name, _Missing(name, instead))
+        return cls
+
+    return decorate
+
+
+@_without(_ON_RESPONSES)
 class ResponseNames(own.Response):
     """Those of a response."""
 
@@ -160,12 +191,8 @@ class ResponseNames(own.Response):
             return _lines(self._texts())
         return super().iter_lines(*args, **options)
 
-    if not TYPE_CHECKING:  # for which there is nothing more
 
-        def __getattr__(self, name: str) -> NoReturn:
-            _say_what_there_is(self, name, _ON_RESPONSES)
-
-
+@_without(_ON_CLIENTS)
 class ClientNames(Session):
     """Those of a client."""
 
@@ -243,11 +270,6 @@ class ClientNames(Session):
         options.setdefault("allow_redirects", self.follow_redirects)
         return super().send(request, **options)  # type: ignore[return-value,unused-ignore]
 
-    if not TYPE_CHECKING:  # for which there is nothing more
-
-        def __getattr__(self, name: str) -> NoReturn:
-            _say_what_there_is(self, name, _ON_CLIENTS)
-
 
 class _Stream:
     """``client.stream``: what requests has as a flag, and httpx as a method."""
@@ -265,13 +287,6 @@ class _Stream:
         response._lines_are_text = True
         with response:
             yield response
-
-
-def _say_what_there_is(thing: object, name: str, instead: dict[str, str]) -> NoReturn:
-    text = f"{type(thing).__name__!r} object has no attribute {name!r}"
-    if name in instead:
-        text += f": isoclient is based on requests, and has {instead[name]}"
-    raise AttributeError(text, name=name, obj=thing)
 
 
 def _decoder(encoding: str | None) -> codecs.IncrementalDecoder:

@@ -143,6 +143,8 @@ class RawResponse(HTTPResponse):
     def __getattr__(self, name: str) -> Any:
         own = dict(vars(self))
         if "_pairs" not in own or "_fp_bytes_read" in own:
+            if hasattr(HTTPResponse, name) and isinstance(self.failure, AttributeError):
+                raise self.failure  # a property has raised it, such as data, and then Python asks here
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         super().__init__(
             body=self._fp,

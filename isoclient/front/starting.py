@@ -18,7 +18,7 @@ _ADVICE: Final = {
     errno.EMFILE: "This process has too many files open: close clients that are not used any more, find what else is "
     "left open, or raise `ulimit -n`.",
     errno.ENFILE: "The system has too many files open.",
-    errno.ENOENT: "Is the current directory still there?",
+    errno.ENOENT: "A fresh interpreter is started from `sys.executable`: is that still there?",
     errno.EPERM: "Something forbids it, such as the system call filter of a container.",
     errno.ENOSYS: "Something forbids it, such as the system call filter of a container.",
     errno.ENOSPC: "There is no room left where temporary files go, or for watches and the like.",

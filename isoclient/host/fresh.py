@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Final, NoReturn
-
-from multiprocess import forkserver, spawn
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
@@ -24,26 +23,35 @@ if TYPE_CHECKING:
     from isoclient.host.side_channel import SideChannel
     from isoclient.host.template import Offer
 
-__all__ = ["FreshStart", "main"]
+__all__ = ["FreshStart", "begin_in_fork", "begin_spawned"]
 
 _OWN: Final = len(fields(Descriptors))
+_GIVEN_UP: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class FreshStart:
-    """What a fresh interpreter is sent: plain values, and the setup packed, so that its failure can be told."""
+    """What a fresh interpreter is sent: plain values, and the setup packed, so that its failure can be told.
 
-    descriptors: Descriptors
-    inherited: bool
+    Attributes:
+        path: where modules are imported from.
+        arguments: those of the command line.
+        environment: the variables.
+        context: what else is to be in force.
+        setup: what to run.
+        advice: what to do where that can't be loaded.
+    """
+
+    path: list[str]
+    arguments: list[str]
     environment: dict[str, str]
     context: Context
     setup: bytes
     advice: str
-    offered: bool = False
 
     @classmethod
-    def of(cls, descriptors: Descriptors, context: Context, setup: Setup) -> FreshStart:
-        """Pack it, with the environment as it is now.
+    def of(cls, context: Context, setup: Setup) -> FreshStart:
+        """Pack it, with the path, the arguments and the environment as they are now.
 
         Raises:
             ObjectNotSendable: something in the setup can't cross.
@@ -62,27 +70,23 @@ class FreshStart:
         except ObjectNotSendable as error:
             error.add_note(advice)
             raise
-        return cls(descriptors, False, dict(os.environ), context, packed, advice)
+        return cls(list(sys.path), list(sys.argv), dict(os.environ), context, packed, advice)
 
-    def by_index(self, *, offered: bool) -> FreshStart:
-        """The same for the fork server, which passes descriptors by their place in a list.
+    def run(self, descriptors: Descriptors, sentinel: int, channel: int | None = None) -> NoReturn:
+        """Be the app's process.
 
         Args:
-            offered: whether the last of them is the channel of a template that may be left behind.
+            descriptors: see there.
+            sentinel: a descriptor that becomes readable when the test's process has died.
+            channel: that of a template that may be left behind.
         """
-        return replace(self, inherited=True, offered=offered)
-
-    def _bootstrap(self, parent_sentinel: int) -> NoReturn:
-        """Where multiprocess starts the process. Never returns."""
+        sys.path[:] = self.path
+        sys.path_importer_cache.clear()  # it knows of the directories as they were
+        sys.argv[:] = self.arguments
         os.environ.clear()
         os.environ.update(self.environment)
-        child.run(
-            self._own_descriptors(),
-            self.context,
-            self._unpack,
-            parent_sentinel,
-            make_offer=self._maker_of_offer() if self.offered else None,
-        )
+        make_offer = None if channel is None else _maker_of_offer(channel)
+        child.run(descriptors, self.context, self._unpack, sentinel, make_offer=make_offer)
 
     def _unpack(self) -> Setup:
         try:
@@ -90,17 +94,6 @@ class FreshStart:
         except ObjectNotLoadable as error:
             error.add_note(self.advice)
             raise
-
-    def _maker_of_offer(self) -> Callable[[SideChannel, Descriptors, int], Offer]:
-        channel = forkserver.get_inherited_fds()[_OWN]
-        return partial(_make_offer, channel)
-
-    def _own_descriptors(self) -> Descriptors:
-        if self.inherited:
-            return Descriptors(*forkserver.get_inherited_fds()[:_OWN])
-        for descriptor in self.descriptors.all():
-            os.set_inheritable(descriptor, False)
-        return self.descriptors
 
 
 def _importable_place(app: object) -> Place | None:
@@ -118,6 +111,10 @@ def _advice(place: Place | None) -> str:
     )
 
 
+def _maker_of_offer(channel: int) -> Callable[[SideChannel, Descriptors, int], Offer]:
+    return partial(_make_offer, channel)
+
+
 def _make_offer(channel: int, side: SideChannel, descriptors: Descriptors, sentinel: int) -> Offer:
     from isoclient.host.heir import Heir
     from isoclient.host.template import Offer
@@ -125,16 +122,38 @@ def _make_offer(channel: int, side: SideChannel, descriptors: Descriptors, senti
     return Offer(channel, Heir(side, descriptors, sentinel))
 
 
-def main(data: int, sentinel: int) -> None:
+def begin_spawned(data: int, sentinel: int, given: list[int]) -> NoReturn:
     """Where an interpreter started by spawn begins: read what to do, and do it.
 
     Args:
         data: the descriptor to read from; it is closed then.
         sentinel: the descriptor whose other end stays open for as long as the test's process lives.
+        given: those of :class:`Descriptors`.
     """
     occupy_standard_streams()
-    os.set_inheritable(sentinel, False)
-    with io.open(data, "rb") as file:
-        spawn.prepare(pickle.load(file))
-        start: FreshStart = pickle.load(file)
-    start._bootstrap(sentinel)
+    for descriptor in (sentinel, *given):
+        os.set_inheritable(descriptor, False)
+    _read(data).run(Descriptors(*given), sentinel)
+
+
+def begin_in_fork(given: list[int]) -> NoReturn:
+    """Where a process from the fork server begins.
+
+    Args:
+        given: the sentinel, by which it is sent what to do, too; its directory; those of :class:`Descriptors`; and the
+            channel of a template, if one may be left behind.
+    """
+    data, directory, *own = given
+    os.fchdir(directory)  # not by its name: it may have been removed
+    os.close(directory)
+    sentinel = os.dup(data)
+    _read(data).run(Descriptors(*own[:_OWN]), sentinel, *own[_OWN:])
+
+
+def _read(descriptor: int) -> FreshStart:
+    with io.open(descriptor, "rb") as file:
+        try:
+            start: FreshStart = pickle.load(file)
+        except (EOFError, pickle.UnpicklingError):  # whoever has asked for this process has given it up, or has died
+            os._exit(_GIVEN_UP)
+    return start

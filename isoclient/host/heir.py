@@ -53,13 +53,14 @@ class Heir:
         """Be a new process of the app.
 
         Args:
-            descriptors: the sentinel, and those of :class:`Descriptors`.
+            descriptors: the sentinel, the directory, and those of :class:`Descriptors`.
             request: see :func:`request`.
         """
-        sentinel, *own = descriptors
-        setup, directory, current_test = pickle.loads(request)
+        sentinel, directory, *own = descriptors
+        setup, current_test = pickle.loads(request)
         if not self._has_moved:
-            os.chdir(directory)  # it has the same name, but may be another one
+            os.fchdir(directory)  # it has the same name, but may be another one
+        os.close(directory)
         if current_test is not None:
             os.environ[CURRENT_TEST] = current_test
         child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup(**unpack_object(setup, {})), sentinel)
@@ -71,7 +72,7 @@ def request(setup: bytes) -> bytes:
     Args:
         setup: what to run, packed.
     """
-    return pickle.dumps((setup, os.getcwd(), os.environ.get(CURRENT_TEST)))
+    return pickle.dumps((setup, os.environ.get(CURRENT_TEST)))
 
 
 def _content(descriptor: int) -> bytes:

@@ -107,7 +107,8 @@ class Patches:
     def put_back(self) -> None:
         """Put the patches in force again, if nobody else has lifted them; idempotent.
 
-        What somebody has set meanwhile is left alone.
+        What somebody has set meanwhile is left alone. Only a patch that another thread has undone meanwhile is put back
+        all the same, for what that has set was there already.
         """
         if _holders.pop(self, None) is None or os.getpid() in _holders.values():
             return

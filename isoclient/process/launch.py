@@ -6,7 +6,7 @@ multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours 
 - *fork* does not trip over the warning that Python 3.12+ gives when a process with threads (an xdist worker) forks. The
   child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
 - *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (
-  pytest's console script, and with it all of pytest). Ours do not, and the fork server is shared with nobody.
+  pytest's console script, and with it all of pytest). Ours do not; and the fork server is our own, shared with nobody.
 - None of them is entered among the children of multiprocess, which it joins at exit without a deadline.
 """
 
@@ -14,58 +14,36 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from multiprocess import (
-    connection,
-    forkserver,
-    popen_fork,
-    popen_forkserver,
-    process,
-    reduction,
-    resource_tracker,
-    spawn,
-    util,
-)
+from multiprocess import popen_fork
 
 from isoclient.host import child
 from isoclient.host.child import Descriptors
+from isoclient.host.forker import LONGEST, read_told
 from isoclient.host.fresh import FreshStart
 from isoclient.host.heir import request
 from isoclient.host.inherited import BeforeFork
 from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
-from isoclient.host.template import LONGEST
 from isoclient.link.context import Context
-from isoclient.link.system import bind, os, pickle, select, tempfile
-from isoclient.process import forks
+from isoclient.link.system import bind, os, pickle, select
+from isoclient.process.fork_server import PATIENCE, ForkServer, Stopped, is_readable, say_that_it_was_stopped
+from isoclient.process.interpreter import start_interpreter
 from isoclient.process.sigpipe import without_sigpipe
-from isoclient.process.templates import Importer, Template, Templates, key_of
+from isoclient.process.templates import Importer, Key, Template, TemplateGone, Templates, key_of
 
-__all__ = ["launch", "templates"]
+__all__ = ["fork_server", "launch", "templates"]
 
-for _module in (
-    connection,
-    forkserver,
-    popen_fork,
-    popen_forkserver,
-    process,
-    reduction,
-    resource_tracker,
-    spawn,
-    util,
-):
-    bind(_module)
+bind(popen_fork)
 
-_PATIENCE: Final = 60  # seconds
-_TEMPLATES_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
+_TELLING: Final = 200  # milliseconds that the exit code may take after the end
 _NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
+_DIRECTORY: Final = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _NO_FORK_WARNING: Final = ("ignore", re.compile(".*multi-threaded, use of fork"), DeprecationWarning, None, 0)
-_ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup, importer: Importer) -> AppPopen:
@@ -84,31 +62,36 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
     """
     if method == "fork":
         return _ForkPopen(_ForkedStart(descriptors, context, setup))
-    start = FreshStart.of(descriptors, context, setup)
+    start = FreshStart.of(context, setup)
     with without_sigpipe():
-        return _launch_fresh(method, start, setup, context, importer)
+        if method == "spawn":
+            return _SpawnPopen(start, descriptors)
+        key = key_of(setup, context)
+        return _from_server(start, descriptors) if key is None else _from_template(start, descriptors, key, importer)
 
 
-def _launch_fresh(method: str, start: FreshStart, setup: Setup, context: Context, importer: Importer) -> AppPopen:
-    if method == "spawn":
-        return _SpawnPopen(start)
-    key = key_of(setup, context)
-    return _ServerPopen(start) if key is None else _from_template(start, key, importer)
+def _from_server(start: FreshStart, descriptors: Descriptors, offer: Template | None = None) -> AppPopen:
+    given = [*descriptors.all(), *([offer.theirs.fileno()] if offer is not None else [])]
+    said = pickle.dumps(start)
+    with contextlib.suppress(Stopped):
+        return _ServedPopen(fork_server, given, said=said)
+    return _ServedPopen(fork_server, given, said=said)
 
 
-def _from_template(start: FreshStart, key: Hashable, importer: Importer) -> AppPopen:
+def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, importer: Importer) -> AppPopen:
     """A fork of the template for this, or else a process that may leave one behind."""
     template, what = templates.find(key), request(start.setup)
     if template is not None and len(what) <= LONGEST:
         try:
-            return _TemplatePopen(start, template, what)
-        except _TemplateGone:  # somebody has killed it, or the system was short of memory
+            return _ServedPopen(template, descriptors.all(), what)
+        except TemplateGone:
             templates.drop(key)
+            say_that_it_was_stopped(template.was_stopped)
     offer = templates.offer(key, importer)
     if offer is None:
-        return _ServerPopen(start)
+        return _from_server(start, descriptors)
     try:
-        return _ServerPopen(start, offer)
+        return _from_server(start, descriptors, offer)
     except BaseException:
         templates.drop(key)
         raise
@@ -223,59 +206,78 @@ class _ForkPopen(AppPopen):
             os._exit(1)  # it has ended the process by itself, but for a failure before it came to that
 
 
-# What has to be imported takes a while. The lifeline does not wait for that.
-_SPAWNED: Final = """\
-import sys
-sys.path.insert(0, {root!r})
-from isoclient.host.lifeline import arm
-arm({lifeline})
-from isoclient.host.fresh import main
-main({data}, {lifeline})
-"""
-
-
 class _SpawnPopen(AppPopen):
     method = "spawn"
 
+    def __init__(self, start: FreshStart, descriptors: Descriptors) -> None:
+        self._given = descriptors.all()
+        super().__init__(start)
+
     def _launch(self, process_obj: FreshStart) -> None:
-        said = pickle.dumps(_preparation()) + pickle.dumps(process_obj)
+        said = pickle.dumps(process_obj)
         with contextlib.ExitStack() as stack:
             child_end, self.lifeline = os.pipe()
             stack.callback(os.close, child_end)
             reading, writing = os.pipe()
             stack.callback(os.close, reading)
             stack.callback(os.close, writing)
-            code = _SPAWNED.format(root=_ROOT, lifeline=child_end, data=reading)
-            command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-c", code]
-            self.pid = util.spawnv_passfds(command[0], command, [child_end, reading, *process_obj.descriptors.all()])
+            arguments = reading, child_end, self._given
+            self.pid = start_interpreter("isoclient.host.spawned", arguments, [reading, child_end, *self._given])
             _write_all(writing, said)
 
 
-class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
+class _ServedPopen(AppPopen):
+    """One that the fork server, or a template, has forked.
+
+    Args:
+        server: whoever is to fork it.
+        given: the descriptors that it is given, beside those of each process.
+        what: the request.
+        said: what it is to be sent then.
+    """
+
     method = "forkserver"
     sentinel: int = -1
+
+    def __init__(
+        self, server: ForkServer | Template, given: list[int], what: bytes = b".", *, said: bytes = b""
+    ) -> None:
+        self._server = server
+        self._given = given
+        self._what = what
+        super().__init__(said)
+
+    def _launch(self, process_obj: bytes) -> None:
+        with contextlib.ExitStack() as stack:
+            child_end, self.lifeline = os.pipe()
+            stack.callback(os.close, child_end)
+            self.sentinel, status = os.pipe()
+            stack.callback(os.close, status)
+            directory = os.open(".", _DIRECTORY)
+            stack.callback(os.close, directory)
+            self._server.ask(self._what, [status, child_end, directory, *self._given])
+        self.pid = self._server.read_pid(self.sentinel)
+        _write_all(self.lifeline, process_obj)
 
     def descriptors(self) -> list[int]:
         return [*super().descriptors(), self.sentinel]
 
     def wait_for_the_end(self) -> None:
-        """It is the child of the fork server or of a template, which waits for it."""
+        """It is the child of whoever has forked it, who waits for it."""
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
-        if self.returncode is None and connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
+        if self.returncode is None and is_readable(self.sentinel, 0 if flag == os.WNOHANG else -1):
             try:
-                self.returncode = forkserver.read_signed(self.sentinel)
+                self.returncode = read_told(self.sentinel)
             except (OSError, EOFError):
                 self.returncode, self.has_told = _NOBODY_KNOWS, False
         return self.returncode
 
     def poll_ended(self) -> int | None:
-        # The fork server passes on the exit code, a moment after the end.
+        # Its exit code is passed on a moment after the end.
         sentinel = self.sentinel  # a signal handler may close it at any step
-        if sentinel >= 0:
-            poll = select.poll()
-            poll.register(sentinel, select.POLLIN)
-            poll.poll(200)
+        if sentinel >= 0 and not is_readable(sentinel, _TELLING):
+            self._server.end_if_stopped()
         returncode: int | None = self.poll() if self.sentinel >= 0 else self.returncode
         return returncode
 
@@ -284,144 +286,21 @@ class _ServedPopen(popen_forkserver.Popen, AppPopen):  # type: ignore[misc]
         self.sentinel = -1
 
 
-class _ServerPopen(_ServedPopen):
-    def __init__(self, start: FreshStart, offer: Template | None = None) -> None:
-        self._offer = offer
-        super().__init__(start)
-
-    def _launch(self, process_obj: FreshStart) -> None:
-        given = process_obj.descriptors.all()
-        if self._offer is not None:
-            given.append(self._offer.theirs.fileno())
-        _check_room(given[0])
-        self.sentinel, self.lifeline = _server().connect_to_new_process(given)
-        start = process_obj.by_index(offered=self._offer is not None)
-        _write_all(self.lifeline, pickle.dumps(_preparation()) + pickle.dumps(start))
-        _await(self.sentinel, select.POLLIN)
-        self.pid = forkserver.read_signed(self.sentinel)
-
-
-def _check_room(descriptor: int) -> None:
-    """Of the socket and two pipes that multiprocess opens, it leaves some open where there may not be all of them."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(5):
-            stack.callback(os.close, os.dup(descriptor))
-
-
-class _TemplateGone(Exception):
-    """The template does not give a process."""
-
-
-class _TemplatePopen(_ServedPopen):
-    def __init__(self, start: FreshStart, template: Template, what: bytes) -> None:
-        self._template = template
-        self._what = what
-        super().__init__(start)
-
-    def _launch(self, process_obj: FreshStart) -> None:
-        child_end, self.lifeline = os.pipe()
-        try:
-            self.sentinel, status = os.pipe()
-            try:
-                given = [status, child_end, *process_obj.descriptors.all()]
-                self._ask(given)
-            finally:
-                os.close(status)
-        finally:
-            os.close(child_end)
-        self.pid = self._answer()
-
-    def _ask(self, given: list[int]) -> None:
-        try:
-            self._template.ask(self._what, given)
-        except OSError as error:
-            raise _TemplateGone from error
-
-    def _answer(self) -> int:
-        try:
-            _await(self.sentinel, select.POLLIN, _TEMPLATES_PATIENCE)
-            pid: int = forkserver.read_signed(self.sentinel)
-        except (OSError, EOFError) as error:
-            raise _TemplateGone from error
-        return pid
-
-
-def _preparation() -> dict[str, Any]:
-    """What multiprocess prepares a fresh interpreter with, without the main module of this one."""
-    return {
-        "name": "isoclient-app",
-        "sys_path": [path or os.getcwd() for path in sys.path],
-        "sys_argv": list(sys.argv),
-        "dir": os.getcwd(),
-    }
-
-
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     os.set_blocking(descriptor, False)
     with contextlib.suppress(BrokenPipeError):  # it has died already; that will show
         while view:
-            _await(descriptor, select.POLLOUT)
+            _await_room(descriptor)
             view = view[os.write(descriptor, view) :]
 
 
-def _await(descriptor: int, event: int, seconds: int = _PATIENCE) -> None:
+def _await_room(descriptor: int) -> None:
     poll = select.poll()
-    poll.register(descriptor, event)
-    if not poll.poll(seconds * 1000):
-        raise TimeoutError(f"a new process did not get going within {seconds} s")
-
-
-class _Server(forkserver.ForkServer):  # type: ignore[misc]
-    """It ends when this process does: then nobody holds its lifeline any more."""
-
-    _forkserver_alive_fd: int | None
-    _forkserver_pid: int | None
-
-    def ensure_running(self) -> None:
-        """See there. Where the test's process ignores SIGCHLD, nobody can wait for one that has died."""
-        try:
-            super().ensure_running()
-        except ChildProcessError:
-            self.abandon()
-            self._forkserver_pid = self._forkserver_address = None
-            super().ensure_running()
-
-    def abandon(self) -> None:
-        """In a fork of this process: see :mod:`isoclient.process.forks`."""
-        descriptor, self._forkserver_alive_fd = self._forkserver_alive_fd, None
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(PATIENCE * 1000):
+        raise TimeoutError(f"a new process did not get going within {PATIENCE} s")
 
 
 templates: Final = Templates()
-_server_of: dict[int, _Server] = {}
-
-
-def _server() -> _Server:
-    """The fork server of this process, warm: it has imported the host."""
-    pid = os.getpid()
-    if pid not in _server_of:
-        _server_of.clear()
-        _have_temporary_directory()
-        server = _Server()
-        forks.register(server)
-        server.set_forkserver_preload(["isoclient.host.adopt", "isoclient.host.fresh", "isoclient.host.aio"])
-        _server_of[pid] = server
-    return _server_of[pid]
-
-
-def _have_temporary_directory() -> None:
-    """Where the fork server's socket is to be: multiprocess would make it in a file system that a test makes up."""
-    settings = process.current_process()._config
-    if settings.get("tempdir") is None:
-        settings["tempdir"] = directory = tempfile.mkdtemp(prefix="pymp-")
-        util.Finalize(None, _remove, args=(directory,), exitpriority=-100)
-
-
-def _remove(directory: str) -> None:
-    with contextlib.suppress(OSError):
-        for name in os.listdir(directory):
-            os.unlink(f"{directory}/{name}")
-        os.rmdir(directory)
+fork_server: Final = ForkServer()

@@ -12,7 +12,7 @@ from isoclient.link.system import io, os, signal
 from isoclient.process.connection import Connection
 from isoclient.process.deadline import Deadline
 
-__all__ = ["Reaper"]
+__all__ = ["Reaper", "is_stopped"]
 
 _PAUSE: Final = 0.002  # seconds between two looks where there are no pidfds
 
@@ -107,12 +107,8 @@ class Reaper:
                 os.killpg(self._popen.pid, signal.SIGKILL)
 
     def is_stopped(self) -> bool:
-        """Whether it is stopped (SIGSTOP), so that it can't answer; False where that can't be seen."""
-        try:
-            with io.open(f"/proc/{self._popen.pid}/stat", encoding="utf-8", errors="replace") as file:
-                return file.read().rpartition(")")[2].split()[0] in "Tt"
-        except (OSError, IndexError):
-            return False
+        """See :func:`is_stopped`."""
+        return is_stopped(self._popen.pid)
 
     def catches(self, number: int) -> bool:
         """Whether it has a handler for this signal; True where that can't be seen."""
@@ -135,6 +131,15 @@ class Reaper:
     def abandon(self) -> None:
         """In a fork: close the descriptors."""
         self.close()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether it is stopped (SIGSTOP), so that it can't answer; False where that can't be seen."""
+    try:
+        with io.open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False
 
 
 def _closing(descriptor: int) -> Callable[[], None]:

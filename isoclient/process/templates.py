@@ -8,23 +8,27 @@ changed.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import sys
-from array import array
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final, Protocol
 
 from isoclient.host import pidfds
 from isoclient.host.footprint import Signature, signature
+from isoclient.host.forker import TOLD
 from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
 from isoclient.link.context import Context
-from isoclient.link.system import os, socket
+from isoclient.link.system import os, signal, socket
 from isoclient.process import forks
+from isoclient.process.fork_server import ask, is_readable, read_pid
+from isoclient.process.reaper import is_stopped
 
-__all__ = ["Template", "Templates", "key_of"]
+__all__ = ["Template", "TemplateGone", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
+_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
 
 Key = Hashable
 
@@ -58,13 +62,21 @@ def key_of(setup: Setup, context: Context) -> Key | None:
     )
     if not possible:
         return None
+    try:
+        directory = os.getcwd()
+    except FileNotFoundError:  # it has been removed
+        return None
     environment = {name: value if name != CURRENT_TEST else "" for name, value in os.environ.items()}
     return (
         (setup.app, setup.factory, repr(setup.options)),
-        (tuple(sys.path), tuple(sys.argv), os.getcwd()),
+        (tuple(sys.path), tuple(sys.argv), directory),
         frozenset(environment.items()),
         repr(context),
     )
+
+
+class TemplateGone(Exception):
+    """The template does not give a process: somebody has killed it, or the system is short of something."""
 
 
 class Template:
@@ -75,12 +87,16 @@ class Template:
 
     Attributes:
         is_declined: whether the app can't have one.
+        was_stopped: its pid, if it had to be ended because it was stopped; else 0.
     """
 
     def __init__(self, importer: Importer) -> None:
         self._importer: Importer | None = importer
         self._files: dict[str, Signature] | None = None
+        self._pid = 0
+        self._pidfd = -1
         self.is_declined = False
+        self.was_stopped = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs: socket.socket = theirs
         self._channel = ours
@@ -93,9 +109,23 @@ class Template:
             return False
         if not (importer.ready or importer.lost or importer.failure):
             return True
+        if importer.files is not None and not self._has_come():
+            return True
         self._files, self._importer = importer.files, None
         self.is_declined = importer.ready and importer.files is None
         return False
+
+    def _has_come(self) -> bool:
+        """Whether it has told its pid; or nobody will, which shows when it is asked."""
+        try:
+            told = self._channel.recv(TOLD.size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        if told:
+            (self._pid,) = TOLD.unpack(told)
+            with contextlib.suppress(ProcessLookupError):
+                self._pidfd = os.pidfd_open(self._pid)
+        return True
 
     def is_valid(self) -> bool:
         """Whether it is there, and what it was made from has not changed."""
@@ -107,18 +137,55 @@ class Template:
 
         Args:
             request: what it is to run.
-            descriptors: the one on which its pid and its exit code are to be told, its sentinel, and its others.
+            descriptors: where its pid and its exit code are to be told, its sentinel, its directory, and its others.
 
         Raises:
-            OSError: it is not there any more.
+            TemplateGone: see there.
         """
-        given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
-        self._channel.sendmsg([request], given, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        if self.end_if_stopped():
+            raise TemplateGone
+        try:
+            ask(self._channel, request, descriptors)
+        except OSError as error:
+            raise TemplateGone from error
+
+    def read_pid(self, sentinel: int) -> int:
+        """The pid of what was asked for.
+
+        Args:
+            sentinel: the descriptor on which it is told.
+
+        Raises:
+            TemplateGone: see there.
+        """
+        try:
+            for _ in range(_PATIENCE):
+                if is_readable(sentinel, 1000):
+                    return read_pid(sentinel)
+                if self.end_if_stopped():
+                    raise TemplateGone
+        except (OSError, EOFError) as error:
+            raise TemplateGone from error
+        raise TemplateGone
+
+    def end_if_stopped(self) -> bool:
+        """See whether it is stopped, and end it then; return whether it was. Nothing could come of it any more."""
+        if self._pidfd < 0 or not is_stopped(self._pid):
+            return False
+        try:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        except ProcessLookupError:  # its number is another's by now
+            return False
+        self.was_stopped = self._pid
+        return True
 
     def close(self) -> None:
         """It ends, when what it has started has."""
         self._channel.close()
         self.theirs.close()
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
 
     abandon = close
 

@@ -11,10 +11,9 @@ import anyio
 import pytest
 import requests
 
-from isoclient import StandIn
+from isoclient import StandIn, TestClient
 
 if TYPE_CHECKING:
-    from isoclient import TestClient
     from tests.conftest import MakeClient, Receive, Scope, Send
 
 pytestmark = [pytest.mark.modes("thread"), pytest.mark.backends("asyncio")]
@@ -416,3 +415,13 @@ def test_what_a_client_has_not(client: TestClient) -> None:
         client.portal  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'nothing_of_the_kind'$"):
         client.nothing_of_the_kind  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_what_a_property_of_a_subclass_raises_is_kept() -> None:
+    class ShopClient(TestClient):
+        @property
+        def cart(self) -> object:
+            raise AttributeError("of the cart")
+
+    with pytest.raises(AttributeError, match="of the cart"):
+        ShopClient(mirror).cart  # noqa: B018

@@ -90,8 +90,7 @@ def test_sigpipe_at_its_default_and_the_fork_server_dead(cell: Cell) -> None:
     def act() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         use(cell)
-        pid = launch._server()._forkserver_pid
-        assert pid is not None
+        pid = launch.fork_server.pid
         os.kill(pid, signal.SIGKILL)
         assert wait_gone(pid, 30)
         use(cell)

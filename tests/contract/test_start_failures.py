@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from multiprocess import forkserver
 
 from isoclient import AppCrashed, AppStartupError, TestClient
 from isoclient.host import pidfds
 from isoclient.link import system
-from isoclient.process import app_thread, launch
+from isoclient.process import app_thread
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -71,7 +70,7 @@ def test_a_system_without_pidfds(make_client: MakeClient, monkeypatch: pytest.Mo
 
 # -- processes, threads, memory, descriptors
 
-NOT_NEEDED = {("forkserver", "fork"), ("spawn", "fork"), ("fork", "getcwd")}
+NOT_NEEDED = {("forkserver", "fork"), ("spawn", "fork")}
 
 
 def raises(error: BaseException) -> Callable[..., None]:
@@ -126,16 +125,11 @@ def test_what_to_do(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, er
     assert client.get("/").text == str(client.pid)
 
 
-@pytest.mark.parametrize("place", ["fork", "pidfd_open", "dup", "memfd_create", "getcwd"])
+@pytest.mark.parametrize("place", ["fork", "pidfd_open", "dup", "memfd_create", "pipe"])
 def test_what_the_system_refuses(
     cell: Cell, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     assert refusals(make_client, monkeypatch, place) or (cell.mode, place) in NOT_NEEDED
-
-
-@pytest.mark.modes("fork", "spawn")  # those of the fork server are made by multiprocess
-def test_no_more_pipes(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refusals(make_client, monkeypatch, "pipe")
 
 
 def refusals(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, place: str) -> int:
@@ -169,18 +163,6 @@ def test_no_more_threads(make_client: MakeClient, monkeypatch: pytest.MonkeyPatc
     assert "ulimit -u" in str(told)
     assert descriptors() == before
     assert client.get("/").ok
-
-
-@pytest.mark.modes("forkserver")
-def test_a_fork_server_that_ends_amid_a_start(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = make_client(app)
-    with monkeypatch.context() as patch:
-        patch.setattr(forkserver, "read_signed", raises(EOFError("unexpected EOF")))
-        patch.setattr(launch.templates, "find", lambda _key: None)
-        told = start(client)
-    assert told is not None
-    assert "has ended" in str(told)
-    assert client.get("/").text == str(client.pid)
 
 
 def test_as_many_descriptors_as_there_may_be(make_client: MakeClient) -> None:

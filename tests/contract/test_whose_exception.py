@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio
 
 ERRORS: Final[dict[str, Callable[[], BaseException]]] = {
     "RuntimeError": lambda: RuntimeError("the app's"),
+    "AttributeError": lambda: AttributeError("the app's"),
     "OSError": lambda: ConnectionResetError("the app's"),
     "TimeoutError": lambda: TimeoutError("the app's"),
     "SSLError": lambda: ssl.SSLError("the app's"),

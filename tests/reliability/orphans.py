@@ -197,13 +197,13 @@ class _Process(NamedTuple):
 
     @property
     def is_excused(self) -> bool:
-        """It is not the app's: the stranger, and the resource tracker of multiprocess, whose descriptor he has."""
-        return self.name == _FOREIGN or "multiprocess.resource_tracker" in self.command
+        """It is not the app's: the stranger."""
+        return self.name == _FOREIGN
 
     @property
     def is_server(self) -> bool:
         """The fork server itself; the apps that come from it lead groups of their own."""
-        return "multiprocess.forkserver" in self.command and self.leads_no_group
+        return "isoclient.host.fork_server" in self.command and self.leads_no_group
 
 
 def _members(session: int) -> Iterator[_Process]:
@@ -222,7 +222,7 @@ def _members(session: int) -> Iterator[_Process]:
 
 def _command(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()[:100]
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
