@@ -400,6 +400,7 @@ async def starred(*args: Any) -> None:
     await Importable("starred")(*args)
 
 
+@pytest.mark.modes("fork", "forkserver", "thread")  # on the way to a fresh interpreter, it does not matter whose
 @pytest.mark.backends("asyncio")
 @pytest.mark.parametrize(
     ("app", "text"),
