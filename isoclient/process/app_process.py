@@ -72,6 +72,7 @@ class AppProcess:
         self.is_told = False
         self._closed = False
         self._forced = False
+        self._has_heard = True  # of its end, when it was ended by force
         self._reaper: Reaper | None = None
         self._known_death: Death | None = None
         self._watch = Watch(setup.limits) if setup.limits is not None else None
@@ -263,8 +264,9 @@ class AppProcess:
         death = self.death() if has_died else self._end(self._reaper)
         death.asked = connection.ending
         self._clear_away(in_order=not (has_died or was_cut_off or connection.exiting))
-        # One that could not be loaded has told so, and ends with an exit code.
-        if was_told or connection.failure is not None:
+        # One that could not be loaded has told so, and ends with an exit code. One that was still on its way up has not
+        # heard of its end, and nobody has used it: it need not have ended in order.
+        if was_told or connection.failure is not None or (death.forced and not self._has_heard):
             return None
         return None if death.asked and not death.forced and not death.exitcode else death
 
@@ -282,10 +284,18 @@ class AppProcess:
 
     def _end(self, reaper: Reaper) -> Death:
         self.connection.ask_to_end()
-        if not reaper.wait(self._patience):
+        if not self._ends(reaper):
+            self._has_heard = self.connection.ready
             return self._force(reaper)
         self.connection.read_until_lost(_EXIT_TIME)  # another thread may be about to read its last words
         return self._death()
+
+    def _ends(self, reaper: Reaper) -> bool:
+        was_ready = self.connection.ready
+        if reaper.wait(self._patience):
+            return True
+        # One that has come up meanwhile may have heard of its end just now.
+        return not was_ready and self.connection.ready and reaper.wait(self._patience)
 
     @property
     def _patience(self) -> float:
