@@ -35,7 +35,8 @@ _SHORT = {
 
 
 def _quiet() -> None:
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for what the dying apps print; it lasts as long as the process
+    # For what the dying apps print; it lasts as long as the process.
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _play(cell: Cell) -> Result:
