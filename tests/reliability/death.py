@@ -31,7 +31,8 @@ from tests.processes import wait_gone
 from tests.reliability.plain_apps import LONG, Receive, Scope, Send, hold_the_gil
 
 METHODS: Final = ("fork", "forkserver", "spawn")
-START: Final = 3.0  # seconds that the start of a process may take, under load, where that is part of a cell
+# Seconds that the start of a process may take, under load, where that is part of a cell, or what hangs.
+START: Final = {"fork": 3.0, "forkserver": 10.0, "spawn": 10.0}
 
 
 # -- ways to die
@@ -412,7 +413,7 @@ class Cell(NamedTuple):
             usual += 2 * PATIENCE  # at the deadline, and at the end
         if MODES[self.mode].limits is not None:
             usual += 2.0  # to take it, and to be looked at if nothing is told
-        return usual + (START if self.starts else 0.0)
+        return usual + (START[self.method] if self.starts else 0.0)
 
 
 class Result(NamedTuple):
@@ -449,7 +450,6 @@ def senseless() -> Iterator[tuple[str, str, str]]:
 _PATIENT: Final = 30.0
 _SOON: Final = 5.0  # to leave in order, after sys.exit()
 _DEADLINE: Final = 0.3  # where something hangs
-_START: Final = 3.0  # for its start, where that is what hangs; a fresh interpreter takes its time under load
 
 
 def play(cell: Cell) -> Result:
@@ -487,7 +487,7 @@ class _Play:
     @property
     def _start(self) -> float:
         """How long its start may take."""
-        return _START if self.cell.hangs and self.cell.moment == "import" else _PATIENT
+        return START[self.cell.method] if self.cell.hangs and self.cell.moment == "import" else _PATIENT
 
     @property
     def _given(self) -> float:
