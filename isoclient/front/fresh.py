@@ -13,7 +13,7 @@ from isoclient.front.runners import Lifespan, Patch
 from isoclient.host.setup import Setup
 from isoclient.link.system import os
 from isoclient.process.errors import DeadlineExceeded
-from isoclient.process.setup import starter
+from isoclient.process.setup import maker
 
 __all__ = ["FreshRunner"]
 
@@ -217,7 +217,7 @@ class _Life(AppRunner):
 
     def __init__(self, runner: FreshRunner) -> None:
         super().__init__(
-            starter("fork"),
+            maker("fork"),
             runner.setup,
             runner.timeout,
             restarts=False,
@@ -243,11 +243,11 @@ class _Life(AppRunner):
         """Begin the one call."""
         try:
             call = super().open(*args, **kwargs)
+            assert isinstance(call, _LastCall)
+            call.life = self
         except BaseException as error:
             self._close_after(error)
             raise
-        assert isinstance(call, _LastCall)
-        call.life = self
         return call
 
     def call(
@@ -292,4 +292,5 @@ class _Life(AppRunner):
             self.dismiss()
             super().close()
         finally:
-            self._forget(self)
+            if self._handle is None and self._starting is None:  # else its end has been interrupted
+                self._forget(self)

@@ -25,11 +25,11 @@ from isoclient.process import forks
 from isoclient.process.closing import Closing
 from isoclient.process.deadline import Deadline, soon
 from isoclient.process.eager import EagerPoll
-from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
+from isoclient.process.errors import ConnectionLost, CutOff, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.lead import Lead
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
-from isoclient.process.waiters import Waiters
+from isoclient.process.waiters import Waiters, place_to_park
 
 __all__ = ["Connection"]
 
@@ -64,13 +64,12 @@ class Connection:
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
         self._sock = sock
         self._watched = -1
-        self._closing = Closing()
+        self.closing = Closing()
         self._reader = FrameReader()
         self._outbox = Outbox()
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
-        self._lead = Lead()
-        self._waiters = Waiters()
+        self._lead, self._waiters = Lead(), Waiters()
         self._write_lock = make_lock()
         self._writer = 0
         self._cancels: deque[tuple[int, float | None]] = deque()
@@ -187,7 +186,7 @@ class Connection:
             self.terminal.take_back()
 
     def _check(self) -> None:
-        self._closing.check()
+        self.closing.check()
         if self.failure is not None:
             raise NotReady("the app could not be loaded") from self.failure
         if self.lost is not None:
@@ -196,15 +195,16 @@ class Connection:
     def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
         if self._lead.is_ours:
             raise Reentered("this thread is already waiting for the app, further down its stack")
-        waiter = self._waiters.add(ready)
+        waiter = place_to_park()
         try:
-            # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
-            # us.
+            self._waiters.add(ready, waiter)
+            # The leader may have stopped between our attempt to lead and our entry: then nobody would wake us.
             if self.is_dismissed:
                 return  # by who has not seen our entry
             if self._lead.take():
                 self._lead.give_back()
-            elif not waiter.acquire(timeout=deadline.lock_timeout()):
+            # Whoever is to wake us may be interrupted before that.
+            elif not waiter.acquire(timeout=soon(deadline.milliseconds()) / 1000):
                 deadline.check()
         finally:
             self._waiters.remove(waiter)
@@ -243,7 +243,7 @@ class Connection:
             self._lose(error)
             return False
         except BaseException as error:
-            self._lose(error)  # out of a signal handler, and what was read before it is lost
+            self._lose(CutOff(repr(error)))  # out of a signal handler, and what was read before it is lost
             raise
         if received == 0:
             self._lose(None)
@@ -289,69 +289,72 @@ class Connection:
             DeadlineExceeded: the pipe stayed full. The frame stays in order before the next one.
         """
         meta, payload = self.codec.encode(value)
-        if self._writer == threading.get_ident():
+        this_thread = threading.get_ident()
+        if self._writer == this_thread:
             raise Reentered("this thread is already writing to the app, further down its stack")
-        while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
-            deadline.check()
         try:
-            self._writer = threading.get_ident()
-            self._closing.check()
+            while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
+                deadline.check()
+            self._writer = this_thread
+            self.closing.check()
             self._outbox.put(frames.pack(kind, number, meta, payload), payload)
             while not hold and not self._write_some():
                 self._wait_writable(deadline)
-                self._closing.check()
+                self.closing.check()
             if self._cancels:  # asked for by another thread, or by the garbage collector in this one, meanwhile
                 self._put_cancels()
                 self._write_some()
         except (ConnectionLost, DeadlineExceeded):
             raise
         except BaseException as error:
-            self._lose(error)  # out of a signal handler, and how much has been written before it nobody knows
+            if self._writer == this_thread:
+                self._lose(CutOff(repr(error)))  # out of a signal handler, and how much has been written nobody knows
             raise
         finally:
-            self._release_write_lock()
+            # What a signal handler raises may have come before the lock was taken, or right after; and before a call.
+            if self._writer == this_thread:
+                self._writer = 0
+            try:  # noqa: SIM105
+                self._write_lock.release()
+            except RuntimeError:  # it had not been taken
+                pass
+            self._close_unused()
 
     def try_write(self, kind: int, number: int, value: object) -> bool:
-        """Send a frame if that takes no waiting at all; for signal handlers and finalizers.
+        """Send a frame if that takes no waiting at all, and return whether; for signal handlers and finalizers."""
+        return self._write_at_once(lambda: self._put(kind, number, value))
 
-        Returns:
-            Whether it has gone out, whole.
-        """
-        if (
-            self.lost is not None
-            or self._writer == threading.get_ident()
-            or not self._write_lock.acquire(blocking=False)
-        ):
+    def _write_at_once(self, put: Callable[[], object]) -> bool:
+        this_thread = threading.get_ident()
+        if self.lost is not None or self._writer == this_thread:
             return False
         try:
-            self._writer = threading.get_ident()
-            meta, payload = self.codec.encode(value)
-            self._outbox.put(frames.pack(kind, number, meta, payload), payload)
+            if not self._write_lock.acquire(blocking=False):
+                return False
+            self._writer = this_thread
+            put()
             return self._write_some()
-        finally:
-            self._release_write_lock()
+        finally:  # as in write()
+            if self._writer == this_thread:
+                self._writer = 0
+            try:  # noqa: SIM105
+                self._write_lock.release()
+            except RuntimeError:
+                pass
+            self._close_unused()
 
     def cancel_soon(self, number: int, grace: float | None) -> None:
         """Cancel a stream without any waiting: now, or with the next frame that goes out."""
         self._cancels.append((number, grace))
-        if self.lost is None and self._writer != threading.get_ident() and self._write_lock.acquire(blocking=False):
-            try:
-                self._writer = threading.get_ident()
-                self._put_cancels()
-                self._write_some()
-            finally:
-                self._release_write_lock()
-
-    def _release_write_lock(self) -> None:
-        self._writer = 0
-        self._write_lock.release()
-        self._close_unused()
+        self._write_at_once(self._put_cancels)
 
     def _put_cancels(self) -> None:
         while self._cancels:
-            number, grace = self._cancels.popleft()
-            meta, payload = self.codec.encode(grace)
-            self._outbox.put(frames.pack(frames.CANCEL, number, meta, payload), payload)
+            self._put(frames.CANCEL, *self._cancels.popleft())
+
+    def _put(self, kind: int, number: int, value: object) -> None:
+        meta, payload = self.codec.encode(value)
+        self._outbox.put(frames.pack(kind, number, meta, payload), payload)
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
@@ -408,13 +411,13 @@ class Connection:
         token = object()
         self.meanwhile()
         try:
-            self._closing.watchers.add(token)
+            self.closing.watchers.add(token)
             # Another thread may have closed it since the caller looked.
             return descriptor not in (None, self._watched) or self._discard_until(
                 descriptor, soon(ceil(seconds * 1000))
             )
         finally:
-            self._closing.watchers.discard(token)
+            self.closing.watchers.discard(token)
             self._close_unused()
 
     def _discard_until(self, descriptor: int | None, milliseconds: int) -> bool:
@@ -453,7 +456,7 @@ class Connection:
         Args:
             but_this_thread: let the one that calls this go on, with streams that it opens, and with the lifespan.
         """
-        self._closing.begin(but_this_thread=but_this_thread)
+        self.closing.begin(but_this_thread=but_this_thread)
         for stream in self.streams():
             if not stream.lasts:
                 self.forget(stream)
@@ -463,7 +466,7 @@ class Connection:
     @property
     def is_dismissed(self) -> bool:
         """Whether it is to be closed, and by another thread than this one."""
-        return self._closing.is_by_another
+        return self.closing.is_by_another
 
     def close(self, *, in_order: bool = True) -> None:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`, and the last of them closes it."""
@@ -475,20 +478,20 @@ class Connection:
         self._close_when_unused(self._sock.close)
 
     def _close_when_unused(self, close: Callable[[], object]) -> None:
-        self._closing.add(close)
-        if self._lead.reader or self._writer or self._closing.watchers:
+        self.closing.add(close)
+        if self._lead.reader or self._writer or self.closing.watchers:
             forks.register(self)  # for it outlives the app
         self._close_unused()
 
     def _close_unused(self) -> None:
-        self._closing.close_unused(self._lead.reader or self._writer)
+        self.closing.close_unused(self._lead.reader or self._writer)
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
         self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
         # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
         self._writer = 0
-        self._closing.watchers.clear()
+        self.closing.watchers.clear()
         self._lead, self._waiters = Lead(), Waiters()
         for stream in self.streams():
             stream.be_forked()
