@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from isoclient.host.vars import context_of_test
 from isoclient.link import frames
+from isoclient.link.belongings import identity, let_go_of_another
 from isoclient.link.codec import Codec
 from isoclient.link.errors import LinkError
 from isoclient.link.frames import Frame, FrameReader
 from isoclient.link.locks import make_lock
 from isoclient.link.outbox import Outbox
-from isoclient.link.system import select, socket, threading
+from isoclient.link.system import os, select, socket, threading
 from isoclient.process import forks
 from isoclient.process.closing import Closing
 from isoclient.process.deadline import Deadline, soon
@@ -62,16 +63,14 @@ class Connection:
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
         self.meanwhile: Callable[[], object] = bool  # called now and then by whoever waits; this does nothing
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
-        self._sock = sock
+        self._sock, self._file = sock, identity(os.fstat(sock.fileno()))
         self._watched = -1
         self.closing = Closing()
-        self._reader = FrameReader()
-        self._outbox = Outbox()
+        self._reader, self._outbox = FrameReader(), Outbox()
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
         self._lead, self._waiters = Lead(), Waiters()
-        self._write_lock = make_lock()
-        self._writer = 0
+        self._write_lock, self._writer = make_lock(), 0
         self._cancels: deque[tuple[int, float | None]] = deque()
         self._incoming = EagerPoll()
         self._incoming.register(sock, _IN)
@@ -222,8 +221,7 @@ class Connection:
         self._waiters.wake_ready()
 
     def _drain(self) -> None:
-        """The other side is dead, but what it had written counts."""
-        self.meanwhile()  # a last look
+        self.meanwhile()  # a last look: the other side is dead, but what it had written counts
         while self._read_some():
             pass
         self._lose(None)
@@ -358,11 +356,13 @@ class Connection:
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
+        if let_go_of_another(self._sock, self._file):
+            self._lose(None)
         written = self.try_write(frames.STOP, 0, None)
         with contextlib.suppress(OSError):
             if self._lead.is_ours:
-                # In a signal handler, while this thread is reading: it can't read what the other side may have to
-                # write. Only with both directions shut does that wake up and see it.
+                # In a signal handler, amid reading: this thread can't read what the other side may have to write. Only
+                # with both directions shut does that wake up and see it.
                 self.ending = True  # its answer won't be seen either
                 self._sock.shutdown(socket.SHUT_RDWR)
             elif not written:
@@ -413,9 +413,8 @@ class Connection:
         try:
             self.closing.watchers.add(token)
             # Another thread may have closed it since the caller looked.
-            return descriptor not in (None, self._watched) or self._discard_until(
-                descriptor, soon(ceil(seconds * 1000))
-            )
+            is_closed = descriptor not in (None, self._watched)
+            return is_closed or self._discard_until(descriptor, soon(ceil(seconds * 1000)))
         finally:
             self.closing.watchers.discard(token)
             self._close_unused()
@@ -473,6 +472,7 @@ class Connection:
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
         self._take_terminal_back()
+        let_go_of_another(self._sock, self._file)
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
         self._close_when_unused(self._sock.close)

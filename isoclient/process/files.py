@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from isoclient.host.bounded import KEPT, MOST, identity, punch
-from isoclient.link.belongings import Belongings
+from isoclient.host.bounded import KEPT, MOST, punch
+from isoclient.link.belongings import Belongings, identity, is_still
 from isoclient.link.system import os, tempfile
 
 __all__ = ["SharedFile"]
@@ -62,7 +62,7 @@ class SharedFile:
 
     def read(self, end: int) -> bytes:
         """The next bytes, up to this place in the file; none if there are none, or the file is closed."""
-        if self.descriptor < 0:
+        if not is_still(self.descriptor, self._file):  # it has been closed, maybe by the test
             return b""
         if self._at(self.position - len(self._mark), len(self._mark)) != self._mark:
             self.position = self._given_back = 0  # it has been truncated, and is written anew
@@ -97,7 +97,7 @@ class SharedFile:
         with contextlib.suppress(OSError):  # it has been closed
             # To look for a hole would move the offset of whatever has its number later.
             ours = belongings.make(os.dup, self.descriptor)
-            if identity(os.fstat(ours)) == self._file:
+            if is_still(ours, self._file):
                 data = os.lseek(ours, self.position, os.SEEK_DATA)
         belongings.close()
         skipped = data > self.position

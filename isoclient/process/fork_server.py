@@ -13,6 +13,7 @@ from array import array
 from typing import Final
 
 from isoclient.host.forker import read_told
+from isoclient.link.belongings import identity, let_go_of_another
 from isoclient.link.system import os, select, signal, socket
 from isoclient.process import forks
 from isoclient.process.interpreter import start_interpreter
@@ -38,6 +39,7 @@ class ForkServer:
     def __init__(self) -> None:
         self.pid = 0
         self._channel: socket.socket | None = None
+        self._file = (0, 0)  # which the channel is
         self._was_stopped = 0  # the pid of one of which that has not been said yet
         atexit.register(self.abandon)  # sockets that the interpreter has to close are warned of
 
@@ -58,6 +60,8 @@ class ForkServer:
         self.end_if_stopped()
         pid, self._was_stopped = self._was_stopped, 0
         say_that_it_was_stopped(pid)
+        if self._channel is not None and let_go_of_another(self._channel, self._file):
+            self.end()
         channel = self._channel or self._start()
         try:
             ask(channel, request, descriptors)
@@ -131,7 +135,7 @@ class ForkServer:
         except BaseException:
             ours.close()
             raise
-        self._channel = ours
+        self._channel, self._file = ours, identity(os.fstat(ours.fileno()))
         forks.register(self)
         return ours
 
@@ -148,7 +152,7 @@ class ForkServer:
         """Have nothing to do with it any more: it ends, if nobody else can ask it, when what it has started has."""
         channel, self._channel = self._channel, None
         self.pid = 0
-        if channel is not None:
+        if channel is not None and not let_go_of_another(channel, self._file):
             channel.close()
 
 

@@ -19,6 +19,7 @@ from isoclient.host.footprint import Signature, signature
 from isoclient.host.forker import TOLD
 from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
+from isoclient.link.belongings import Belongings, identity, let_go_of_another
 from isoclient.link.context import Context
 from isoclient.link.system import os, signal, socket
 from isoclient.process import forks
@@ -95,11 +96,13 @@ class Template:
         self._files: dict[str, Signature] | None = None
         self._pid = 0
         self._pidfd = -1
+        self._belongings = Belongings()
         self.is_declined = False
         self.was_stopped = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs: socket.socket = theirs
         self._channel = ours
+        self._files_of_sockets = [(sock, identity(os.fstat(sock.fileno()))) for sock in (ours, theirs)]
         forks.register(self)
 
     def is_pending(self) -> bool:
@@ -124,7 +127,7 @@ class Template:
         if told:
             (self._pid,) = TOLD.unpack(told)
             with contextlib.suppress(ProcessLookupError):
-                self._pidfd = os.pidfd_open(self._pid)
+                self._pidfd = self._belongings.make(os.pidfd_open, self._pid)
         return True
 
     def is_valid(self) -> bool:
@@ -142,6 +145,7 @@ class Template:
         Raises:
             TemplateGone: see there.
         """
+        self._let_go_of_others()
         if self.end_if_stopped():
             raise TemplateGone
         try:
@@ -181,13 +185,17 @@ class Template:
 
     def close(self) -> None:
         """It ends, when what it has started has."""
+        self._let_go_of_others()
         self._channel.close()
         self.theirs.close()
-        pidfd, self._pidfd = self._pidfd, -1
-        if pidfd >= 0:
-            os.close(pidfd)
+        self._pidfd = -1
+        self._belongings.close()
 
     abandon = close
+
+    def _let_go_of_others(self) -> None:
+        for sock, file in self._files_of_sockets:
+            let_go_of_another(sock, file)
 
 
 class Templates:
