@@ -42,7 +42,7 @@ class Watch:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._seen: str | None = None
-        self._since = inf  # when it was last seen within its limits, or at work
+        self._since = inf  # when it was last seen within its limits, or at work; or first, at all
         self._is_ended = False
 
     def overrun(self, pid: int) -> str | None:
@@ -63,7 +63,7 @@ class Watch:
         if self._is_ended:
             return False
         now, self._seen = time.monotonic(), noted or self.overrun(pid)
-        if self._seen is None or _is_at_work(pid):  # or gets no processor at the moment
+        if self._seen is None or self._since == inf or _is_at_work(pid):  # or gets no processor at the moment
             self._since = now
         has_evaded = self._seen == "cpu_seconds" and _processor_time(pid) > (self._limits.cpu_seconds or 0) + _EVADED
         self._is_ended = has_evaded or now - self._since >= _HUNG
