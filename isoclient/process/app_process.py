@@ -98,6 +98,7 @@ class AppProcess:
             _flush_standard_streams()
             with forks.start_lock():
                 self._connect_and_launch()
+            del self._setup  # what the app refers to is not to wait for the garbage collector, as this will
         except BaseException:
             self._give_up()
             raise

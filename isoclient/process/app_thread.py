@@ -74,6 +74,7 @@ class AppThread:
             if isinstance(error, RuntimeError):  # "can't start new thread", and nothing else about it
                 raise OSError(errno.EAGAIN, str(error)) from error
             raise
+        del self._setup  # it goes with the app
         self._has_started = True
 
     def _has_ended(self, seconds: float) -> bool:
