@@ -44,9 +44,10 @@ def identity(status: os.stat_result) -> Identity:
 
 def is_still(descriptor: int, file: Identity | None) -> bool:
     """Whether this is the number of that file still."""
-    with contextlib.suppress(OSError):
+    try:
         return file is None or identity(os.fstat(descriptor)) == file
-    return False
+    except OSError:
+        return False
 
 
 def let_go_of_another(sock: socket.socket, file: Identity) -> bool:
@@ -93,12 +94,14 @@ class Belongings:
 
     def close_one(self, descriptor: int) -> None:
         """Close this one, if it is still owned, and has not been closed by somebody else."""
-        with contextlib.suppress(ValueError, OSError):
+        try:
             index = self._numbers.index(descriptor)
             if is_still(descriptor, self._files.pop(descriptor, None)):
                 _run_through(map(os.close, map(self._numbers.pop, (index,))))
             else:
                 del self._numbers[index]
+        except (ValueError, OSError):
+            pass
 
     def close(self) -> None:
         """Close what is left; idempotent."""
