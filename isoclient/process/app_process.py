@@ -20,7 +20,7 @@ from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
 from isoclient.process.deadline import Deadline
 from isoclient.process.errors import CutOff
-from isoclient.process.exhaustion import Watch
+from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, Death
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import AppPopen, launch
@@ -32,6 +32,7 @@ from isoclient.process.terminal import Terminal
 __all__ = ["AppProcess"]
 
 _DUMP_TIME: Final = 0.2
+_EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
 _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
 _LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
@@ -311,11 +312,18 @@ class AppProcess:
         return self._death()
 
     def _ends(self, reaper: Reaper) -> bool:
-        was_ready = self.connection.ready
+        was_ready, before = self.connection.ready, processor_time(self.pid)
         if reaper.wait(self._patience):
             return True
         # One that has come up meanwhile may have heard of its end just now.
-        return not was_ready and self.connection.ready and reaper.wait(self._patience)
+        if not was_ready and self.connection.ready and reaper.wait(self._patience):
+            return True
+        return any(self._is_starved(before) and reaper.wait(self._patience) for _ in range(_EXTENSIONS))
+
+    def _is_starved(self, before: float) -> bool:
+        """Whether it would go on if it got a processor, and has got one for less than a quarter of its time."""
+        had = processor_time(self.pid) - before
+        return self._patience == self.grace and had < self.grace / 4 and is_at_work(self.pid)
 
     @property
     def _patience(self) -> float:

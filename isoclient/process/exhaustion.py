@@ -14,7 +14,7 @@ from typing import Any, Final
 from isoclient.link.limits import RESERVE, Limits
 from isoclient.link.system import io, os, signal, time
 
-__all__ = ["Watch", "has_no_memory_left"]
+__all__ = ["Watch", "has_no_memory_left", "is_at_work", "processor_time"]
 
 _HUNG: Final = 1.0  # seconds that a process beyond its limit may sleep, and tell nothing
 _EVADED: Final = 0.5  # seconds of processor time after which it is clear that the signal has not ended it
@@ -49,7 +49,7 @@ class Watch:
         """The name of the limit that it is beyond now, and lives on; None if it is within."""
         if self._limits.memory is not None and has_no_memory_left(pid):
             return "memory"
-        if self._limits.cpu_seconds is not None and _processor_time(pid) > self._limits.cpu_seconds:
+        if self._limits.cpu_seconds is not None and processor_time(pid) > self._limits.cpu_seconds:
             return "cpu_seconds"
         return None
 
@@ -63,9 +63,9 @@ class Watch:
         if self._is_ended:
             return False
         now, self._seen = time.monotonic(), noted or self.overrun(pid)
-        if self._seen is None or self._since == inf or _is_at_work(pid):  # or gets no processor at the moment
+        if self._seen is None or self._since == inf or is_at_work(pid):  # or gets no processor at the moment
             self._since = now
-        has_evaded = self._seen == "cpu_seconds" and _processor_time(pid) > (self._limits.cpu_seconds or 0) + _EVADED
+        has_evaded = self._seen == "cpu_seconds" and processor_time(pid) > (self._limits.cpu_seconds or 0) + _EVADED
         self._is_ended = has_evaded or now - self._since >= _HUNG
         return self._is_ended
 
@@ -92,7 +92,7 @@ def has_no_memory_left(pid: int) -> bool:
     return bool(limit != _resource.RLIM_INFINITY and used + RESERVE > limit)
 
 
-def _is_at_work(pid: int) -> bool:
+def is_at_work(pid: int) -> bool:
     """Whether a thread of it runs, or would if it got a processor; False where that can't be seen."""
     try:
         return any(_status(f"/proc/{pid}/task/{thread}/stat")[0] in "RD" for thread in os.listdir(f"/proc/{pid}/task"))
@@ -100,7 +100,7 @@ def _is_at_work(pid: int) -> bool:
         return False
 
 
-def _processor_time(pid: int) -> float:
+def processor_time(pid: int) -> float:
     """How much it has used, in seconds; 0 where that can't be seen."""
     try:
         user, system = _status(f"/proc/{pid}/stat")[11:13]
