@@ -184,7 +184,7 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.limit_reached`."""
         if self._watch is None or self._is_out_of_reach:
             return None
-        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun(self.pid)
+        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun_once(self.pid)
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""

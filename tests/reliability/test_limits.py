@@ -156,6 +156,20 @@ def test_an_app_that_hangs_without_memory_is_not_waited_for() -> None:
         assert client.get("/").text == "alive"
 
 
+async def take_all_and_give_it_back() -> None:
+    """As a thread does whose MemoryError could not even be told, for want of memory."""
+    take_all()
+    KEPT.clear()
+    await asyncio.sleep(60)
+
+
+def test_an_app_that_waits_for_what_memory_has_cost_it_is_told_as_that() -> None:
+    with TestClient(plain, isolated=True, limits=MEMORY, timeout=1) as client:
+        with pytest.raises(AppCrashed, match="hit its limit of 48 MiB of memory"):
+            client.call(take_all_and_give_it_back)
+        assert client.get("/").text == "alive"
+
+
 async def clinging(scope: Scope, receive: Receive, send: Send) -> None:
     """Takes all memory when it is to shut down, and does not come back from that."""
     if scope["type"] == "lifespan":
