@@ -30,6 +30,7 @@ __all__ = ["Template", "TemplateGone", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
 _PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
+_COMING: Final = 1000  # milliseconds that a template may take to tell its pid
 
 Key = Hashable
 
@@ -96,6 +97,7 @@ class Template:
         self._files: dict[str, Signature] | None = None
         self._pid = 0
         self._pidfd = -1
+        self._wait = _COMING
         self._belongings = Belongings()
         self.is_declined = False
         self.was_stopped = 0
@@ -119,7 +121,13 @@ class Template:
         return False
 
     def _has_come(self) -> bool:
-        """Whether it has told its pid; or nobody will, which shows when it is asked."""
+        """Whether it has told its pid; or nobody will, which shows when it is asked.
+
+        It is there, and tells as soon as it gets a processor: the first who asks waits for that, rather than for
+        another import. One that is stopped does not tell.
+        """
+        milliseconds, self._wait = self._wait, 0
+        is_readable(self._channel.fileno(), milliseconds)
         try:
             told = self._channel.recv(TOLD.size, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -189,6 +197,7 @@ class Template:
         self._channel.close()
         self.theirs.close()
         self._pidfd = -1
+        self._wait = _COMING
         self._belongings.close()
 
     abandon = close
