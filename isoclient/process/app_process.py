@@ -332,7 +332,11 @@ class AppProcess:
         return _AT_ONCE if self.connection.interrupted else self.grace
 
     def _force(self, reaper: Reaper) -> Death:
-        limit, stack = self.limit_reached(), self.stack()
+        # What it has been beyond once, and lived on, has nothing to do with its end.
+        limit = limit_noted(self._crash.tail(TAIL)) or (
+            self._watch.overrun(self.pid) if self._watch is not None else None
+        )
+        stack = self.stack()
         self._forced = True
         reaper.signal(signal.SIGTERM)
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
