@@ -87,21 +87,10 @@ _SOCKET: Final = names_of("socket")
 USED: Final = {
     "os": frozenset(
         (
-            *(
-                "close",
-                "cpu_count",
-                "dup",
-                "fsdecode",
-                "fsencode",
-                "fspath",
-                "fstat",
-                "get_blocking",
-                "getenv",
-                "getpid",
-            ),
-            *("kill", "lseek", "pidfd_open", "pipe", "process_cpu_count", "read", "register_at_fork", "remove"),
-            *("sched_getaffinity", "sendfile", "set_blocking", "stat", "strerror", "sysconf", "unlink", "urandom"),
-            *("waitpid", "waitstatus_to_exitcode", "write"),
+            *("close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat", "get_blocking", "getenv"),
+            *("getpid", "kill", "lseek", "pidfd_open", "pipe", "process_cpu_count", "read", "register_at_fork"),
+            *("remove", "sched_getaffinity", "sendfile", "set_blocking", "stat", "strerror", "sysconf", "unlink"),
+            *("urandom", "waitpid", "waitstatus_to_exitcode", "write"),
         )
     ),
     "socket": frozenset(
@@ -114,8 +103,10 @@ To look at a name is to write to what it stands for, in CPython, and so to copy 
 :mod:`os` take some milliseconds.
 """
 _PLACES: Final = (
-    *(_Place(import_module(name), names_of(name), USED.get(name)) for name in ("os", "select", "signal", "threading")),
-    *(_Place(import_module(name), names_of(name), USED.get(name)) for name in ("time", "socket")),
+    *(
+        _Place(import_module(name), names_of(name), USED.get(name))
+        for name in ("os", "select", "signal", "socket", "threading", "time")
+    ),
     _Methods(_SOCKET["socket"]),
 )
 _FILES: Final = tuple(
