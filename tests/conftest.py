@@ -10,7 +10,7 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
 A plain run has fork and thread on asyncio: a process and a thread tell most of what can go wrong. It has another mode
 or another backend for those tests alone that name it in their mark, because it is what they are about, and never both:
 what differs between two event loops is not how their process started. ``--cells=rest`` runs what is left out,
-``--cells=all`` the whole matrix. A plain run leaves out what is marked as slow, too, which goes with the rest.
+``--cells=all`` the whole matrix, and with it what is marked as slow, which both others leave out.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
-    config.addinivalue_line("markers", "slow: not part of a plain run, but of --cells=rest and --cells=all")
+    config.addinivalue_line("markers", "slow: part of --cells=all alone")
     config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")
 
 
@@ -108,15 +108,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if part != "all":
         halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
-            halves[_is_usual(item) == (part == "usual")].append(item)
+            is_slow = item.get_closest_marker("slow") is not None
+            halves[not is_slow and _is_usual(item) == (part == "usual")].append(item)
         config.hook.pytest_deselected(items=halves[False])
         items[:] = halves[True]
 
 
 def _is_usual(item: pytest.Item) -> bool:
-    """Whether a plain run has it, as it has all that is neither part of the matrix nor slow."""
-    if item.get_closest_marker("slow") is not None:
-        return False
+    """Whether a plain run has it, as it has all that is not part of the matrix."""
     cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
     marks = (item.get_closest_marker(name) for name in ("modes", "backends"))
     return cell is None or cell.is_usual([name for mark in marks if mark is not None for name in mark.args])

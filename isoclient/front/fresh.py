@@ -13,7 +13,7 @@ from isoclient.front.runners import Lifespan, Patch
 from isoclient.host.setup import Setup
 from isoclient.link.system import os
 from isoclient.process.errors import DeadlineExceeded
-from isoclient.process.setup import starter
+from isoclient.process.setup import maker
 from isoclient.wire.protocol import CallSpec
 
 __all__ = ["FreshRunner"]
@@ -216,7 +216,7 @@ class _Life(AppRunner):
 
     def __init__(self, runner: FreshRunner) -> None:
         super().__init__(
-            starter("fork"),
+            maker("fork"),
             runner.setup,
             runner.timeout,
             restarts=False,
@@ -242,11 +242,11 @@ class _Life(AppRunner):
         """Begin the one call."""
         try:
             call = super().open(*args, **kwargs)
+            assert isinstance(call, _LastCall)
+            call.life = self
         except BaseException as error:
             self._close_after(error)
             raise
-        assert isinstance(call, _LastCall)
-        call.life = self
         return call
 
     def call(
@@ -291,4 +291,5 @@ class _Life(AppRunner):
             self.dismiss()
             super().close()
         finally:
-            self._forget(self)
+            if self._handle is None and self._starting is None:  # else its end has been interrupted
+                self._forget(self)

@@ -10,7 +10,7 @@ from isoclient.front.fresh import FreshRunner
 from isoclient.front.runner import AppRunner
 from isoclient.front.runners import Lifespan, Runner
 from isoclient.host.setup import Setup
-from isoclient.process.setup import chosen_method, starter
+from isoclient.process.setup import chosen_method, maker
 
 __all__ = ["Isolated", "Lifespan", "make_runner"]
 
@@ -43,7 +43,7 @@ def make_runner(
         _check_fresh(setup, method)
         return FreshRunner(setup, said(timeout), lifespan)
     chosen = chosen_method(setup, isolated=mode, method=method)
-    return AppRunner(starter(chosen), setup, said(timeout), restarts=restarts, method=chosen, lifespan=lifespan)
+    return AppRunner(maker(chosen), setup, said(timeout), restarts=restarts, method=chosen, lifespan=lifespan)
 
 
 def _check_fresh(setup: Setup, method: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from errno import EINTR
 from http import HTTPStatus
 from http.client import HTTPMessage
 from typing import Any, Final, cast
@@ -42,6 +43,9 @@ class Body:
         (b'Hel', b'lo, ', b'world', True)
     """
 
+    closed: bool = True  # where its making has been interrupted
+    failure: BaseException | None = None
+
     def __init__(
         self,
         next_piece: Callable[[], bytes | None],
@@ -50,13 +54,12 @@ class Body:
         *,
         insists: bool,
     ) -> None:
-        self.closed = False
-        self.failure: BaseException | None = None
         self._next_piece = next_piece
         self._on_close = on_close
         self._on_drop = on_drop
         self._insists = insists
         self._rest = b""
+        self.closed = False
 
     @classmethod
     def of(cls, content: bytes) -> Body:
@@ -86,7 +89,7 @@ class Body:
         piece: bytes | None = b""
         while not self.closed and not piece:
             if self.failure is not None:
-                raise self.failure
+                raise _not_of_a_signal(self.failure)
             try:
                 piece = self._next_piece()
             except BaseException as error:
@@ -271,6 +274,13 @@ def reason_of(status: int) -> str:
 
 
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+
+
+def _not_of_a_signal(error: BaseException) -> BaseException:
+    """The same, told again: what io takes for the interruption by a signal it never tells, but reads on for ever."""
+    if isinstance(error, OSError) and error.errno == EINTR:
+        error.errno = None
+    return error
 
 
 def _nothing() -> None:

@@ -40,7 +40,7 @@ class AppRunner:
     """Starts, keeps and ends the app of one client. It does not know the client, so that the client can be collected.
 
     Args:
-        start: starts the app.
+        make: makes the handle of an app, which is started then.
         setup: what is started.
         timeout: how long a wait may take, in seconds, where nothing else is said.
         restarts: whether the next use after a crash starts the app again.
@@ -54,7 +54,7 @@ class AppRunner:
 
     def __init__(
         self,
-        start: Callable[[Setup], AppHandle],
+        make: Callable[[Setup], AppHandle],
         setup: Setup,
         timeout: float | None,
         *,
@@ -70,10 +70,11 @@ class AppRunner:
         self.patches: list[Patch] = []
         self._restarts = restarts
         self._method = method
-        self._start = start
+        self._make = make
         self._lock = make_lock()
         self._closers: set[tuple[int, object]] = set()  # a token for each close() under way, with its process
         self._handle: AppHandle | None = None
+        self._starting: AppHandle | None = None
         self._lifespan_mode = lifespan
         self._lifespan: Call | None = None
         self._wants_lifespan = False
@@ -104,12 +105,7 @@ class AppRunner:
         if old is not None:
             self._see_off(old)
         self._lifespan = None
-        try:
-            self._handle = handle = self._start(self.setup)
-        except REFUSALS as error:
-            reraise(not_started(error))
-        except ObjectNotSendable as error:
-            reraise(error.with_traceback(None))  # the frames are ours alone
+        handle = self._launch()
         if self._is_closing():
             handle.connection.dismiss()  # who closes has looked already whether there is an app
         self.usage.note(handle)
@@ -123,9 +119,28 @@ class AppRunner:
             raise
         return handle
 
+    def _launch(self) -> AppHandle:
+        self._end_the_unstarted()
+        self._starting = handle = self._make(self.setup)  # ours before there is anything of it
+        try:
+            handle.start()
+        except REFUSALS as error:
+            reraise(not_started(error))
+        except ObjectNotSendable as error:
+            reraise(error.with_traceback(None))  # the frames are ours alone
+        self._handle = handle
+        self._starting = None
+        return handle
+
+    def _end_the_unstarted(self) -> None:
+        """The last start may have been interrupted."""
+        if self._starting is not None:
+            self._starting.kill()
+            self._starting = None
+
     def _see_off(self, old: AppHandle) -> None:
         """The last one has ended. If nobody has been told of that, whoever comes first is."""
-        if old.connection.is_dismissed:
+        if old.connection.closing.has_begun:
             self._end()  # or its close() has been interrupted
             return
         death = old.stop()
@@ -374,10 +389,12 @@ class AppRunner:
         self.exit()
 
     def _end(self) -> None:
-        handle, self._handle = self._handle, None
+        self._end_the_unstarted()
+        handle = self._handle
         if handle is not None:
             handle.connection.dismiss(but_this_thread=True)
         death = handle.stop() if handle is not None else None
+        self._handle = None  # not before: one whose end is interrupted is ended by the next who asks for that
         if death is not None:
             self._tell(death)
 
@@ -422,7 +439,7 @@ def _nobody() -> None:
 
 
 def _takes_calls(handle: AppHandle) -> bool:
-    return _is_usable(handle) and not handle.connection.is_dismissed
+    return _is_usable(handle) and not handle.connection.closing.has_begun
 
 
 def _is_usable(handle: AppHandle) -> bool:

@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Collection
 from typing import Any, Final
 
+from isoclient.link.belongings import Identity, identity
 from isoclient.link.system import os
 
-__all__ = ["KEPT", "MOST", "append_always", "identity", "keep_newest", "punch"]
+__all__ = ["KEPT", "MOST", "append_always", "keep_newest", "punch"]
 
 MOST: Final = 64 * 2**20
 """How many bytes of a file that nobody has read may be in memory."""
@@ -30,11 +31,6 @@ except ImportError:  # pragma: no cover  # Windows
     _fcntl = None
 
 
-def identity(status: os.stat_result) -> tuple[int, int]:
-    """What distinguishes a file from one that has got its descriptor's number later."""
-    return status.st_dev, status.st_ino
-
-
 def keep_newest(descriptor: int, status: os.stat_result) -> None:
     """Called by who writes, now and then: give back the oldest, if the file takes too much. Never raises.
 
@@ -46,7 +42,7 @@ def keep_newest(descriptor: int, status: os.stat_result) -> None:
         punch(descriptor, identity(status), 0, (status.st_size - KEPT) & -_PAGE)
 
 
-def append_always(files: Collection[tuple[int, int]]) -> None:
+def append_always(files: Collection[Identity]) -> None:
     """Have this process append to these files through whatever descriptor it has of them.
 
     What is opened anew to write to (``FileHandler("/dev/stdout", "w")``) has a place in the file of its own, and would

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-from isoclient.host.bounded import identity, keep_newest
+from isoclient.host.bounded import keep_newest
 from isoclient.host.output import append_to_output, flush_output
+from isoclient.link.belongings import identity
 from isoclient.link.journal import pack
 from isoclient.link.system import os
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from isoclient.link.anatomy import chain_of, is_a, members_of
 from isoclient.link.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ __all__ = ["Grace", "is_due_to_disconnect"]
 
 _LOOKS: Final = 5
 _BETWEEN_LOOKS: Final = 0.005  # seconds
-
-_LONGEST_CHAIN: Final = 100
 
 _WORDS_FOR_IT: Final = (
     ("starlette.requests", "ClientDisconnect"),
@@ -68,13 +67,23 @@ def is_due_to_disconnect(error: BaseException | None) -> bool:
     in no other way than by the context is also what an app has that fails while it cleans up. So Starlette's classes
     are known here, and what an app calls its own does not matter.
     """
-    for _ in range(_LONGEST_CHAIN):
-        if isinstance(error, BaseExceptionGroup):
-            return all(map(is_due_to_disconnect, error.exceptions))
-        if error is None or isinstance(error, ClientDisconnected):
-            break
-        error = error.__cause__ or (error.__context__ if _is_a_word_for_it(error) else None)
-    return isinstance(error, ClientDisconnected)
+    pending, seen = [error], set[int]()
+    found = False
+    while pending:
+        part = pending.pop()
+        if part is None:
+            return False
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if is_a(part, ClientDisconnected):
+            found = True
+        elif members := members_of(part):
+            pending += members
+        else:
+            cause, context, _ = chain_of(part)
+            pending.append(context if cause is None and _is_a_word_for_it(part) else cause)
+    return found
 
 
 def _is_a_word_for_it(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from isoclient.link.belongings import Belongings
 from isoclient.link.system import os, select, signal, threading
 
 __all__ = ["arm", "guard"]
@@ -37,7 +38,7 @@ def arm(sentinel: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def guard(lifeline: int, group: int) -> list[int]:
+def guard(lifeline: int, group: int, belongings: Belongings) -> int:
     """In the test's process: let the kernel end a group of processes when this process ends, however it does.
 
     The kernel tells the readers of a pipe that nobody can write to it any more; and the readers are here, where the app
@@ -48,39 +49,32 @@ def guard(lifeline: int, group: int) -> list[int]:
     Args:
         lifeline: the writing end of the sentinel.
         group: the process that leads the group.
+        belongings: what owns the lifeline, and is to own the readers.
 
     Returns:
-        The descriptors to keep instead of the lifeline, which is closed: it comes first. Just the lifeline, where that
-        can't be had.
+        The lifeline, which may have another number by now.
     """
-    kept = [lifeline]
     if hasattr(_fcntl, "F_SETSIG"):
         # The first has a lower number than the lifeline, the second a higher one. Whatever fails, the app has its own.
         with contextlib.suppress(OSError):
-            kept.append(_reader(kept[0], group))
-            kept[0] = _moved_beyond(kept[0], kept[1])
-            kept.append(_reader(kept[0], group))
-            kept[2] = _moved_beyond(kept[2], kept[0])
-    return kept
+            lifeline = _moved_beyond(lifeline, _reader(lifeline, group, belongings), belongings)
+            _moved_beyond(_reader(lifeline, group, belongings), lifeline, belongings)
+    return lifeline
 
 
-def _reader(lifeline: int, group: int) -> int:
+def _reader(lifeline: int, group: int, belongings: Belongings) -> int:
     """Open the pipe anew: a description of our own, which others can't change, nor its owner."""
-    descriptor = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        _kill_upon_change(descriptor, -group)
-    except BaseException:
-        os.close(descriptor)
-        raise
+    descriptor = belongings.make(os.open, f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    _kill_upon_change(descriptor, -group)
     return descriptor
 
 
-def _moved_beyond(descriptor: int, other: int) -> int:
+def _moved_beyond(descriptor: int, other: int, belongings: Belongings) -> int:
     """The descriptor, by a number that is higher than the other's."""
     if descriptor > other:
         return descriptor
-    moved: int = _fcntl.fcntl(descriptor, _fcntl.F_DUPFD_CLOEXEC, other + 1)
-    os.close(descriptor)
+    moved = belongings.make(_fcntl.fcntl, descriptor, _fcntl.F_DUPFD_CLOEXEC, other + 1)
+    belongings.close_one(descriptor)
     return moved
 
 

@@ -29,14 +29,14 @@ class Measurement:
     """
 
     def __init__(self, journal: Journal, config: Mapping[str, Any], directory: str) -> None:
-        from coverage import Coverage
-
-        _end_others()
         self._journal = journal
         self._sink = _Sink()
         # Exit handlers run in the reverse of their order: those of the app are measured, and coverage.py's own has run.
         atexit.register(self.tell)
         with _within(directory):
+            from coverage import Coverage  # which looks at the current directory, and needs one
+
+            _end_others()
             coverage: Any = Coverage(data_file=None, config_file=False)
             coverage._warn = _ignore  # the test's own has warned of the configuration, or will
             _configure(coverage.config, config)

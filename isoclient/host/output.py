@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from isoclient.host.bounded import append_always, identity, keep_newest
+from isoclient.host.bounded import append_always, keep_newest
+from isoclient.link.belongings import identity
 from isoclient.link.system import io, os
 
 __all__ = ["append_to_output", "flush_output", "open_text", "reopen"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.streams import STREAMS, LifespanStream, Stream
+from isoclient.link.anatomy import is_a
 from isoclient.link.codec import Codec
 from isoclient.link.limits import Limits, limit_hit
 from isoclient.wire import mux
@@ -176,7 +177,7 @@ class Host:
 
             lift_limits(limit)
         packed = self.codec.pack_exception(error)
-        if limit is not None or isinstance(error, SystemExit | KeyboardInterrupt):
+        if limit is not None or is_a(error, SystemExit, KeyboardInterrupt):
             code = _exit_code(error)
             self.end(call, Exited(code, packed, limit))
             if self._leave is not None:
@@ -219,10 +220,11 @@ class Host:
 
 def _exit_code(error: BaseException) -> int:
     """The exit status that Python itself would give."""
-    if isinstance(error, KeyboardInterrupt):
+    if is_a(error, KeyboardInterrupt):
         return 130
-    if not isinstance(error, SystemExit):
+    if not is_a(error, SystemExit):
         return 1
-    if error.code is None:
+    code = vars(SystemExit)["code"].__get__(error)
+    if code is None:
         return 0
-    return error.code & 0xFF if isinstance(error.code, int) else 1
+    return int.__and__(code, 0xFF) if issubclass(type(code), int) else 1

@@ -16,6 +16,7 @@ _OF_PYTHON: Final = ("SIGPIPE", "SIGXFSZ")
 """Ignored by each Python from its start."""
 _OF_THE_USER: Final = ("SIGHUP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 """Ignored under nohup, or in the background of a terminal: then that is meant for all that is started there."""
+_OTHERS: Final = signal.valid_signals() - {getattr(signal, name, None) for name in (*_OF_PYTHON, *_OF_THE_USER)}
 
 
 def begin_with_own_signals() -> None:
@@ -24,8 +25,7 @@ def begin_with_own_signals() -> None:
     Other handlers stay: a fork may have them of its app, which the test has imported.
     """
     signal.set_wakeup_fd(-1)
-    kept = {getattr(signal, name, None) for name in (*_OF_PYTHON, *_OF_THE_USER)}
-    for number in signal.valid_signals() - kept:
+    for number in _OTHERS:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     for name in _OF_PYTHON:

@@ -9,6 +9,7 @@ glance.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 from operator import is_, itemgetter
 from typing import Any, Final, Self
@@ -22,12 +23,20 @@ _LIVE: Final = frozenset({"excepthook"})  # which is there to be set
 
 
 class _Place:
-    """A module, or a class, whose names may be patched."""
+    """A module, or a class, whose names may be patched.
 
-    def __init__(self, owner: Any, names: dict[str, Any]) -> None:
+    Args:
+        owner: it.
+        names: what they stand for.
+        used: those that matter; None for all.
+    """
+
+    def __init__(self, owner: Any, names: dict[str, Any], used: Collection[str] | None = None) -> None:
         self._owner = owner
         self._names = {
-            name: value for name, value in names.items() if callable(value) and name not in _LIVE and name[:1] != "_"
+            name: value
+            for name, value in names.items()
+            if callable(value) and name not in _LIVE and name[:1] != "_" and (used is None or name in used)
         }
         self._look = itemgetter(*self._names)
         self._values = self._look(self._names)
@@ -75,14 +84,34 @@ def _put(owner: Any, name: str, value: object) -> None:
 
 
 _SOCKET: Final = names_of("socket")
+USED: Final = {
+    "os": frozenset(
+        (
+            *("close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat", "get_blocking", "getenv"),
+            *("getpid", "kill", "lseek", "pidfd_open", "pipe", "process_cpu_count", "read", "register_at_fork"),
+            *("remove", "sched_getaffinity", "sendfile", "set_blocking", "stat", "strerror", "sysconf", "unlink"),
+            *("urandom", "waitpid", "waitstatus_to_exitcode", "write"),
+        )
+    ),
+    "socket": frozenset(
+        ("fromfd", "getaddrinfo", "getnameinfo", "getprotobyname", "inet_pton", "socket", "socketpair")
+    ),
+}
+"""What event loops look up of the two modules that have many names.
+
+To look at a name is to write to what it stands for, in CPython, and so to copy its page in a fork: all names of
+:mod:`os` take some milliseconds.
+"""
 _PLACES: Final = (
-    *(_Place(import_module(name), names_of(name)) for name in ("os", "select", "signal", "threading", "time")),
-    _Place(import_module("socket"), _SOCKET),
+    *(
+        _Place(import_module(name), names_of(name), USED.get(name))
+        for name in ("os", "select", "signal", "socket", "threading", "time")
+    ),
     _Methods(_SOCKET["socket"]),
 )
-
-
-_FILES: Final = tuple(_Place(import_module(name), names_of(name)) for name in ("builtins", "io", "os.path"))
+_FILES: Final = tuple(
+    _Place(import_module(name), names_of(name)) for name in ("builtins", "io", "os", "os.path", "socket")
+)
 
 _lifted: Final[list[tuple[Any, str, Any, Any]]] = []
 _holders: Final[dict[Patches, int]] = {}  # who has them lifted, in which process; no lock, for forks
@@ -92,7 +121,7 @@ class Patches:
     """Those of this process, in all of its threads, as somebody sees them who lifts them and puts them back.
 
     Args:
-        files: those of the built-in functions, and of files and paths, too: for what a loop has no need of.
+        files: all those of the built-in functions, of files and paths, too: for what a loop has no need of.
     """
 
     def __init__(self, *, files: bool = False) -> None:

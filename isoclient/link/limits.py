@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from isoclient.link.anatomy import chain_of, errno_of, is_a, members_of
+
 __all__ = ["RESERVE", "Limits", "limit_hit", "limit_noted", "note_of"]
 
 RESERVE: Final = 2**20
@@ -15,6 +17,8 @@ RESERVE: Final = 2**20
 So that a process in which something small has been refused is always beyond its limit, which shows from outside. All
 that Python and the allocator of C ask the kernel for at a time, for small objects, is at most that.
 """
+
+_NO_THREAD: Final = "can't start new thread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ def limit_hit(limits: Limits | None, error: BaseException | None) -> str | None:
     if limits is None or error is None:
         return None
     for part in _parts(error):
-        number = part.errno if isinstance(part, OSError) else None
-        if limits.memory is not None and (isinstance(part, MemoryError) or number == errno.ENOMEM or _no_stack(part)):
+        number = errno_of(part)
+        if limits.memory is not None and (is_a(part, MemoryError) or number == errno.ENOMEM or _no_stack(part)):
             return "memory"
         if limits.open_files is not None and number == errno.EMFILE:
             return "open_files"
@@ -80,7 +84,7 @@ def limit_hit(limits: Limits | None, error: BaseException | None) -> str | None:
 
 def _no_stack(error: BaseException) -> bool:
     """Whether a thread could not be started: its stack takes 8 MiB of address space, as a rule."""
-    return type(error) is RuntimeError and str(error) == "can't start new thread"
+    return type(error) is RuntimeError and [text for text in error.args if type(text) is str] == [_NO_THREAD]
 
 
 def _parts(error: BaseException) -> Iterator[BaseException]:
@@ -92,8 +96,8 @@ def _parts(error: BaseException) -> Iterator[BaseException]:
         if id(part) not in seen:
             seen.add(id(part))
             yield part
-            members = part.exceptions if isinstance(part, BaseExceptionGroup) else ()
-            pending += [other for other in (part.__cause__, part.__context__, *members) if other is not None]
+            cause, context, _ = chain_of(part)
+            pending += [other for other in (cause, context, *members_of(part)) if other is not None]
 
 
 def note_of(name: str) -> bytes:

@@ -117,6 +117,9 @@ def _keep_socket(name: str) -> Kept:
         def __exit__(self, *args: object) -> None:
             self.close()
 
+        def __del__(self) -> None:
+            self.close()  # without a warning: only one that an interruption has left without an owner is open still
+
     return Kept(name, socket=socket)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from isoclient.host.ahead import import_ahead
 from isoclient.host.child import DUMP_SIGNAL, Descriptors
 from isoclient.host.setup import Setup
 from isoclient.host.standard import occupy_standard_streams
+from isoclient.link.belongings import Belongings
 from isoclient.link.codec import PipeCodec
 from isoclient.link.limits import limit_noted
 from isoclient.link.system import os, signal, socket, time
@@ -18,19 +19,20 @@ from isoclient.process import forks
 from isoclient.process.connection import Connection
 from isoclient.process.context import ContextWatch
 from isoclient.process.deadline import Deadline
-from isoclient.process.exhaustion import Watch
+from isoclient.process.errors import CutOff
+from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, Death
 from isoclient.process.journal import JournalFile
-from isoclient.process.launch import launch
+from isoclient.process.launch import AppPopen, launch
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump, last_words
 from isoclient.process.terminal import Terminal
-from isoclient.wire.protocol import LinkError
 
 __all__ = ["AppProcess"]
 
 _DUMP_TIME: Final = 0.2
+_EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
 _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
 _LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
@@ -47,15 +49,14 @@ _MUTE: Final = (
 
 
 class AppProcess:
-    """A child process with a host in it. It is started by the constructor, which does not wait for it to be ready.
+    """A child process with a host in it.
+
+    Whatever interrupts its start or its end, it owns what there is of it still, until nothing is left: to stop it again
+    goes on with that.
 
     Args:
         method: the start method.
         setup: what to run.
-
-    Raises:
-        ObjectNotSendable: the setup can't be sent to a fresh interpreter.
-        OSError: the system refuses a new process.
     """
 
     force = "so its process was ended"
@@ -64,70 +65,79 @@ class AppProcess:
     start_time: float = 10.0
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
+    connection: Connection
+    pid: int
+
     def __init__(self, method: str, setup: Setup) -> None:
-        occupy_standard_streams()
-        if method == "fork" and setup.backend == "asyncio":
-            import_ahead()
         self.abandoned = False
         self.is_told = False
-        self._closed = False
+        self._method = method
+        self._setup = setup
+        self._closed = False  # nothing can be read from it any more
+        self._is_over = False
         self._forced = False
+        self._has_heard = True  # of its end, when it was ended by force
+        self._files: list[OutputFile | JournalFile] = []
+        self._popen: AppPopen | None = None
         self._reaper: Reaper | None = None
         self._known_death: Death | None = None
         self._watch = Watch(setup.limits) if setup.limits is not None else None
         self._stack_then = ""  # when it was ended beyond a limit
-        with contextlib.ExitStack() as on_failure:
-            closed = on_failure.enter_context
-            self._stdout = closed(contextlib.closing(OutputFile("isoclient-stdout", "stdout")))
-            self._stderr = closed(contextlib.closing(OutputFile("isoclient-stderr", "stderr")))
-            self._crash = closed(contextlib.closing(OutputFile("isoclient-crash", None)))
-            self._journal = closed(contextlib.closing(JournalFile(self._pass_on)))
+
+    def start(self) -> None:
+        """See :meth:`isoclient.process.handle.AppHandle.start`.
+
+        Raises:
+            ObjectNotSendable: the setup can't be sent to a fresh interpreter.
+            OSError: the system refuses a new process.
+        """
+        occupy_standard_streams()
+        if self._method == "fork" and self._setup.backend == "asyncio":
+            import_ahead()
+        try:
+            self._make_files()
             _flush_standard_streams()
             with forks.start_lock():
-                self.pid: int = self._start(method, setup)
-            on_failure.pop_all()
-
-    def _start(self, method: str, setup: Setup) -> int:
-        ours, theirs = socket.socketpair()
-        self.connection = Connection(ours, PipeCodec(same_main=method == "fork"))
-        forks.register(self)
-        try:
-            context = ContextWatch(fresh=method != "fork")
-            self.connection.news = context.news
-            self.connection.meanwhile = self._look_after
-            self.connection.terminal = Terminal(self.sync_output)
-            with self._duplicates_for_the_child(theirs) as given:
-                popen = launch(method, given, context.first(), setup, self.connection)
-            try:
-                self._reaper = Reaper(popen, self.connection)
-            except BaseException:
-                popen.end()
-                raise
+                self._connect_and_launch()
+            del self._setup  # what the app refers to is not to wait for the garbage collector, as this will
         except BaseException:
-            theirs.close()
-            self._close_descriptors()
+            self._give_up()
             raise
-        return popen.pid
 
-    @contextlib.contextmanager
-    def _duplicates_for_the_child(self, theirs: socket.socket) -> Iterator[Descriptors]:
-        """Ours are closed in every fork, and so in the child."""
-        with contextlib.ExitStack() as stack:
+    def _make_files(self) -> None:
+        self._stdout = OutputFile("isoclient-stdout", "stdout")
+        self._files.append(self._stdout)
+        self._stderr = OutputFile("isoclient-stderr", "stderr")
+        self._files.append(self._stderr)
+        self._crash = OutputFile("isoclient-crash", None)
+        self._files.append(self._crash)
+        self._journal = JournalFile(self._pass_on)
+        self._files.append(self._journal)
 
-            def duplicate(descriptor: int) -> int:
-                made = os.dup(descriptor)
-                stack.callback(os.close, made)
-                return made
-
-            pipe = theirs.detach()
-            stack.callback(os.close, pipe)
-            yield Descriptors(
-                pipe=pipe,
-                stdout=duplicate(self._stdout.file.descriptor),
-                stderr=duplicate(self._stderr.file.descriptor),
-                crash=duplicate(self._crash.file.descriptor),
-                journal=duplicate(self._journal.file.descriptor),
+    def _connect_and_launch(self) -> None:
+        ours, theirs = socket.socketpair()
+        self.connection = connection = Connection(ours, PipeCodec(same_main=self._method == "fork"))
+        forks.register(self)
+        context = ContextWatch(fresh=self._method != "fork")
+        connection.news = context.news
+        connection.meanwhile = self._look_after
+        connection.terminal = Terminal(self.sync_output)
+        belongings = Belongings()  # the child's, which gets duplicates: ours are closed in every fork, and so in it
+        try:
+            given = Descriptors(
+                belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in self._files)
             )
+            self._popen = launch(self._method, given, context.first(), self._setup, connection)
+        finally:
+            belongings.close()
+        self.pid = self._popen.pid
+        self._reaper = Reaper(self._popen, connection)
+
+    def _give_up(self) -> None:
+        """Its start has failed, or has been interrupted: nothing of it is to be left."""
+        if self._popen is not None:
+            self._popen.end()
+        self._close_descriptors()
 
     # -- while it runs
 
@@ -174,7 +184,7 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.limit_reached`."""
         if self._watch is None or self._is_out_of_reach:
             return None
-        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun(self.pid)
+        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun_once(self.pid)
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -223,7 +233,7 @@ class AppProcess:
         self._reaper.signal(signal.SIGKILL)
         self._reaper.wait(1.0)
         death = self._death()
-        death.why = _WHY if cause is None else f"for {_WHAT[isinstance(cause, LinkError)]} ({cause!r})"
+        death.why = _WHY if cause is None else f"for {_WHAT[not isinstance(cause, CutOff)]} ({cause!r})"
         return death
 
     def _death(self) -> Death:
@@ -255,16 +265,30 @@ class AppProcess:
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
-        if self.abandoned or self._closed or self._reaper is None:
+        if self.abandoned or self._is_over:
             return None
+        if self._closed or self._reaper is None:
+            self._give_up()  # where its start or its end has been interrupted
+            return None
+        try:
+            return self._stop(self._reaper)
+        except BaseException:
+            # Whoever interrupts this does not want to wait; and what can't be told is not worth an app that is left.
+            with contextlib.suppress(Exception):
+                self.kill()
+            raise
+
+    def _stop(self, reaper: Reaper) -> Death | None:
         connection, was_cut_off = self.connection, self._is_cut_off
-        was_told, self.is_told = self.is_told or was_cut_off, True
-        has_died = self._has_died(self._reaper)
-        death = self.death() if has_died else self._end(self._reaper)
+        was_told = self.is_told or was_cut_off
+        has_died = self._has_died(reaper)
+        death = self.death() if has_died else self._end(reaper)
         death.asked = connection.ending
         self._clear_away(in_order=not (has_died or was_cut_off or connection.exiting))
-        # One that could not be loaded has told so, and ends with an exit code.
-        if was_told or connection.failure is not None:
+        self.is_told = True
+        # One that could not be loaded has told so, and ends with an exit code. One that was still on its way up has not
+        # heard of its end, and nobody has used it: it need not have ended in order.
+        if was_told or connection.failure is not None or (death.forced and not self._has_heard):
             return None
         return None if death.asked and not death.forced and not death.exitcode else death
 
@@ -277,15 +301,29 @@ class AppProcess:
     @property
     def _is_cut_off(self) -> bool:
         """Whether the test was interrupted amid a message, which it knows: by what has been raised there."""
-        cause = self.connection.lost.__cause__ if self.connection.lost is not None else None
-        return cause is not None and not isinstance(cause, LinkError)
+        return self.connection.lost is not None and isinstance(self.connection.lost.__cause__, CutOff)
 
     def _end(self, reaper: Reaper) -> Death:
         self.connection.ask_to_end()
-        if not reaper.wait(self._patience):
+        if not self._ends(reaper):
+            self._has_heard = self.connection.ready
             return self._force(reaper)
         self.connection.read_until_lost(_EXIT_TIME)  # another thread may be about to read its last words
         return self._death()
+
+    def _ends(self, reaper: Reaper) -> bool:
+        was_ready, before = self.connection.ready, processor_time(self.pid)
+        if reaper.wait(self._patience):
+            return True
+        # One that has come up meanwhile may have heard of its end just now.
+        if not was_ready and self.connection.ready and reaper.wait(self._patience):
+            return True
+        return any(self._is_starved(before) and reaper.wait(self._patience) for _ in range(_EXTENSIONS))
+
+    def _is_starved(self, before: float) -> bool:
+        """Whether it would go on if it got a processor, and has got one for less than a quarter of its time."""
+        had = processor_time(self.pid) - before
+        return self._patience == self.grace and had < self.grace / 4 and is_at_work(self.pid)
 
     @property
     def _patience(self) -> float:
@@ -294,7 +332,11 @@ class AppProcess:
         return _AT_ONCE if self.connection.interrupted else self.grace
 
     def _force(self, reaper: Reaper) -> Death:
-        limit, stack = self.limit_reached(), self.stack()
+        # What it has been beyond once, and lived on, has nothing to do with its end.
+        limit = limit_noted(self._crash.tail(TAIL)) or (
+            self._watch.overrun(self.pid) if self._watch is not None else None
+        )
+        stack = self.stack()
         self._forced = True
         reaper.signal(signal.SIGTERM)
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
@@ -306,10 +348,14 @@ class AppProcess:
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
-        if not self.abandoned and not self._closed and self._reaper is not None:
-            self._forced = self.is_told = True
-            self._reaper.signal(signal.SIGKILL)
-            self._clear_away(in_order=False)
+        if self.abandoned or self._is_over:
+            return
+        if self._closed or self._reaper is None:
+            self._give_up()
+            return
+        self._forced = self.is_told = True
+        self._reaper.signal(signal.SIGKILL)
+        self._clear_away(in_order=False)
 
     def _clear_away(self, *, in_order: bool) -> None:
         if self._reaper is not None:
@@ -321,14 +367,16 @@ class AppProcess:
 
     def _close_descriptors(self, *, in_order: bool = False) -> None:
         self._closed = True
-        self.connection.close(in_order=in_order)
+        if hasattr(self, "connection"):
+            self.connection.close(in_order=in_order)
         if self._reaper is not None:
             self._reaper.close()
         self._close_files()
         forks.forget(self)
+        self._is_over = True
 
     def _close_files(self) -> None:
-        for file in (self._stdout, self._stderr, self._crash, self._journal):
+        for file in self._files:
             file.close()
 
     def abandon(self) -> None:

@@ -31,7 +31,7 @@ class _Thread(threading.Thread):
 
 
 class AppThread:
-    """A thread with a host in it, started by the constructor.
+    """A thread with a host in it.
 
     A thread can't be ended by force. An app that blocks its loop for ever keeps its thread, which is a daemon, so that
     the interpreter can end all the same.
@@ -48,45 +48,42 @@ class AppThread:
     start_time: float = 10.0
 
     def __init__(self, setup: Setup) -> None:
-        occupy_standard_streams()
         self.pid = os.getpid()
         self.abandoned = False
         self.is_told = False
+        self._setup = setup
         self._stopped = False
-        self._error: BaseException | None = None
-        codec = LocalCodec()
+        self._has_started = False
+        self._codec = LocalCodec()
+        self._outcome = _Outcome()
+
+    def start(self) -> None:
+        """See :meth:`isoclient.process.handle.AppHandle.start`."""
+        occupy_standard_streams()
         ours, self._theirs = socket.socketpair()
-        self.connection = Connection(ours, codec)
+        self.connection = Connection(ours, self._codec)
         forks.register(self)
-        start = partial(context_of_test().run, self._run, setup, codec)
-        self._running = threading.Lock()
-        self._running.acquire()
+        # It does not know this object, which can be collected therefore: the thread ends by that.
+        run = partial(context_of_test().run, _run, self._theirs, self._setup, self._codec, self._outcome)
         try:
             with Patches():
-                self._thread = _Thread(target=start, name="isoclient-app", daemon=True)
+                self._thread = _Thread(target=run, name="isoclient-app", daemon=True)
                 self._thread.start()
         except BaseException as error:
-            self._theirs.close()
-            self.connection.close(in_order=False)
-            forks.forget(self)
+            self.kill()
             if isinstance(error, RuntimeError):  # "can't start new thread", and nothing else about it
                 raise OSError(errno.EAGAIN, str(error)) from error
             raise
-
-    def _run(self, setup: Setup, codec: LocalCodec) -> None:
-        try:
-            serve(self._theirs, lambda: setup, codec)
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._theirs.close()
-            self._running.release()
+        del self._setup  # it goes with the app
+        self._has_started = True
 
     def _has_ended(self, seconds: float) -> bool:
         """Wait for its end, but so long; return whether it has come."""
-        if not self._running.acquire(timeout=seconds):
-            return False
-        self._running.release()
+        outcome = self._outcome
+        if not outcome.has_come:
+            if not outcome.running.acquire(timeout=seconds):
+                return False
+            outcome.running.release()
         with Patches():
             self._thread.join()  # it has nothing left to do
         return True
@@ -97,13 +94,22 @@ class AppThread:
     def death(self) -> Death:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
         self._has_ended(1.0)
-        return Death(self.pid, None, "", "", self._error)
+        return Death(self.pid, None, "", "", self._outcome.error)
 
     def stop(self) -> Death | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._stopped:
             return None
-        self._stopped = True
+        if not self._has_started:
+            self.kill()
+            return None
+        try:
+            return self._stop()
+        except BaseException:
+            self.kill()  # whoever interrupts this does not want to wait
+            raise
+
+    def _stop(self) -> Death | None:
         death = None
         self.connection.ask_to_end()
         if threading.get_ident() != self._thread.ident:  # a client may be collected on the app's own thread
@@ -112,10 +118,10 @@ class AppThread:
             self.connection.read_until_lost(max(0.0, end - time.monotonic()))
             if not self._has_ended(max(0.2, end - time.monotonic())):
                 death = Death(self.pid, None, "", self.stack(), forced=True)
-            elif self._error is not None and not self.is_told:
+            elif self._outcome.error is not None and not self.is_told:
                 death = self.death()
-        self.is_told = True
         self.connection.close()
+        self._stopped = self.is_told = True
         return death
 
     def limit_reached(self) -> str | None:
@@ -137,12 +143,49 @@ class AppThread:
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`. The thread ends when the app lets it."""
-        if not self.abandoned and not self._stopped:
-            self._stopped = self.is_told = True
+        if self.abandoned or self._stopped:
+            return
+        if hasattr(self, "connection"):
             self.connection.close(in_order=False)
+        if not self._has_started and hasattr(self, "_theirs") and self._outcome.is_claimed_by("the test"):
+            self._theirs.close()  # its start was interrupted, and there is no thread, or one that will do nothing
+        self._stopped = self.is_told = True
 
     def abandon(self) -> None:
         """In a fork of this process, where the thread is not: see :mod:`isoclient.process.forks`."""
         self.abandoned = True
         self.connection.abandon()
         self._theirs.close()
+
+
+class _Outcome:
+    """What the thread leaves.
+
+    Attributes:
+        error: what has ended its event loop.
+        has_come: whether it has ended.
+        running: a lock that is held until then.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.has_come = False
+        self.running = threading.Lock()
+        self.running.acquire()
+        self._claim: dict[str, str] = {}
+
+    def is_claimed_by(self, who: str) -> bool:
+        """Whether the socket of the thread is for this one to close; it is for whoever asks first."""
+        return self._claim.setdefault("socket", who) == who
+
+
+def _run(sock: socket.socket, setup: Setup, codec: LocalCodec, outcome: _Outcome) -> None:
+    try:
+        if outcome.is_claimed_by("the thread"):
+            with sock:
+                serve(sock, lambda: setup, codec)
+    except BaseException as error:
+        outcome.error = error
+    finally:
+        outcome.has_come = True
+        outcome.running.release()

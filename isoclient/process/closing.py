@@ -36,6 +36,11 @@ class Closing:
             self._closer = 0
 
     @property
+    def has_begun(self) -> bool:
+        """Whether some thread closes it."""
+        return self._closer is not None
+
+    @property
     def is_by_another(self) -> bool:
         """Whether it has begun, and this is not the thread that closes."""
         return self._closer is not None and self._closer != threading.get_ident()

@@ -12,19 +12,20 @@ from math import ceil
 from typing import Any, Final
 
 from isoclient.host.vars import context_of_test
+from isoclient.link.belongings import identity, let_go_of_another
 from isoclient.link.codec import Codec
 from isoclient.link.locks import make_lock
 from isoclient.link.sending import write_out
-from isoclient.link.system import select, socket, threading
+from isoclient.link.system import os, select, socket, threading
 from isoclient.process import forks
 from isoclient.process.closing import Closing
 from isoclient.process.deadline import Deadline, soon
 from isoclient.process.eager import EagerPoll
-from isoclient.process.errors import ConnectionLost, DeadlineExceeded, NotReady, Reentered
+from isoclient.process.errors import ConnectionLost, CutOff, DeadlineExceeded, NotReady, Reentered
 from isoclient.process.lead import Lead
 from isoclient.process.stream import Stream
 from isoclient.process.terminal import Terminal
-from isoclient.process.waiters import Waiters
+from isoclient.process.waiters import Waiters, place_to_park
 from isoclient.wire.mux import Mux
 from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, LinkError
 
@@ -65,13 +66,11 @@ class Connection:
         self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
         self.meanwhile: Callable[[], object] = bool  # called now and then by whoever waits; this does nothing
         self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
-        self._sock = sock
+        self._sock, self._file = sock, identity(os.fstat(sock.fileno()))
         self._watched = -1
-        self._closing = Closing()
-        self._lead = Lead()
-        self._waiters = Waiters()
-        self._write_lock = make_lock()
-        self._writer = 0
+        self.closing = Closing()
+        self._lead, self._waiters = Lead(), Waiters()
+        self._write_lock, self._writer = make_lock(), 0
         self._incoming = EagerPoll()
         self._incoming.register(sock, _IN)
 
@@ -119,8 +118,8 @@ class Connection:
         Raises:
             ConnectionLost: another thread is closing it.
         """
-        self._check_writer()
-        self._closing.check()
+        self._check_writer(threading.get_ident())
+        self.closing.check()
         if self.news is not None and (news := self.news()) is not None:
             self.mux.tell(CONTEXT, news)
 
@@ -181,7 +180,7 @@ class Connection:
             self.terminal.take_back()
 
     def _check(self) -> None:
-        self._closing.check()
+        self.closing.check()
         if self.failure is not None:
             raise NotReady("the app could not be loaded") from self.failure
         if self.lost is not None:
@@ -190,15 +189,16 @@ class Connection:
     def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
         if self._lead.is_ours:
             raise Reentered("this thread is already waiting for the app, further down its stack")
-        waiter = self._waiters.add(ready)
+        waiter = place_to_park()
         try:
-            # The leader may have stopped between our attempt to lead and our entry in the list: then nobody would wake
-            # us.
+            self._waiters.add(ready, waiter)
+            # The leader may have stopped between our attempt to lead and our entry: then nobody would wake us.
             if self.is_dismissed:
                 return  # by who has not seen our entry
             if self._lead.take():
                 self._lead.give_back()
-            elif not waiter.acquire(timeout=deadline.lock_timeout()):
+            # Whoever is to wake us may be interrupted before that.
+            elif not waiter.acquire(timeout=soon(deadline.milliseconds()) / 1000):
                 deadline.check()
         finally:
             self._waiters.remove(waiter)
@@ -216,8 +216,7 @@ class Connection:
         self._waiters.wake_ready()
 
     def _drain(self) -> None:
-        """The other side is dead, but what it had written counts."""
-        self.meanwhile()  # a last look
+        self.meanwhile()  # a last look: the other side is dead, but what it had written counts
         while self._read_some():
             pass
         self._lose(None)
@@ -240,7 +239,7 @@ class Connection:
             self._lose(error)
             return False
         except BaseException as error:
-            self._lose(error)  # out of a signal handler, and what was read before it is lost
+            self._lose(CutOff(repr(error)))  # out of a signal handler, and what was read before it is lost
             raise
         if received == 0:
             self._lose(None)
@@ -276,25 +275,36 @@ class Connection:
             ConnectionLost: another thread is closing the connection.
             DeadlineExceeded: the pipe stayed full. What is left goes out, whole and in order, with what is sent next.
         """
-        self._check_writer()
-        while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
-            deadline.check()
+        this_thread = threading.get_ident()
+        self._check_writer(this_thread)
         try:
-            self._writer = threading.get_ident()
-            self._closing.check()
+            while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
+                deadline.check()
+            self._writer = this_thread
+            self.closing.check()
             while not self._write_some():
                 self._wait_writable(deadline)
-                self._closing.check()
+                self.closing.check()
         except (ConnectionLost, DeadlineExceeded):
             raise
         except BaseException as error:
-            self._lose(error)  # out of a signal handler, and how much has been written before it nobody knows
+            if self._writer == this_thread:
+                self._lose(CutOff(repr(error)))  # out of a signal handler, and how much has been written nobody knows
             raise
         finally:
-            self._release_write_lock()
+            # What a signal handler raises may have come before the lock was taken, or right after; and before a call.
+            if self._writer == this_thread:
+                self._writer = 0
+            try:  # noqa: SIM105
+                self._write_lock.release()
+            except RuntimeError:  # it had not been taken
+                pass
+            self._close_unused()
+        if self.mux.outbox.parts:  # put there meanwhile by a finalizer, or by a thread that may not wait
+            self.try_flush()
 
-    def _check_writer(self) -> None:
-        if self._writer == threading.get_ident():
+    def _check_writer(self, this_thread: int) -> None:
+        if self._writer == this_thread:
             raise Reentered("this thread is already writing to the app, further down its stack")
 
     def try_flush(self) -> bool:
@@ -303,31 +313,33 @@ class Connection:
         Returns:
             Whether all has gone out. What has not goes out with what is sent next.
         """
-        if (
-            self.lost is not None
-            or self._writer == threading.get_ident()
-            or not self._write_lock.acquire(blocking=False)
-        ):
+        this_thread = threading.get_ident()
+        if self.lost is not None or self._writer == this_thread:
             return False
         try:
-            self._writer = threading.get_ident()
+            if not self._write_lock.acquire(blocking=False):
+                return False
+            self._writer = this_thread
             return self._write_some()
-        finally:
-            self._release_write_lock()
-
-    def _release_write_lock(self) -> None:
-        self._writer = 0
-        self._write_lock.release()
-        self._close_unused()
+        finally:  # as in flush()
+            if self._writer == this_thread:
+                self._writer = 0
+            try:  # noqa: SIM105
+                self._write_lock.release()
+            except RuntimeError:
+                pass
+            self._close_unused()
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
+        if let_go_of_another(self._sock, self._file):
+            self._lose(None)
         self.mux.tell(STOP)
         written = self.try_flush()
         with contextlib.suppress(OSError):
             if self._lead.is_ours:
-                # In a signal handler, while this thread is reading: it can't read what the other side may have to
-                # write. Only with both directions shut does that wake up and see it.
+                # In a signal handler, amid reading: this thread can't read what the other side may have to write. Only
+                # with both directions shut does that wake up and see it.
                 self.ending = True  # its answer won't be seen either
                 self._sock.shutdown(socket.SHUT_RDWR)
             elif not written:
@@ -376,13 +388,12 @@ class Connection:
         token = object()
         self.meanwhile()
         try:
-            self._closing.watchers.add(token)
+            self.closing.watchers.add(token)
             # Another thread may have closed it since the caller looked.
-            return descriptor not in (None, self._watched) or self._discard_until(
-                descriptor, soon(ceil(seconds * 1000))
-            )
+            is_closed = descriptor not in (None, self._watched)
+            return is_closed or self._discard_until(descriptor, soon(ceil(seconds * 1000)))
         finally:
-            self._closing.watchers.discard(token)
+            self.closing.watchers.discard(token)
             self._close_unused()
 
     def _discard_until(self, descriptor: int | None, milliseconds: int) -> bool:
@@ -421,7 +432,7 @@ class Connection:
         Args:
             but_this_thread: let the one that calls this go on, with streams that it opens, and with the lifespan.
         """
-        self._closing.begin(but_this_thread=but_this_thread)
+        self.closing.begin(but_this_thread=but_this_thread)
         for stream in list(self.mux.streams.values()):
             if stream.kind != "lifespan":
                 self.mux.forget(stream)
@@ -431,32 +442,33 @@ class Connection:
     @property
     def is_dismissed(self) -> bool:
         """Whether it is to be closed, and by another thread than this one."""
-        return self._closing.is_by_another
+        return self.closing.is_by_another
 
     def close(self, *, in_order: bool = True) -> None:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`, and the last of them closes it."""
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
         self._take_terminal_back()
+        let_go_of_another(self._sock, self._file)
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
         self._close_when_unused(self._sock.close)
 
     def _close_when_unused(self, close: Callable[[], object]) -> None:
-        self._closing.add(close)
-        if self._lead.reader or self._writer or self._closing.watchers:
+        self.closing.add(close)
+        if self._lead.reader or self._writer or self.closing.watchers:
             forks.register(self)  # for it outlives the app
         self._close_unused()
 
     def _close_unused(self) -> None:
-        self._closing.close_unused(self._lead.reader or self._writer)
+        self.closing.close_unused(self._lead.reader or self._writer)
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
         self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
         # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
         self._writer = 0
-        self._closing.watchers.clear()
+        self.closing.watchers.clear()
         self._lead, self._waiters = Lead(), Waiters()
         if self.terminal is not None:
             self.terminal.abandon()

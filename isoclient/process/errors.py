@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConnectionLost", "DeadlineExceeded", "NotReady", "Reentered"]
+__all__ = ["ConnectionLost", "CutOff", "DeadlineExceeded", "NotReady", "Reentered"]
 
 
 class ConnectionLost(Exception):
@@ -22,6 +22,13 @@ class ConnectionLost(Exception):
         error = ConnectionLost(*self.args, closed_here=self.closed_here)
         error.__cause__ = self.__cause__
         return error
+
+
+class CutOff(Exception):
+    """The test was interrupted amid a message, by this exception in words: itself would keep the frames of the test."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class DeadlineExceeded(Exception):

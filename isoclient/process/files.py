@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from isoclient.host.bounded import KEPT, MOST, identity, punch
+from isoclient.host.bounded import KEPT, MOST, punch
+from isoclient.link.belongings import Belongings, identity, is_still
 from isoclient.link.system import os, tempfile
 
 __all__ = ["SharedFile"]
@@ -37,7 +38,8 @@ class SharedFile:
     """
 
     def __init__(self, name: str) -> None:
-        self.descriptor = _make_file(name)
+        self._belongings = Belongings()
+        self.descriptor = _make_file(name, self._belongings)
         self.position = 0
         self.left_out = 0
         self._file = identity(os.fstat(self.descriptor))
@@ -60,7 +62,7 @@ class SharedFile:
 
     def read(self, end: int) -> bytes:
         """The next bytes, up to this place in the file; none if there are none, or the file is closed."""
-        if self.descriptor < 0:
+        if not is_still(self.descriptor, self._file):  # it has been closed, maybe by the test
             return b""
         if self._at(self.position - len(self._mark), len(self._mark)) != self._mark:
             self.position = self._given_back = 0  # it has been truncated, and is written anew
@@ -91,13 +93,13 @@ class SharedFile:
     def _skip_hole(self) -> bool:
         """Go on behind the hole that is here, if one is; return whether there was one."""
         data = self.position
+        belongings = Belongings()
         with contextlib.suppress(OSError):  # it has been closed
-            ours = os.dup(self.descriptor)  # to look for a hole would move the offset of whatever has its number later
-            try:
-                if identity(os.fstat(ours)) == self._file:
-                    data = os.lseek(ours, self.position, os.SEEK_DATA)
-            finally:
-                os.close(ours)
+            # To look for a hole would move the offset of whatever has its number later.
+            ours = belongings.make(os.dup, self.descriptor)
+            if is_still(ours, self._file):
+                data = os.lseek(ours, self.position, os.SEEK_DATA)
+        belongings.close()
         skipped = data > self.position
         self.skip_to(data)
         return skipped
@@ -134,17 +136,17 @@ class SharedFile:
 
     def close(self) -> None:
         """Close the descriptor; idempotent."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self.descriptor = -1
+        self._belongings.close()
 
 
-def _make_file(name: str) -> int:
+def _make_file(name: str, belongings: Belongings) -> int:
     """A new file without a name in any directory, to be appended to; return its descriptor."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        descriptor = belongings.make(os.memfd_create, name, os.MFD_CLOEXEC)
     else:  # pragma: no cover  # not Linux
-        descriptor, path = tempfile.mkstemp(prefix=name)
+        made, path = tempfile.mkstemp(prefix=name)
+        descriptor = belongings.make(int, made)
         os.unlink(path)
     if _fcntl is not None:
         # All that share the descriptor share this flag. Without it, each write would take its place in the file from

@@ -13,8 +13,10 @@ from array import array
 from typing import Final
 
 from isoclient.host.forker import read_told
-from isoclient.link.system import os, select, signal, socket
+from isoclient.link.belongings import identity, let_go_of_another
+from isoclient.link.system import os, select, signal, socket, time
 from isoclient.process import forks
+from isoclient.process.deadline import Deadline
 from isoclient.process.interpreter import start_interpreter
 
 __all__ = ["PATIENCE", "ForkServer", "Stopped", "ask", "is_readable", "read_pid", "say_that_it_was_stopped"]
@@ -22,6 +24,8 @@ __all__ = ["PATIENCE", "ForkServer", "Stopped", "ask", "is_readable", "read_pid"
 PATIENCE: Final = 60
 """Seconds that a new process may take to get going."""
 _LOOK: Final = 1  # seconds between two looks whether it is stopped
+_DYING: Final = 5.0  # seconds that it may take to die of SIGKILL; the kernel may be at work for it
+_MOMENT: Final = 0.001  # seconds between two looks whether it has
 _STOPPED: Final = (
     "the process that starts the apps of isoclient (pid {}) was stopped, by SIGSTOP or the like. It was ended, and "
     "another takes its place; but nobody can tell any more with which exit codes the apps end that it had started"
@@ -38,6 +42,7 @@ class ForkServer:
     def __init__(self) -> None:
         self.pid = 0
         self._channel: socket.socket | None = None
+        self._file = (0, 0)  # which the channel is
         self._was_stopped = 0  # the pid of one of which that has not been said yet
         atexit.register(self.abandon)  # sockets that the interpreter has to close are warned of
 
@@ -58,6 +63,8 @@ class ForkServer:
         self.end_if_stopped()
         pid, self._was_stopped = self._was_stopped, 0
         say_that_it_was_stopped(pid)
+        if self._channel is not None and let_go_of_another(self._channel, self._file):
+            self.end()
         channel = self._channel or self._start()
         try:
             ask(channel, request, descriptors)
@@ -131,7 +138,7 @@ class ForkServer:
         except BaseException:
             ours.close()
             raise
-        self._channel = ours
+        self._channel, self._file = ours, identity(os.fstat(ours.fileno()))
         forks.register(self)
         return ours
 
@@ -142,13 +149,16 @@ class ForkServer:
         if pid:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                deadline = Deadline(_DYING)
+                while not os.waitpid(pid, os.WNOHANG)[0] and deadline.remaining():
+                    time.sleep(_MOMENT)
 
     def abandon(self) -> None:
         """Have nothing to do with it any more: it ends, if nobody else can ask it, when what it has started has."""
         channel, self._channel = self._channel, None
         self.pid = 0
         if channel is not None:
+            let_go_of_another(channel, self._file)
             channel.close()
 
 

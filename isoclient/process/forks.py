@@ -45,14 +45,6 @@ def start_lock() -> threading.RLock:
     return _start_lock
 
 
-def _before() -> None:
-    _start_lock.acquire()
-
-
-def _after_in_parent() -> None:
-    _start_lock.release()
-
-
 def _after_in_child() -> None:
     _start_lock.release()
     for owner in list(_owners):
@@ -61,4 +53,6 @@ def _after_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+    # Those of the parent are no functions of Python: an exception out of a signal handler would come before their first
+    # line, and leave the lock taken.
+    os.register_at_fork(before=_start_lock.acquire, after_in_parent=_start_lock.release, after_in_child=_after_in_child)

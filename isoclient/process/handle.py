@@ -64,6 +64,15 @@ class AppHandle(Protocol):
     start_time: float
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
 
+    def start(self) -> None:
+        """Start it, once, without waiting for it to be ready. If that fails or is interrupted, nothing is left of it.
+
+        Nothing else but :meth:`stop` and :meth:`kill` may be used before.
+
+        Raises:
+            OSError: the system refuses what it takes.
+        """
+
     def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """Pass on what the app has printed by now.
 
@@ -75,7 +84,10 @@ class AppHandle(Protocol):
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
 
     def stop(self) -> Death | None:
-        """End it: in order if it can, by force if it must, within bounds. Idempotent; never raises.
+        """End it: in order if it can, by force if it must, within bounds. Idempotent.
+
+        What it raises comes from a signal handler, or from those who take what the app has told, such as a standard
+        stream of the test's. Then the app is ended by force; and if that is interrupted too, the next call goes on.
 
         Returns:
             How it ended, if that was not in order and has not been told; :attr:`Death.forced` tells whether force was

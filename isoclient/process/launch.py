@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -29,6 +28,7 @@ from isoclient.host.heir import request
 from isoclient.host.inherited import BeforeFork
 from isoclient.host.lifeline import guard
 from isoclient.host.setup import Setup
+from isoclient.link.belongings import Belongings, noted
 from isoclient.link.context import Context
 from isoclient.link.system import bind, os, pickle, select
 from isoclient.process.fork_server import PATIENCE, ForkServer, Stopped, is_readable, say_that_it_was_stopped
@@ -100,40 +100,51 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, import
 
 
 class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
-    """A running process: what multiprocess has, and the descriptors that keep it alive."""
+    """A running process: what multiprocess has, and the descriptors that keep it alive.
 
-    pid: int = 0
+    It is ended by force when nobody refers to it any more: so one whose start is interrupted, wherever that is, leaves
+    nothing behind.
+    """
+
     returncode: int | None = None
     has_told: bool = True
     """Whether the return code is its exit code; False where whoever had started it has died, and nobody knows."""
     lifeline: int = -1
-    _guards: tuple[int, ...] = ()
+    _is_closed = True
 
     def __init__(self, process_obj: Any) -> None:
+        self._belongings = Belongings()
+        self._pids: list[int] = []
+        self._owner = os.getpid()
+        self._is_closed = False
         try:
             super().__init__(process_obj)
-            self.lifeline, *guards = guard(self.lifeline, self.pid)
-            self._guards = tuple(guards)
+            self.lifeline = guard(self.lifeline, self.pid, self._belongings)
         except BaseException:
+            if os.getpid() != self._owner:
+                os._exit(1)  # a fork that is interrupted before it comes to its host must not go on as the test
             self.end()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Its number; 0 as long as there is no process."""
+        return self._pids[0] if self._pids else 0
+
     def end(self) -> None:
         """End it by force, however far it has come, and leave nothing of it."""
-        try:
-            if self.pid and self.returncode is None:
-                self.kill()
-                self.wait_for_the_end()
-        finally:
-            self.close()
+        if self.pid and self.poll() is None:
+            self.kill()
+            self.wait_for_the_end()
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._is_closed and self._owner == os.getpid():
+            self.end()
 
     def wait_for_the_end(self) -> None:
         """It has been killed: let no zombie be left."""
         self.poll(0)
-
-    def descriptors(self) -> list[int]:
-        """What of ours a fork must not keep."""
-        return [self.lifeline, *self._guards]
 
     def poll_ended(self) -> int | None:
         """Like ``poll()``, for a process that most likely has ended."""
@@ -142,10 +153,9 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
 
     def close(self) -> None:
         """Close the descriptors; a process that still runs ends by that."""
-        descriptors = [descriptor for descriptor in self.descriptors() if descriptor >= 0]
-        self.lifeline, self._guards = -1, ()
-        for descriptor in descriptors:
-            os.close(descriptor)
+        self.lifeline = -1
+        self._belongings.close()
+        self._is_closed = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,34 +176,33 @@ class _ForkedStart:
         child.run(self.descriptors, self.context, lambda: self.setup, parent_sentinel, before=self.before)
 
 
-@contextlib.contextmanager
-def _without_fork_warning() -> Iterator[None]:
-    """Ignore this one warning of Python 3.12+, in whatever filters are in force, and leave them as they were.
+def _fork(pids: list[int]) -> int:
+    """Fork, note the new process down, and return its number; 0 in that process.
 
-    Not within ``warnings.catch_warnings``: that puts back, under the feet of another thread that has used it meanwhile,
-    filters which are not its own. A filter of ours in the list of another's ends with that list.
+    Without this one warning of Python 3.12+, in whatever filters are in force, which are left as they were. Not within
+    ``warnings.catch_warnings``: that puts back, under the feet of another thread that has used it meanwhile, filters
+    which are not its own. A filter of ours in the list of another's ends with that list.
     """
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
-    filters.insert(0, _NO_FORK_WARNING)
     try:
-        yield
+        filters.insert(0, _NO_FORK_WARNING)
+        noted(pids, os.fork)
     finally:
-        with contextlib.suppress(ValueError):  # another thread has reset them
+        try:  # noqa: SIM105  # an exception out of a signal handler would come before anything else than this call
             filters.remove(_NO_FORK_WARNING)
+        except ValueError:  # another thread has reset them
+            pass
+    return pids[0]
 
 
 class _ForkPopen(AppPopen):
     method = "fork"
 
     def _launch(self, process_obj: _ForkedStart) -> None:
-        child_end, self.lifeline = os.pipe()
-        try:
-            with _without_fork_warning():
-                self.pid = os.fork()
-            if self.pid == 0:
-                self._be_the_child(process_obj, child_end)
-        finally:
-            os.close(child_end)
+        child_end, self.lifeline = self._belongings.make_all(os.pipe)
+        if _fork(self._pids) == 0:
+            self._be_the_child(process_obj, child_end)
+        self._belongings.close_one(child_end)
         # The child does the same; whoever comes first. So a Ctrl-C never reaches it.
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)
@@ -215,15 +224,13 @@ class _SpawnPopen(AppPopen):
 
     def _launch(self, process_obj: FreshStart) -> None:
         said = pickle.dumps(process_obj)
-        with contextlib.ExitStack() as stack:
-            child_end, self.lifeline = os.pipe()
-            stack.callback(os.close, child_end)
-            reading, writing = os.pipe()
-            stack.callback(os.close, reading)
-            stack.callback(os.close, writing)
-            arguments = reading, child_end, self._given
-            self.pid = start_interpreter("isoclient.host.spawned", arguments, [reading, child_end, *self._given])
-            _write_all(writing, said)
+        child_end, self.lifeline = self._belongings.make_all(os.pipe)
+        reading, writing = self._belongings.make_all(os.pipe)
+        arguments = reading, child_end, self._given
+        noted(self._pids, start_interpreter, "isoclient.host.spawned", arguments, [reading, child_end, *self._given])
+        _write_all(writing, said)
+        for descriptor in (child_end, reading, writing):
+            self._belongings.close_one(descriptor)
 
 
 class _ServedPopen(AppPopen):
@@ -248,19 +255,14 @@ class _ServedPopen(AppPopen):
         super().__init__(said)
 
     def _launch(self, process_obj: bytes) -> None:
-        with contextlib.ExitStack() as stack:
-            child_end, self.lifeline = os.pipe()
-            stack.callback(os.close, child_end)
-            self.sentinel, status = os.pipe()
-            stack.callback(os.close, status)
-            directory = os.open(".", _DIRECTORY)
-            stack.callback(os.close, directory)
-            self._server.ask(self._what, [status, child_end, directory, *self._given])
-        self.pid = self._server.read_pid(self.sentinel)
+        child_end, self.lifeline = self._belongings.make_all(os.pipe)
+        self.sentinel, status = self._belongings.make_all(os.pipe)
+        directory = self._belongings.make(os.open, ".", _DIRECTORY)
+        self._server.ask(self._what, [status, child_end, directory, *self._given])
+        for descriptor in (status, child_end, directory):
+            self._belongings.close_one(descriptor)
+        noted(self._pids, self._server.read_pid, self.sentinel)
         _write_all(self.lifeline, process_obj)
-
-    def descriptors(self) -> list[int]:
-        return [*super().descriptors(), self.sentinel]
 
     def wait_for_the_end(self) -> None:
         """It is the child of whoever has forked it, who waits for it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any, Final
 
 from isoclient.host import pidfds
+from isoclient.link.belongings import Belongings
 from isoclient.link.locks import make_lock
 from isoclient.link.system import io, os, signal
 from isoclient.process.connection import Connection
@@ -29,6 +29,7 @@ class Reaper:
         self._popen = popen
         self._connection = connection
         self._lock = make_lock()
+        self._belongings = Belongings()
         self._pidfd = -1
         self._is_closed = False
         self._group_ended = False
@@ -36,7 +37,7 @@ class Reaper:
         if pidfds.are_there():
             # No such process: dead, and reaped by the fork server. The end of file and its sentinel tell that too.
             try:
-                self._pidfd = os.pidfd_open(popen.pid)
+                self._pidfd = self._belongings.make(os.pidfd_open, popen.pid)
                 connection.watch(self._pidfd)
             except ProcessLookupError:
                 self._end_group()
@@ -123,9 +124,8 @@ class Reaper:
         """Close the descriptors."""
         with self._lock:
             self._is_closed = True
-            pidfd, self._pidfd = self._pidfd, -1
-            if pidfd >= 0:
-                self._connection.unwatch(_closing(pidfd))
+            self._pidfd = -1
+            self._connection.unwatch(self._belongings.close)
             self._popen.close()
 
     def abandon(self) -> None:
@@ -140,14 +140,3 @@ def is_stopped(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] in "Tt"
     except (OSError, IndexError):
         return False
-
-
-def _closing(descriptor: int) -> Callable[[], None]:
-    """What closes it, once."""
-    left = [descriptor]
-
-    def close() -> None:
-        with contextlib.suppress(IndexError):
-            os.close(left.pop())
-
-    return close

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isoclient.link.limits import Limits
     from isoclient.process.handle import AppHandle
 
-__all__ = ["METHODS", "chosen_method", "make_setup", "starter"]
+__all__ = ["METHODS", "chosen_method", "make_setup", "maker"]
 
 METHODS: Final = ("fork", "forkserver", "spawn")
 
@@ -60,21 +60,21 @@ def chosen_method(setup: Setup, *, isolated: bool, method: str | None) -> str | 
     return chosen
 
 
-def starter(method: str | None) -> Callable[[Setup], AppHandle]:
-    """What starts it by this method."""
+def maker(method: str | None) -> Callable[[Setup], AppHandle]:
+    """What makes the handle of an app that starts by this method."""
     if method is None:
-        return _start_thread
+        return _make_thread
 
-    def start(setup: Setup) -> AppHandle:
+    def make(setup: Setup) -> AppHandle:
         # What runs apps is imported when the first one starts, and multiprocess never for those in threads.
         from isoclient.process.app_process import AppProcess
 
         return AppProcess(method, setup)
 
-    return start
+    return make
 
 
-def _start_thread(setup: Setup) -> AppHandle:
+def _make_thread(setup: Setup) -> AppHandle:
     from isoclient.process.app_thread import AppThread
 
     return AppThread(setup)

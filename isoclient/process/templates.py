@@ -19,6 +19,7 @@ from isoclient.host.footprint import Signature, signature
 from isoclient.host.forker import TOLD
 from isoclient.host.heir import CURRENT_TEST
 from isoclient.host.setup import Setup
+from isoclient.link.belongings import Belongings, identity, let_go_of_another
 from isoclient.link.context import Context
 from isoclient.link.system import os, signal, socket
 from isoclient.process import forks
@@ -29,6 +30,7 @@ __all__ = ["Template", "TemplateGone", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
 _PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
+_COMING: Final = 1000  # milliseconds that a template may take to tell its pid
 
 Key = Hashable
 
@@ -95,11 +97,14 @@ class Template:
         self._files: dict[str, Signature] | None = None
         self._pid = 0
         self._pidfd = -1
+        self._wait = _COMING
+        self._belongings = Belongings()
         self.is_declined = False
         self.was_stopped = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs: socket.socket = theirs
         self._channel = ours
+        self._files_of_sockets = [(sock, identity(os.fstat(sock.fileno()))) for sock in (ours, theirs)]
         forks.register(self)
 
     def is_pending(self) -> bool:
@@ -116,7 +121,13 @@ class Template:
         return False
 
     def _has_come(self) -> bool:
-        """Whether it has told its pid; or nobody will, which shows when it is asked."""
+        """Whether it has told its pid; or nobody will, which shows when it is asked.
+
+        It is there, and tells as soon as it gets a processor: the first who asks waits for that, rather than for
+        another import. One that is stopped does not tell.
+        """
+        milliseconds, self._wait = self._wait, 0
+        is_readable(self._channel.fileno(), milliseconds)
         try:
             told = self._channel.recv(TOLD.size, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -124,7 +135,7 @@ class Template:
         if told:
             (self._pid,) = TOLD.unpack(told)
             with contextlib.suppress(ProcessLookupError):
-                self._pidfd = os.pidfd_open(self._pid)
+                self._pidfd = self._belongings.make(os.pidfd_open, self._pid)
         return True
 
     def is_valid(self) -> bool:
@@ -142,6 +153,7 @@ class Template:
         Raises:
             TemplateGone: see there.
         """
+        self._let_go_of_others()
         if self.end_if_stopped():
             raise TemplateGone
         try:
@@ -181,13 +193,18 @@ class Template:
 
     def close(self) -> None:
         """It ends, when what it has started has."""
+        self._let_go_of_others()
         self._channel.close()
         self.theirs.close()
-        pidfd, self._pidfd = self._pidfd, -1
-        if pidfd >= 0:
-            os.close(pidfd)
+        self._pidfd = -1
+        self._wait = _COMING
+        self._belongings.close()
 
     abandon = close
+
+    def _let_go_of_others(self) -> None:
+        for sock, file in self._files_of_sockets:
+            let_go_of_another(sock, file)
 
 
 class Templates:

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from isoclient.link.locks import make_lock
 from isoclient.link.system import threading
 
-__all__ = ["Waiters"]
+__all__ = ["Waiters", "place_to_park"]
+
+
+def place_to_park() -> threading.Lock:
+    """A lock that is held: who takes it parks there, until another one releases it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 class Waiters:
@@ -19,13 +26,10 @@ class Waiters:
         self._mutex = make_lock()
         self._list: list[tuple[Callable[[], object], threading.Lock]] = []
 
-    def add(self, ready: Callable[[], object]) -> threading.Lock:
-        """One more, which parks at the lock that is returned, until it is ready or is to lead."""
-        lock = threading.Lock()
-        lock.acquire()
+    def add(self, ready: Callable[[], object], lock: threading.Lock) -> None:
+        """One more, which parks at this lock until it is ready or is to lead."""
         with self._mutex:
             self._list.append((ready, lock))
-        return lock
 
     def remove(self, lock: threading.Lock) -> None:
         """It waits no more."""

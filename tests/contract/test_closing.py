@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +19,7 @@ from isoclient.link import system
 from tests.contract.test_threads import Threads
 
 if TYPE_CHECKING:
-    from tests.conftest import MakeClient, Receive, Scope, Send
+    from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 pytestmark = [pytest.mark.modes("fork", "forkserver", "thread"), pytest.mark.backends("asyncio")]
 
@@ -226,3 +228,27 @@ def test_the_next_use_starts_it_again(make_client: MakeClient) -> None:
     get(client)
     client.close()
     get(client)
+
+
+@pytest.mark.modes("fork", "thread")
+def test_what_the_app_refers_to_is_free_without_the_garbage_collector(cell: Cell) -> None:
+    class Resource:
+        """Such as a connection that is closed when nobody refers to it any more."""
+
+    resource = Resource()
+    is_there = weakref.ref(resource)
+
+    async def app(scope: Scope, receive: Receive, send: Send, resource: Resource = resource) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    gc.collect()
+    gc.disable()
+    try:
+        client = TestClient(app, timeout=30.0, **cell.options)
+        client.get("/")
+        client.close()
+        del client, app, resource
+        assert is_there() is None
+    finally:
+        gc.enable()

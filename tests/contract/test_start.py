@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoclient import AppNotFound, AppStartupError, NotAnApp, ObjectNotSendable, TestClient
+from isoclient.process.app_process import AppProcess
+from tests.processes import wait_gone
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -64,6 +66,17 @@ def test_close_and_use_again(make_client: MakeClient, cell: Cell) -> None:
     client.close()
     assert client.get("/").text == "Hello, world!"
     assert (client.pid != first) is cell.isolated
+
+
+@pytest.mark.modes("forkserver", "spawn")
+@pytest.mark.backends("asyncio")
+def test_close_before_it_is_there(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it imports it can't hear of its end: that it is ended by force then is nothing to be warned of."""
+    monkeypatch.setattr(AppProcess, "grace", 0.0)
+    client = make_client(hello)
+    pid = client.pid
+    client.close()
+    assert wait_gone(pid, 10)
 
 
 @pytest.mark.backends("asyncio")
@@ -400,6 +413,7 @@ async def starred(*args: Any) -> None:
     await Importable("starred")(*args)
 
 
+@pytest.mark.modes("fork", "forkserver", "thread")  # on the way to a fresh interpreter, it does not matter whose
 @pytest.mark.backends("asyncio")
 @pytest.mark.parametrize(
     ("app", "text"),

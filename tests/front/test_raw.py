@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import shutil
+import signal
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
@@ -223,3 +225,38 @@ def test_closing_and_dropping_are_told_apart() -> None:
     read.close()
     del read
     assert told == ["closed", "dropped"]
+
+
+@pytest.fixture
+def _bounded() -> Iterator[None]:
+    """Whoever asks again for ever is interrupted."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    old = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.usefixtures("_bounded")
+@pytest.mark.parametrize("wrapper", [io.BufferedReader, io.TextIOWrapper])
+def test_an_interrupted_error_of_the_apps_ends_the_reading(wrapper: Callable[[Any], Any]) -> None:
+    """io takes it for the interruption by a signal, and asks again."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"a line\n"
+        raise error
+
+    error, there = InterruptedError(errno.EINTR, "the app's"), pieces()
+    body = Body(lambda: next(there, None), int, int, insists=True)
+    lines = iter(wrapper(RawResponse(requests.Request("GET", "http://testserver/").prepare(), 200, [], body)))
+    with pytest.raises(InterruptedError, match="the app's") as caught:
+        list(lines)
+    assert caught.value is error
+
+
+def test_a_body_whose_making_was_interrupted_is_dropped_in_silence() -> None:
+    Body.__new__(Body).__del__()

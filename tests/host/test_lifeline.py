@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from isoclient.host.lifeline import guard
+from isoclient.link.belongings import Belongings
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the kernel does this on Linux alone")
 
@@ -53,7 +54,8 @@ def test_a_group_ends_with_the_process_that_guards_it(number: int) -> None:
         # Whether its number is lower or higher than those of the readers is not to matter.
         moved = os.dup2(lifeline, number, inheritable=False)
         os.close(lifeline)
-        guard(moved, pid)
+        belongings = Belongings()
+        guard(belongings.make(int, moved), pid, belongings)
         os.write(writing, b"%d" % pid)
         time.sleep(60)
 

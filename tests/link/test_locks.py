@@ -20,8 +20,7 @@ PLAIN: Final = {
     "link/locks.py": {"RLock"},
     "link/transit/objects.py": {"Lock", "RLock"},  # their types
     "host/inherited.py": {"Lock", "Semaphore"},  # for others
-    # Each request would be entered in a book. They are renewed in a fork along with their connection.
-    "process/stream.py": {"Lock"},
+    # Each wait would be entered in a book. They are renewed in a fork along with their connection.
     "process/waiters.py": {"Lock"},
     # Its holder is the thread of the app, until that ends. No wait for it is without a deadline, and a fork has none.
     "process/app_thread.py": {"Lock"},

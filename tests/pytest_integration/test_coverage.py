@@ -206,6 +206,8 @@ def test_where_the_app_starts_does_not_matter(run: Run, write: Callable[..., Non
             tmp_path.rmdir()
             with TestClient(outer, isolated=True) as client:
                 assert client.get("/thread").text == "thread"
+            with TestClient("farm:app", isolated=True, start_method="spawn") as client:
+                assert client.get("/thread").text == "thread"
             with mock.patch.object(builtins, "open", refused), mock.patch.object(os, "urandom", refused):
                 with TestClient(outer, isolated=True) as client:
                     assert client.get("/").text == "ordinary"

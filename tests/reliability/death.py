@@ -17,21 +17,22 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
-from isoclient import AppCrashed, AppStartupError, AppTimeout, TestClient
+from isoclient import AppCrashed, AppStartupError, AppTimeout, Limits, TestClient
 from isoclient.process.app_process import AppProcess
 from isoclient.process.handle import PATIENCE
 from tests.processes import wait_gone
 from tests.reliability.plain_apps import LONG, Receive, Scope, Send, hold_the_gil
 
 METHODS: Final = ("fork", "forkserver", "spawn")
-START: Final = 3.0  # seconds that the start of a process may take, under load, where that is part of a cell
+# Seconds that the start of a process may take, under load, where that is part of a cell, or what hangs.
+START: Final = {"fork": 3.0, "forkserver": 10.0, "spawn": 10.0}
 
 
 # -- ways to die
@@ -122,6 +123,17 @@ def _log_without_end() -> None:
         logging.getLogger(__name__).warning("and so on")
 
 
+def _hoard(size: int) -> None:
+    """Take memory in pieces; what goes wrong by that frees it again."""
+    kept: object = None
+    while True:
+        kept = kept, bytes(size)
+
+
+_SIZES: Final = (100, 10_000, 1_000_000, 100_000_000)
+_MEMORY: Final = Limits(memory=48 << 20)
+
+
 async def await_for_ever() -> None:
     await asyncio.sleep(LONG)
 
@@ -134,7 +146,8 @@ class Ending(NamedTuple):
 
     Args:
         kind: ``"fine"`` (nothing, all goes on), ``"raised"`` (the app's own exception), ``"crashed"``, ``"timeout"``,
-            ``"startup"`` (an AppStartupError), ``"forced"`` (an end by force, with a warning).
+            ``"startup"`` (an AppStartupError), ``"forced"`` (an end by force, with a warning), ``"limit"`` (an
+            AppCrashed or AppStartupError, whatever the exit code).
         exitcode: of the process, for a crash.
         error: the app's exception: what is raised, or the cause of what is raised.
         text: what can be read in the error.
@@ -158,6 +171,7 @@ class Mode(NamedTuple):
     act: Callable[[], object]
     ending: Ending
     hangs: bool = False
+    limits: Limits | None = None
 
 
 FINE: Final = Ending("fine")
@@ -182,6 +196,12 @@ MODES: Final[dict[str, Mode]] = {
     "GIL": Mode(hold_the_gil, Ending("timeout", text="in hold_the_gil"), hangs=True),
     "print": Mode(_print_without_end, Ending("timeout", text="in _print_without_end"), hangs=True),
     "log": Mode(_log_without_end, Ending("timeout", text="in _log_without_end"), hangs=True),
+    **{
+        f"{size} bytes": Mode(
+            partial(_hoard, size), Ending("limit", text="its limit of 48 MiB of memory"), False, _MEMORY
+        )
+        for size in _SIZES
+    },
     "close all": Mode(_close_all, Ending("crashed", 1)),
     "fork": Mode(_fork, FINE),
 }
@@ -228,6 +248,7 @@ def _at_import(usual: Ending) -> Ending:
 
 
 _LOGGED: Final = FINE  # by the event loop, which goes on
+_LOGGED_OR_NOT: Final = Senseless("the event loop or the interpreter may log it and go on, or lack the memory to")
 _PRINTED: Final = FINE  # by the interpreter, which goes on to end with code 0
 
 _SPECIAL: Final[dict[tuple[str, str], Ending | Senseless]] = {
@@ -247,6 +268,7 @@ _SPECIAL: Final[dict[tuple[str, str], Ending | Senseless]] = {
     ("group", "exit"): _PRINTED,
     ("SystemExit", "exit"): _PRINTED,
     ("KeyboardInterrupt", "exit"): _PRINTED,
+    **{(f"{size} bytes", moment): _LOGGED_OR_NOT for size in _SIZES for moment in ("idle", "exit")},
     ("_exit(0)", "exit"): FINE,
     ("close all", "exit"): FINE,
 }
@@ -389,7 +411,9 @@ class Cell(NamedTuple):
         usual = 0.5 if self.hangs else 1.0
         if self.mode in ("print", "log"):
             usual += 2 * PATIENCE  # at the deadline, and at the end
-        return usual + (START if self.starts else 0.0)
+        if MODES[self.mode].limits is not None:
+            usual += 2.0  # to take it, and to be looked at if nothing is told
+        return usual + (START[self.method] if self.starts else 0.0)
 
 
 class Result(NamedTuple):
@@ -426,7 +450,6 @@ def senseless() -> Iterator[tuple[str, str, str]]:
 _PATIENT: Final = 30.0
 _SOON: Final = 5.0  # to leave in order, after sys.exit()
 _DEADLINE: Final = 0.3  # where something hangs
-_START: Final = 3.0  # for its start, where that is what hangs; a fresh interpreter takes its time under load
 
 
 def play(cell: Cell) -> Result:
@@ -443,7 +466,9 @@ class _Play:
         app: object = Victim(cell.mode, cell.moment, str(self.marker))
         if cell.moment == "import":
             app = _module_that_dies(cell.mode)
-        self.client = TestClient(app, isolated=True, start_method=cell.method, timeout=deadline)
+        self.client = TestClient(
+            app, isolated=True, start_method=cell.method, timeout=deadline, limits=MODES[cell.mode].limits
+        )
         self.deadline = deadline
         self.pid = 0
 
@@ -462,7 +487,7 @@ class _Play:
     @property
     def _start(self) -> float:
         """How long its start may take."""
-        return _START if self.cell.hangs and self.cell.moment == "import" else _PATIENT
+        return START[self.cell.method] if self.cell.hangs and self.cell.moment == "import" else _PATIENT
 
     @property
     def _given(self) -> float:
@@ -603,7 +628,8 @@ def _timed(action: Callable[[], object]) -> tuple[BaseException | None, float]:
     return caught, time.perf_counter() - began
 
 
-_KINDS: Final[dict[str, type[BaseException]]] = {
+_KINDS: Final[dict[str, type[BaseException] | tuple[type[BaseException], ...]]] = {
+    "limit": (AppCrashed, AppStartupError),
     "crashed": AppCrashed,
     "timeout": AppTimeout,
     "startup": AppStartupError,
@@ -622,8 +648,8 @@ def _differs(expected: Ending, error: BaseException | None, told: list[str]) -> 
     kind = _KINDS.get(expected.kind) or expected.error
     assert kind is not None
     if not isinstance(error, kind):
-        return f"expected {kind.__name__}"
-    if isinstance(error, AppCrashed) and error.exitcode != expected.exitcode:
+        return f"expected {kind}"
+    if expected.kind == "crashed" and isinstance(error, AppCrashed) and error.exitcode != expected.exitcode:
         return f"expected exit code {expected.exitcode}, got {error.exitcode}"
     raised = error if expected.kind == "raised" else error.__cause__
     if expected.error is not None and not isinstance(raised, expected.error):

@@ -88,10 +88,14 @@ def cycle(mode: str) -> None:
 
 
 def count_leaks(mode: str, cycles: int) -> tuple[Holdings, Holdings]:
-    """What there is after the first cycle, which may start what lasts (fork server, template), and after the last."""
+    """What there is after two cycles, which may start what lasts, and after the last.
+
+    The first may start the fork server and leave a template behind, and the second is the first that uses that.
+    """
     temporary = tempfile.tempdir
     was_enabled = gc.isenabled()
     with tempfile.TemporaryDirectory() as directory:
+        cycle(mode)
         cycle(mode)
         gc.collect()
         gc.disable()

@@ -30,11 +30,13 @@ _SHORT = {
     "timeout": "hang",
     "startup": "start",
     "forced": "forced",
+    "limit": "limit",
 }
 
 
 def _quiet() -> None:
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for what the dying apps print; it lasts as long as the process
+    # For what the dying apps print; it lasts as long as the process.
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _play(cell: Cell) -> Result:
@@ -81,7 +83,7 @@ def _print_times(results: list[Result]) -> None:
     for result in results:
         expected = result.cell.ending
         if isinstance(expected, Ending):
-            column = "hang" if result.cell.hangs else expected.kind
+            column = "hang" if result.cell.hangs else "crashed" if expected.kind == "limit" else expected.kind
             times[result.cell.moment, column].append(result.seconds)
             if not result.cell.starts and result.cell.moment not in ("shutdown", "exit"):
                 times["(while it runs)", column].append(result.seconds)

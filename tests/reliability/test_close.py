@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import atexit
 import gc
 import os
 import pty
@@ -578,3 +579,23 @@ def test_a_stopped_process_is_not_given_time_for_a_signal_that_it_can_not_take(m
     with pytest.warns(RuntimeWarning, match="is stopped"):
         client.close()
     assert time.monotonic() - began < LONG / 2
+
+
+@slow
+def test_an_app_that_gets_little_of_a_processor_gets_its_time_nevertheless() -> None:
+    def work() -> None:
+        end = time.process_time() + 0.1
+        while time.process_time() < end:
+            pass
+
+    def share_a_processor() -> None:
+        os.sched_setaffinity(0, [0])
+        os.nice(19)
+        atexit.register(work)
+
+    with subprocess.Popen([sys.executable, "-c", "import os; os.sched_setaffinity(0, [0])\nwhile True: pass"]) as busy:
+        try:
+            with TestClient(plain, isolated=True) as client:
+                client.call(share_a_processor)
+        finally:
+            busy.kill()

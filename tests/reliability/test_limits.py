@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import mmap
 import os
@@ -154,6 +155,34 @@ def test_an_app_that_hangs_without_memory_is_not_waited_for() -> None:
             client.call(take_all_and_wait)
         assert "in take_all_and_wait" in caught.value.stack
         assert client.get("/").text == "alive"
+
+
+async def take_all_and_give_it_back() -> None:
+    """As a thread does whose MemoryError could not even be told, for want of memory."""
+    take_all()
+    KEPT.clear()
+    await asyncio.sleep(60)
+
+
+def test_an_app_that_waits_for_what_memory_has_cost_it_is_told_as_that() -> None:
+    with TestClient(plain, isolated=True, limits=MEMORY, timeout=1) as client:
+        with pytest.raises(AppCrashed, match="hit its limit of 48 MiB of memory"):
+            client.call(take_all_and_give_it_back)
+        assert client.get("/").text == "alive"
+
+
+def take_all_and_go_on() -> None:
+    take_all()
+    KEPT.clear()
+    atexit.register(time.sleep, 60)
+
+
+def test_an_app_that_had_no_memory_once_is_not_said_to_end_for_that() -> None:
+    client = TestClient(plain, isolated=True, limits=MEMORY, timeout=10)
+    client.call(take_all_and_go_on)
+    assert client.get("/").text == "alive"
+    with pytest.warns(RuntimeWarning, match="did not end when it was asked to"):
+        client.close()
 
 
 async def clinging(scope: Scope, receive: Receive, send: Send) -> None:

@@ -75,8 +75,9 @@ def test_no_memory_of_another_file_is_given_back() -> None:
     with tempfile.TemporaryFile() as theirs:
         theirs.write(b"x" * 8 * MEGABYTE)
         theirs.flush()
-        os.dup2(theirs.fileno(), ours.descriptor)
+        number = os.dup2(theirs.fileno(), ours.descriptor)
         ours.give_back()
         theirs.seek(0)
         assert theirs.read() == b"x" * 8 * MEGABYTE
     ours.close()
+    os.close(number)  # it is still there

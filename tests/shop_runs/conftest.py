@@ -59,7 +59,7 @@ def _runner(project: Path, directory: Path) -> Run:
 def _environment() -> dict[str, str]:
     """Without what says that this is a test within a run already."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _outcome(results: Path, report: str) -> Outcome:

@@ -1,6 +1,6 @@
 """A suite of realistic size, written for a client in the test's process, passes with its apps isolated as well.
 
-With more seeds, and an app for every test: ``tox -e shop``.
+With more seeds, in one process, and with an app for every test: ``tox -e shop``.
 """
 
 import re
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 RUNS: Final = {
     "xdist": ["-pxdist", "-n2", "-prandomly", "--randomly-seed=1"],
-    "isolated": ["--isolated", "-prandomly", "--randomly-seed=2"],
     "isolated-xdist": ["--isolated", "-pxdist", "-n2", "-prandomly", "--randomly-seed=3"],
 }
 

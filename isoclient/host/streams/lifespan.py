@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.host.rules import LifespanRules, Message
 from isoclient.host.streams.base import Stream, type_of
+from isoclient.link.anatomy import is_a
 from isoclient.link.errors import AppProtocolError
 from isoclient.wire import mux
 from isoclient.wire.protocol import Unsupported
@@ -80,22 +82,26 @@ class LifespanStream(Stream):
         startup hides the failure. So it counts as "no lifespan" only where the app refused the scope before it asked
         for an event, or answered with messages of another protocol.
         """
-        if self._required or self._rules.started or not isinstance(error, Exception):
+        if self._required or self._rules.started or not is_a(error, Exception):
             super().raised(self._own(error))
-        elif self._foreign and (isinstance(error, AppProtocolError) or not self._knows):
+        elif self._foreign and (is_a(error, AppProtocolError) or not self._knows):
             self.host.end(self, Unsupported())
         elif self._knows:
             super().raised(self._own(error))
         else:
             self._raised_at_once(error)
 
-    def _raised_at_once(self, error: Exception) -> None:
+    def _raised_at_once(self, error: BaseException) -> None:
         from isoclient.host.refusal import is_refusal
 
-        if is_refusal(error):
+        refuses = False
+        with contextlib.suppress(Exception):  # of the exception's own, when it is looked at
+            refuses = is_refusal(error)
+        if refuses:
             self.host.end(self, Unsupported())
         else:
-            error.add_note(_NO_LIFESPAN)
+            with contextlib.suppress(Exception):
+                error.add_note(_NO_LIFESPAN)
             super().raised(self._own(error))
 
     def _own(self, error: BaseException) -> BaseException:
