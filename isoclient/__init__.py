@@ -16,13 +16,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isoclient.front.client import TestClient
-    from isoclient.front.disconnect import WebSocketDenialResponse, WebSocketDisconnect
-    from isoclient.front.errors import AppCrashed, AppStartupError, AppTimeout
-    from isoclient.front.patching import AppPatch
-    from isoclient.front.response import Response
-    from isoclient.front.websocket import WebSocketSession
-    from isoclient.link.errors import (
+    from isoclient.client.client import TestClient
+    from isoclient.client.disconnect import WebSocketDenialResponse, WebSocketDisconnect
+    from isoclient.client.patching import AppPatch
+    from isoclient.client.request_errors import AppCrashed, AppStartupError, AppTimeout
+    from isoclient.client.response import Response
+    from isoclient.client.websocket_session import WebSocketSession
+    from isoclient.errors import (
         AppNotFound,
         AppProtocolError,
         ClientDisconnected,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         ObjectNotLoadable,
         ObjectNotSendable,
     )
-    from isoclient.link.limits import Limits
-    from isoclient.link.transit import ExceptionStandIn, StandIn
+    from isoclient.server.limits import Limits
+    from isoclient.transit import ExceptionStandIn, StandIn
 
 __version__ = "0.1.0"
 
@@ -57,24 +57,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "TestClient": "front.client",
-    "WebSocketDenialResponse": "front.disconnect",
-    "WebSocketDisconnect": "front.disconnect",
-    "AppCrashed": "front.errors",
-    "AppStartupError": "front.errors",
-    "AppTimeout": "front.errors",
-    "AppPatch": "front.patching",
-    "Response": "front.response",
-    "WebSocketSession": "front.websocket",
-    "AppNotFound": "link.errors",
-    "AppProtocolError": "link.errors",
-    "ClientDisconnected": "link.errors",
-    "NotAnApp": "link.errors",
-    "ObjectNotLoadable": "link.errors",
-    "ObjectNotSendable": "link.errors",
-    "Limits": "link.limits",
-    "ExceptionStandIn": "link.transit",
-    "StandIn": "link.transit",
+    "TestClient": "client.client",
+    "WebSocketDenialResponse": "client.disconnect",
+    "WebSocketDisconnect": "client.disconnect",
+    "AppCrashed": "client.request_errors",
+    "AppStartupError": "client.request_errors",
+    "AppTimeout": "client.request_errors",
+    "AppPatch": "client.patching",
+    "Response": "client.response",
+    "WebSocketSession": "client.websocket_session",
+    "AppNotFound": "errors",
+    "AppProtocolError": "errors",
+    "ClientDisconnected": "errors",
+    "NotAnApp": "errors",
+    "ObjectNotLoadable": "errors",
+    "ObjectNotSendable": "errors",
+    "Limits": "server.limits",
+    "ExceptionStandIn": "transit",
+    "StandIn": "transit",
 }
 
 _FOUND: dict[str, dict[str, Any]] = {
@@ -85,12 +85,12 @@ _FOUND: dict[str, dict[str, Any]] = {
     )
     if name in sys.modules
 }
-"""The system before any test has patched it; what :mod:`isoclient.link.system` is made of, when that is needed."""
+"""The system before any test has patched it; what :mod:`isoclient.system.modules` is made of, when that is needed."""
 _FOUND["socket"] = vars(_socket).copy()  # which not every pytest has imported before a plugin patches it
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is used: the app's process, which imports the host, must not import requests."""
+    """Import a public name when it is used: the app's process, which imports the server, must not import requests."""
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

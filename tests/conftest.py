@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple, Self
 import pytest
 
 from isoclient import TestClient
-from isoclient.host.server import Host
+from isoclient.server.server import Server
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -133,7 +133,7 @@ def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forks and threads cancel an app whose client has gone soon; fresh interpreters keep the usual second of grace."""
-    monkeypatch.setattr(Host, "grace", 0.3)
+    monkeypatch.setattr(Server, "grace", 0.3)
 
 
 @pytest.fixture

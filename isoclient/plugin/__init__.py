@@ -1,7 +1,7 @@
 """The pytest plugin: options that isolate a whole suite, a fixture, and what a failed test should tell of its apps.
 
 pytest loads it in every run of every project that has isoclient installed, so that it imports next to nothing and does
-nothing until there is a client. What it has to do with clients goes through :mod:`isoclient.front.roster`.
+nothing until there is a client. What it has to do with clients goes through :mod:`isoclient.client.registry`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from isoclient.front.client import TestClient
+    from isoclient.client.client import TestClient
 
 __all__ = ["isolated_client"]
 
@@ -20,7 +20,7 @@ def isolated_client() -> Iterator[Callable[..., TestClient]]:
 
     It takes what isoclient.TestClient takes. What it has made is closed at the end of the test.
     """
-    from isoclient.front.client import TestClient
+    from isoclient.client.client import TestClient
 
     with ExitStack() as stack:
 

@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """See pytest: set the defaults for this run, and watch its clients."""
     # Two modules that import nothing: not before a run begins, for `pytest --version` needs none of them.
-    from isoclient.front import defaults
+    from isoclient.client import defaults
     from isoclient.plugin.watch import Watch
 
     values = _chosen(config)

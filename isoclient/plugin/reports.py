@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from isoclient.front.errors import ending
-from isoclient.front.names import name_of_app
-from isoclient.front.roster import roster
+from isoclient.client.app_names import name_of_app
+from isoclient.client.registry import registry
+from isoclient.client.request_errors import ending
 from isoclient.process.stacks import first_dump
 
 if TYPE_CHECKING:
-    from isoclient.process.handle import Death
+    from isoclient.process.handle import ProcessStatus
 
 __all__ = ["sections"]
 
@@ -20,7 +20,7 @@ _LINES: Final = 30
 def sections() -> list[tuple[str, str]]:
     """A title and a text for each process of an app that the present test has used, the ended ones included."""
     found = {}
-    for client in list(roster.clients):
+    for client in list(registry.clients):
         for handle in client._runner.usage.of_this_test():
             report = handle.report()
             if report is not None:
@@ -28,7 +28,7 @@ def sections() -> list[tuple[str, str]]:
     return [found[pid] for pid in sorted(found)]
 
 
-def _text(report: Death) -> str:
+def _text(report: ProcessStatus) -> str:
     text = f"It {_state(report)}.\n"
     if report.stack:
         text += f"Its stack{_when(report)}:\n{_indented(_last_stack(report.stack))}"
@@ -37,13 +37,13 @@ def _text(report: Death) -> str:
     return text
 
 
-def _state(report: Death) -> str:
+def _state(report: ProcessStatus) -> str:
     if report.exitcode is None:
         return "runs"
     return "was ended by force, for it did not answer" if report.forced else ending(report.exitcode)
 
 
-def _when(report: Death) -> str:
+def _when(report: ProcessStatus) -> str:
     return " when it was last asked for it" if report.exitcode is None else ""
 
 

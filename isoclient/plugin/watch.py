@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isoclient.front.roster import roster
+from isoclient.client.registry import registry
 
 if TYPE_CHECKING:
-    from isoclient.front.client import TestClient
+    from isoclient.client.client import TestClient
 
 __all__ = ["Watch"]
 
@@ -33,10 +33,10 @@ class Watch:
 
     def begin(self) -> Callable[[], None]:
         """Watch the clients of this process; return what ends that."""
-        before, roster.watch = roster.watch, self._take
+        before, registry.watch = registry.watch, self._take
 
         def end() -> None:
-            roster.watch = before
+            registry.watch = before
 
         return end
 
@@ -52,8 +52,8 @@ class Watch:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """See pytest: a test begins."""
         self._test = _Test(item)
-        roster.test += 1
-        if roster.clients:
+        registry.test += 1
+        if registry.clients:
             _prepare(self._config)
         context = sys.modules.get("isoclient.process.context")
         if context is not None:
@@ -88,7 +88,7 @@ class Watch:
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """See pytest: add a section for each app that a failed test has used."""
         report = yield
-        if report.failed and roster.clients:
+        if report.failed and registry.clients:
             from isoclient.plugin.reports import sections
 
             report.sections += sections()
@@ -133,7 +133,7 @@ def _prepare(config: pytest.Config) -> None:
 
 def _lend_the_terminal(config: pytest.Config) -> None:
     """A debugger in the app needs the terminal that pytest has captured."""
-    from isoclient.process import terminal
+    from isoclient.drive import terminal
 
     capture = config.pluginmanager.getplugin("capturemanager")
     if capture is not None:

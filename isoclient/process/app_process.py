@@ -7,27 +7,27 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from isoclient.host.ahead import import_ahead
-from isoclient.host.child import DUMP_SIGNAL, Descriptors
-from isoclient.host.setup import Setup
-from isoclient.host.standard import occupy_standard_streams
-from isoclient.link.belongings import Belongings
-from isoclient.link.codec import PipeCodec
-from isoclient.link.limits import limit_noted
-from isoclient.link.system import os, signal, socket, time
-from isoclient.process import forks
-from isoclient.process.connection import Connection
+from isoclient.drive.connection import Connection
+from isoclient.drive.deadline import Deadline
+from isoclient.drive.failures import CutOff
+from isoclient.drive.terminal import Terminal
 from isoclient.process.context import ContextWatch
-from isoclient.process.deadline import Deadline
-from isoclient.process.errors import CutOff
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
-from isoclient.process.handle import PATIENCE, Death
+from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.journal import JournalFile
 from isoclient.process.launch import AppPopen, launch
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump, last_words
-from isoclient.process.terminal import Terminal
+from isoclient.server.child import DUMP_SIGNAL, Descriptors
+from isoclient.server.limits import limit_noted
+from isoclient.server.preimports import import_ahead
+from isoclient.server.setup import Setup
+from isoclient.system import forks
+from isoclient.system.descriptors import Belongings
+from isoclient.system.modules import os, signal, socket, time
+from isoclient.system.standard_streams import occupy_standard_streams
+from isoclient.transit.codecs import PipeCodec
 
 __all__ = ["AppProcess"]
 
@@ -49,7 +49,7 @@ _MUTE: Final = (
 
 
 class AppProcess:
-    """A child process with a host in it.
+    """A child process with a server in it.
 
     Whatever interrupts its start or its end, it owns what there is of it still, until nothing is left: to stop it again
     goes on with that.
@@ -80,7 +80,7 @@ class AppProcess:
         self._files: list[OutputFile | JournalFile] = []
         self._popen: AppPopen | None = None
         self._reaper: Reaper | None = None
-        self._known_death: Death | None = None
+        self._known_death: ProcessStatus | None = None
         self._watch = Watch(setup.limits) if setup.limits is not None else None
         self._stack_then = ""  # when it was ended beyond a limit
 
@@ -222,7 +222,7 @@ class AppProcess:
 
     # -- when it ends
 
-    def death(self) -> Death:
+    def death(self) -> ProcessStatus:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
         lost = self.connection.lost
         cause = lost.__cause__ if lost is not None else None
@@ -236,7 +236,7 @@ class AppProcess:
         death.why = _WHY if cause is None else f"for {_WHAT[not isinstance(cause, CutOff)]} ({cause!r})"
         return death
 
-    def _death(self) -> Death:
+    def _death(self) -> ProcessStatus:
         if self._closed and self._known_death is not None:
             return self._known_death  # the files that it was read from are closed
         deadline = Deadline(PATIENCE if self._forced else _LAST)
@@ -250,20 +250,20 @@ class AppProcess:
         )
         if not self._forced:
             stack = self._stack_then or last_words(stack, exitcode)
-        self._known_death = Death(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
+        self._known_death = ProcessStatus(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
         self._known_death.limit = limit
         return self._known_death
 
-    def report(self) -> Death | None:
+    def report(self) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.report`."""
         if self._closed or self._reaper is None:
             return self._known_death
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
         exitcode = self._reaper.exitcode
         stack = last_words(self._crash.tail(TAIL), exitcode)
-        return Death(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack))
+        return ProcessStatus(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack))
 
-    def stop(self) -> Death | None:
+    def stop(self) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._is_over:
             return None
@@ -278,7 +278,7 @@ class AppProcess:
                 self.kill()
             raise
 
-    def _stop(self, reaper: Reaper) -> Death | None:
+    def _stop(self, reaper: Reaper) -> ProcessStatus | None:
         connection, was_cut_off = self.connection, self._is_cut_off
         was_told = self.is_told or was_cut_off
         has_died = self._has_died(reaper)
@@ -303,7 +303,7 @@ class AppProcess:
         """Whether the test was interrupted amid a message, which it knows: by what has been raised there."""
         return self.connection.lost is not None and isinstance(self.connection.lost.__cause__, CutOff)
 
-    def _end(self, reaper: Reaper) -> Death:
+    def _end(self, reaper: Reaper) -> ProcessStatus:
         self.connection.ask_to_end()
         if not self._ends(reaper):
             self._has_heard = self.connection.ready
@@ -331,7 +331,7 @@ class AppProcess:
             return 0.0
         return _AT_ONCE if self.connection.interrupted else self.grace
 
-    def _force(self, reaper: Reaper) -> Death:
+    def _force(self, reaper: Reaper) -> ProcessStatus:
         # What it has been beyond once, and lived on, has nothing to do with its end.
         limit = limit_noted(self._crash.tail(TAIL)) or (
             self._watch.overrun(self.pid) if self._watch is not None else None
@@ -342,7 +342,7 @@ class AppProcess:
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
             reaper.signal(signal.SIGKILL)
             reaper.wait(5.0)
-        death = Death(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
+        death = ProcessStatus(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
         death.limit = limit
         return death
 
@@ -380,7 +380,7 @@ class AppProcess:
             file.close()
 
     def abandon(self) -> None:
-        """In a fork of this process: see :mod:`isoclient.process.forks`."""
+        """In a fork of this process: see :mod:`isoclient.system.forks`."""
         self.abandoned = self._closed = True
         self.connection.abandon()
         with contextlib.suppress(OSError):

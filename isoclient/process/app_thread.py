@@ -1,4 +1,4 @@
-"""An app in a thread of this process: the same host, over the same wire."""
+"""An app in a thread of this process: the same server, over the same wire."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from isoclient.host.boot import serve
-from isoclient.host.setup import Setup
-from isoclient.host.standard import occupy_standard_streams
-from isoclient.host.vars import context_of_test
-from isoclient.link.codec import LocalCodec
-from isoclient.link.lift import Patches
-from isoclient.link.system import os, socket, threading, time
-from isoclient.process import forks
-from isoclient.process.connection import Connection
-from isoclient.process.handle import PATIENCE, Death
+from isoclient.drive.connection import Connection
+from isoclient.mirror.context_variables import context_of_test
+from isoclient.process.handle import PATIENCE, ProcessStatus
+from isoclient.server.boot import serve
+from isoclient.server.setup import Setup
+from isoclient.system import forks
+from isoclient.system.lift import Patches
+from isoclient.system.modules import os, socket, threading, time
+from isoclient.system.standard_streams import occupy_standard_streams
+from isoclient.transit.codecs import LocalCodec
 
 __all__ = ["AppThread"]
 
@@ -31,7 +31,7 @@ class _Thread(threading.Thread):
 
 
 class AppThread:
-    """A thread with a host in it.
+    """A thread with a server in it.
 
     A thread can't be ended by force. An app that blocks its loop for ever keeps its thread, which is a daemon, so that
     the interpreter can end all the same.
@@ -91,12 +91,12 @@ class AppThread:
     def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """There is nothing to pass on: the app prints where the test does."""
 
-    def death(self) -> Death:
+    def death(self) -> ProcessStatus:
         """See :meth:`isoclient.process.handle.AppHandle.death`."""
         self._has_ended(1.0)
-        return Death(self.pid, None, "", "", self._outcome.error)
+        return ProcessStatus(self.pid, None, "", "", self._outcome.error)
 
-    def stop(self) -> Death | None:
+    def stop(self) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._stopped:
             return None
@@ -109,7 +109,7 @@ class AppThread:
             self.kill()  # whoever interrupts this does not want to wait
             raise
 
-    def _stop(self) -> Death | None:
+    def _stop(self) -> ProcessStatus | None:
         death = None
         self.connection.ask_to_end()
         if threading.get_ident() != self._thread.ident:  # a client may be collected on the app's own thread
@@ -117,7 +117,7 @@ class AppThread:
             end = time.monotonic() + (0.0 if self.connection.stuck else self.grace)
             self.connection.read_until_lost(max(0.0, end - time.monotonic()))
             if not self._has_ended(max(0.2, end - time.monotonic())):
-                death = Death(self.pid, None, "", self.stack(), forced=True)
+                death = ProcessStatus(self.pid, None, "", self.stack(), forced=True)
             elif self._outcome.error is not None and not self.is_told:
                 death = self.death()
         self.connection.close()
@@ -137,7 +137,7 @@ class AppThread:
         """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""
         return self.stack
 
-    def report(self) -> Death | None:
+    def report(self) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.report`."""
         return None
 
@@ -152,7 +152,7 @@ class AppThread:
         self._stopped = self.is_told = True
 
     def abandon(self) -> None:
-        """In a fork of this process, where the thread is not: see :mod:`isoclient.process.forks`."""
+        """In a fork of this process, where the thread is not: see :mod:`isoclient.system.forks`."""
         self.abandoned = True
         self.connection.abandon()
         self._theirs.close()

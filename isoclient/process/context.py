@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
-from isoclient.link.context import Context, Filter, Level, Pattern
-from isoclient.link.locks import make_lock
+from isoclient.mirror.differences import Context, Filter, Level, Pattern
+from isoclient.system.locks import make_lock
 
 __all__ = ["ContextWatch", "Settings", "settings"]
 

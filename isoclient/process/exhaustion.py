@@ -11,8 +11,8 @@ import re
 from math import inf
 from typing import Any, Final
 
-from isoclient.link.limits import RESERVE, Limits
-from isoclient.link.system import io, os, signal, time
+from isoclient.server.limits import RESERVE, Limits
+from isoclient.system.modules import io, os, signal, time
 
 __all__ = ["Watch", "is_at_work", "processor_time"]
 

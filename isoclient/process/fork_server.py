@@ -1,7 +1,7 @@
 """The fork server, as the test's process has it: started when it is needed, and replaced when it is of no use any more.
 
-It is asked on a socket pair (see :mod:`isoclient.host.forker`). So it has no address that could be too long, or be in a
-directory that is not there, and nothing has to be removed however this process ends.
+It is asked on a socket pair (see :mod:`isoclient.server.forker`). So it has no address that could be too long, or be in
+a directory that is not there, and nothing has to be removed however this process ends.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import warnings
 from array import array
 from typing import Final
 
-from isoclient.host.forker import read_told
-from isoclient.link.belongings import identity, let_go_of_another
-from isoclient.link.system import os, select, signal, socket, time
-from isoclient.process import forks
-from isoclient.process.deadline import Deadline
+from isoclient.drive.deadline import Deadline
 from isoclient.process.interpreter import start_interpreter
+from isoclient.server.forker import read_told
+from isoclient.system import forks
+from isoclient.system.descriptors import identity, let_go_of_another
+from isoclient.system.modules import os, select, signal, socket, time
 
 __all__ = ["PATIENCE", "ForkServer", "Stopped", "ask", "is_readable", "read_pid", "say_that_it_was_stopped"]
 
@@ -134,7 +134,7 @@ class ForkServer:
         try:
             with theirs:
                 channel = theirs.fileno()
-                self.pid = start_interpreter("isoclient.host.fork_server", (channel,), [channel])
+                self.pid = start_interpreter("isoclient.server.fork_server", (channel,), [channel])
         except BaseException:
             ours.close()
             raise
@@ -163,7 +163,7 @@ class ForkServer:
 
 
 def ask(channel: socket.socket, request: bytes, descriptors: list[int]) -> None:
-    """Ask a forker for a process; see :class:`isoclient.host.forker.Forker`."""
+    """Ask a forker for a process; see :class:`isoclient.server.forker.Forker`."""
     given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
     channel.sendmsg([request], given, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 

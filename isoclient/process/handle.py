@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from isoclient.process.connection import Connection
+    from isoclient.drive.connection import Connection
 
-__all__ = ["PATIENCE", "AppHandle", "Death"]
+__all__ = ["PATIENCE", "AppHandle", "ProcessStatus"]
 
 PATIENCE: Final = 1.0
 """Seconds that it may take to pass on what an app has printed, where a deadline has passed already."""
 
 
-class Death:
+class ProcessStatus:
     """How an app ended, and what it left to say.
 
     Args:
@@ -80,18 +80,17 @@ class AppHandle(Protocol):
             seconds: how long that may take; what is left then is for the next time. None for no limit.
         """
 
-    def death(self) -> Death:
+    def death(self) -> ProcessStatus:
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
 
-    def stop(self) -> Death | None:
+    def stop(self) -> ProcessStatus | None:
         """End it: in order if it can, by force if it must, within bounds. Idempotent.
 
         What it raises comes from a signal handler, or from those who take what the app has told, such as a standard
         stream of the test's. Then the app is ended by force; and if that is interrupted too, the next call goes on.
 
         Returns:
-            How it ended, if that was not in order and has not been told; :attr:`Death.forced` tells whether force was
-            needed.
+            How it ended, if that was not in order and has not been told; its ``forced`` tells whether force was needed.
         """
 
     def limit_reached(self) -> str | None:
@@ -106,7 +105,7 @@ class AppHandle(Protocol):
     def kill(self) -> None:
         """End it by force, at once; it does not answer. Idempotent; never raises."""
 
-    def report(self) -> Death | None:
+    def report(self) -> ProcessStatus | None:
         """What there is to tell of it, whether it runs (then without an exit code) or has ended.
 
         None where it has no process of its own.

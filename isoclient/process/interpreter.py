@@ -13,7 +13,7 @@ from typing import Final
 
 from multiprocess import spawn, util
 
-from isoclient.link.system import bind, os
+from isoclient.system.modules import bind, os
 
 __all__ = ["start_interpreter"]
 

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from isoclient.link.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
-from isoclient.link.locks import make_lock
-from isoclient.process.deadline import Deadline
-from isoclient.process.files import SharedFile
+from isoclient.drive.deadline import Deadline
 from isoclient.process.replay.coverage import merge_coverage
 from isoclient.process.replay.logs import replay_record
 from isoclient.process.replay.unhandled import replay_thread_exception, replay_unraisable
 from isoclient.process.replay.warns import replay_warning
+from isoclient.system.locks import make_lock
+from isoclient.system.shared_files import SharedFile
+from isoclient.wire.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
 
 __all__ = ["JournalFile"]
 

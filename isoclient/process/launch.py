@@ -2,7 +2,7 @@
 
 multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours differ in what an app's process needs:
 
-- Each has a *lifeline*: a pipe whose other end only this process holds (see :mod:`isoclient.host.lifeline`).
+- Each has a *lifeline*: a pipe whose other end only this process holds (see :mod:`isoclient.server.lifeline`).
 - *fork* does not trip over the warning that Python 3.12+ gives when a process with threads (an xdist worker) forks. The
   child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
 - *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (
@@ -20,21 +20,21 @@ from typing import Any, Final, NoReturn
 
 from multiprocess import popen_fork
 
-from isoclient.host import child
-from isoclient.host.child import Descriptors
-from isoclient.host.forker import LONGEST, read_told
-from isoclient.host.fresh import FreshStart
-from isoclient.host.heir import request
-from isoclient.host.inherited import BeforeFork
-from isoclient.host.lifeline import guard
-from isoclient.host.setup import Setup
-from isoclient.link.belongings import Belongings, noted
-from isoclient.link.context import Context
-from isoclient.link.system import bind, os, pickle, select
+from isoclient.mirror.differences import Context
 from isoclient.process.fork_server import PATIENCE, ForkServer, Stopped, is_readable, say_that_it_was_stopped
 from isoclient.process.interpreter import start_interpreter
-from isoclient.process.sigpipe import without_sigpipe
 from isoclient.process.templates import Importer, Key, Template, TemplateGone, Templates, key_of
+from isoclient.server import child
+from isoclient.server.child import Descriptors
+from isoclient.server.forker import LONGEST, read_told
+from isoclient.server.fresh import FreshStart
+from isoclient.server.heir import request
+from isoclient.server.inherited import BeforeFork
+from isoclient.server.lifeline import guard
+from isoclient.server.setup import Setup
+from isoclient.system.descriptors import Belongings, noted
+from isoclient.system.modules import bind, os, pickle, select
+from isoclient.system.sigpipe import without_sigpipe
 
 __all__ = ["fork_server", "launch", "templates"]
 
@@ -122,7 +122,7 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
             self.lifeline = guard(self.lifeline, self.pid, self._belongings)
         except BaseException:
             if os.getpid() != self._owner:
-                os._exit(1)  # a fork that is interrupted before it comes to its host must not go on as the test
+                os._exit(1)  # a fork that is interrupted before it comes to its server must not go on as the test
             self.end()
             raise
 
@@ -160,7 +160,7 @@ class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no t
 
 @dataclass(frozen=True, slots=True)
 class _ForkedStart:
-    """What a fork has in its memory. What multiprocess does in its children, the host does in its own way.
+    """What a fork has in its memory. What multiprocess does in its children, the server does in its own way.
 
     Each function less that runs in a fork is some memory less that it has to have for itself, and the time to copy
     that.
@@ -227,7 +227,7 @@ class _SpawnPopen(AppPopen):
         child_end, self.lifeline = self._belongings.make_all(os.pipe)
         reading, writing = self._belongings.make_all(os.pipe)
         arguments = reading, child_end, self._given
-        noted(self._pids, start_interpreter, "isoclient.host.spawned", arguments, [reading, child_end, *self._given])
+        noted(self._pids, start_interpreter, "isoclient.server.spawned", arguments, [reading, child_end, *self._given])
         _write_all(writing, said)
         for descriptor in (child_end, reading, writing):
             self._belongings.close_one(descriptor)

@@ -14,9 +14,9 @@ import contextlib
 import sys
 from typing import Final, TextIO
 
-from isoclient.link.locks import make_lock
-from isoclient.process.deadline import Deadline
-from isoclient.process.files import SharedFile
+from isoclient.drive.deadline import Deadline
+from isoclient.system.locks import make_lock
+from isoclient.system.shared_files import SharedFile
 
 __all__ = ["TAIL", "OutputFile"]
 

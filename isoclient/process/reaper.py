@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from isoclient.host import pidfds
-from isoclient.link.belongings import Belongings
-from isoclient.link.locks import make_lock
-from isoclient.link.system import io, os, signal
-from isoclient.process.connection import Connection
-from isoclient.process.deadline import Deadline
+from isoclient.drive.connection import Connection
+from isoclient.drive.deadline import Deadline
+from isoclient.system import pidfds
+from isoclient.system.descriptors import Belongings
+from isoclient.system.locks import make_lock
+from isoclient.system.modules import io, os, signal
 
 __all__ = ["Reaper", "is_stopped"]
 

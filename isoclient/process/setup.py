@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from isoclient.host.app import check_app, check_import_string
-from isoclient.host.setup import BACKENDS, Setup
-from isoclient.link.errors import NotAnApp
-from isoclient.link.system import os
+from isoclient.errors import NotAnApp
+from isoclient.server.app import check_app, check_import_string
+from isoclient.server.setup import BACKENDS, Setup
+from isoclient.system.modules import os
 
 if TYPE_CHECKING:
-    from isoclient.link.limits import Limits
     from isoclient.process.handle import AppHandle
+    from isoclient.server.limits import Limits
 
 __all__ = ["METHODS", "chosen_method", "make_setup", "maker"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import isoclient
-from isoclient.link.system import os, signal
+from isoclient.system.modules import os, signal
 
 __all__ = ["app_stacks", "first_dump", "last_words"]
 
@@ -14,7 +14,7 @@ _FATAL: Final = "Fatal Python error"
 _TOLD: Final = {getattr(signal, f"SIG{name}", None) for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL", "XCPU")}
 _OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
 # Those of ours that call the app, and not those that the app is in when it prints or logs.
-_CALLERS: Final = tuple(f"{os.sep}host{os.sep}{name}.py" for name in ("aio", "trio_", "boot", "child"))
+_CALLERS: Final = tuple(f"{os.sep}server{os.sep}{name}.py" for name in ("asyncio_", "trio_", "boot", "child"))
 
 
 def app_stacks(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The templates of this process, of apps that are given as import strings: see :mod:`isoclient.host.template`.
+"""The templates of this process, of apps that are given as import strings: see :mod:`isoclient.server.template`.
 
 A template stands for all that importing the app can have seen: so it is of use only to a client that would import the
 same, with the same environment, directory, path, arguments and so on, and as long as the files that were read have not
@@ -14,17 +14,16 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final, Protocol
 
-from isoclient.host import pidfds
-from isoclient.host.footprint import Signature, signature
-from isoclient.host.forker import TOLD
-from isoclient.host.heir import CURRENT_TEST
-from isoclient.host.setup import Setup
-from isoclient.link.belongings import Belongings, identity, let_go_of_another
-from isoclient.link.context import Context
-from isoclient.link.system import os, signal, socket
-from isoclient.process import forks
+from isoclient.mirror.differences import Context
 from isoclient.process.fork_server import ask, is_readable, read_pid
 from isoclient.process.reaper import is_stopped
+from isoclient.server.footprint import Signature, signature
+from isoclient.server.forker import TOLD
+from isoclient.server.heir import CURRENT_TEST
+from isoclient.server.setup import Setup
+from isoclient.system import forks, pidfds
+from isoclient.system.descriptors import Belongings, identity, let_go_of_another
+from isoclient.system.modules import os, signal, socket
 
 __all__ = ["Template", "TemplateGone", "Templates", "key_of"]
 

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 import requests
 
-from isoclient.host.server import Host
+from isoclient.server.server import Server
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -51,7 +51,7 @@ class Background:
 def test_who_leaves_a_complete_response_ends_nothing(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(Host, "grace", 0.0)
+    monkeypatch.setattr(Server, "grace", 0.0)
     app = Background(size)
     client = make_client(app)
     with client.get("/", stream=True):
@@ -78,7 +78,7 @@ def test_what_it_raises_then_is_raised_by_the_close(make_client: MakeClient) -> 
 def test_the_end_of_the_client_waits_for_it_only_so_long(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Host, "grace", 0.0)
+    monkeypatch.setattr(Server, "grace", 0.0)
     with make_client(Background()) as client:
         client.get("/endless", stream=True)
         gc.collect()

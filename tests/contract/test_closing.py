@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from isoclient import TestClient
-from isoclient.link import system
+from isoclient.system import modules as system
 from tests.contract.test_threads import Threads
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoclient import TestClient
-from isoclient.host.vars import context_of_test
+from isoclient.mirror.context_variables import context_of_test
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send

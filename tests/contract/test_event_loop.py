@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isoclient.host.streams import HTTPStream
+from isoclient.server.streams import HTTPStream
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send

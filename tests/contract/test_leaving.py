@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from isoclient.host.server import Host
+from isoclient.server.server import Server
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app that is not cancelled before its time has passed takes longer than its client waits for it."""
-    monkeypatch.setattr(Host, "grace", 300.0)
+    monkeypatch.setattr(Server, "grace", 300.0)
 
 
 async def accept(receive: Receive, send: Send) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoclient import AppCrashed, AppStartupError, TestClient
-from isoclient.host import pidfds
-from isoclient.link import system
 from isoclient.process import app_thread
+from isoclient.system import modules as system
+from isoclient.system import pidfds
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from isoclient import AppStartupError, AppTimeout
-from isoclient.host.server import Host
 from isoclient.process.app_process import AppProcess
 from isoclient.process.app_thread import AppThread
+from isoclient.server.server import Server
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -151,7 +151,7 @@ def test_a_handshake_that_is_not_answered(make_client: MakeClient, monkeypatch: 
         await never()
 
     # Had it that long, the end of the client would not wait for it, and would warn.
-    monkeypatch.setattr(Host, "grace", 60.0)
+    monkeypatch.setattr(Server, "grace", 60.0)
     client = make_client(app)
     with pytest.raises(AppTimeout, match="WebSocket /chat") as caught:
         client.websocket_connect("/chat", timeout=0.05)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from isoclient.host.bounded import KEPT, MOST
-from isoclient.link.journal import WARNING, pack
-from isoclient.link.transit.records import pack_warning
-from isoclient.process.deadline import Deadline
-from isoclient.process.files import SharedFile
+from isoclient.drive.deadline import Deadline
 from isoclient.process.journal import JournalFile
 from isoclient.process.output import OutputFile
+from isoclient.system.bounded_files import KEPT, MOST
+from isoclient.system.shared_files import SharedFile
+from isoclient.transit.records import pack_warning
+from isoclient.wire.journal import WARNING, pack
 from tests.conftest import MakeClient, Receive, Scope, Send
 from tests.reliability.marks import slow
 

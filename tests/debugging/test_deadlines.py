@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from isoclient.process.deadline import Deadline
-from isoclient.process.debugging import is_at_work, prompts
-from isoclient.process.errors import DeadlineExceeded
+from isoclient.drive.deadline import Deadline
+from isoclient.drive.failures import DeadlineExceeded
+from isoclient.drive.prompts import is_at_work, prompts
 
 
 def has_passed(deadline: Deadline) -> bool:

@@ -154,9 +154,9 @@ def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
     [ours] = [line.split()[1:] for line in lines if line.startswith("ours:")]
     assert ours == [
         "isoclient",
-        "isoclient.front",  # a docstring
-        "isoclient.front.defaults",
-        "isoclient.front.roster",
+        "isoclient.client",  # a docstring
+        "isoclient.client.defaults",
+        "isoclient.client.registry",
         "isoclient.plugin",
         "isoclient.plugin.fixtures",
         "isoclient.plugin.options",
@@ -172,7 +172,7 @@ def test_importing_the_plugin_imports_no_front() -> None:
         import sys
         import isoclient.plugin
         print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "multiprocess", "dill")
-              or name.startswith(("isoclient.front", "isoclient.process", "isoclient.host", "isoclient.link"))))
+              or name.startswith(("isoclient.client", "isoclient.process", "isoclient.server", "isoclient.system"))))
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -183,14 +183,14 @@ def test_a_run_within_a_run_puts_the_defaults_back(suite: Suite) -> None:
         pytest_plugins = ["pytester"]
 
         def test_inner(pytester):
-            from isoclient.front import defaults
-            from isoclient.front.roster import roster
-            before = roster.watch
+            from isoclient.client import defaults
+            from isoclient.client.registry import registry
+            before = registry.watch
             pytester.makepyfile(
-                "def test_it():\\n    from isoclient.front import defaults\\n    assert defaults.isolated.value is True"
+                "from isoclient.client.defaults import isolated\\ndef test_it():\\n    assert isolated.value is True"
             )
             pytester.runpytest_inprocess("--isolated", "-p", "no:asyncio").assert_outcomes(passed=1)
             assert defaults.isolated.value is False
-            assert roster.watch == before
+            assert registry.watch == before
     """
     suite(source).assert_outcomes(passed=1)

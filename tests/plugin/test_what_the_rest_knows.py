@@ -54,7 +54,7 @@ def test_the_terminal_is_lent_to_a_debugger(suite: Suite, pytester: pytest.Pytes
     source = """
         import os
         from isoclient import TestClient
-        from isoclient.process.terminal import hooks
+        from isoclient.drive.terminal import hooks
         from conftest import entered
         from shop import app
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from isoclient.link.wishes import wishes
 from isoclient.process.context import ContextWatch, settings
+from isoclient.transit.wishes import wishes
 from tests.conftest import MakeClient, Receive, Scope, Send
 
 
@@ -104,7 +104,7 @@ def test_the_app_has_what_is_in_force(make_client: MakeClient) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     def has_locals() -> bool:
-        from isoclient.link.wishes import wishes
+        from isoclient.transit.wishes import wishes
 
         return wishes.locals
 

@@ -24,9 +24,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from isoclient.link import transit
-from isoclient.link.transit import records
-from isoclient.link.transit.seal import seal, unseal
+from isoclient import transit
+from isoclient.transit import records
+from isoclient.transit.seal import seal, unseal
 from tests.reliability.bench import machine, print_table
 
 SECONDS = 30  # for a hundred payloads

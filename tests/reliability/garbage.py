@@ -22,7 +22,7 @@ import requests
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, AppTimeout, TestClient
-from isoclient.host.pipe import Pipe
+from isoclient.server.pipe import Pipe
 from isoclient.wire.codec import ValueCodec
 from isoclient.wire.frames import pack
 from isoclient.wire.protocol import EVENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isoclient import TestClient
-from isoclient.front.runner import AppRunner
+from isoclient.client.runner import AppRunner
 from isoclient.process.handle import AppHandle
 
 

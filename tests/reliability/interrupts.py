@@ -43,7 +43,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import isoclient
 from isoclient import TestClient
-from isoclient.process import forks
+from isoclient.system import forks
 from tests.reliability.bench import machine, print_table
 from tests.reliability.plain_apps import plain
 

@@ -203,7 +203,7 @@ class _Process(NamedTuple):
     @property
     def is_server(self) -> bool:
         """The fork server itself; the apps that come from it lead groups of their own."""
-        return "isoclient.host.fork_server" in self.command and self.leads_no_group
+        return "isoclient.server.fork_server" in self.command and self.leads_no_group
 
 
 def _members(session: int) -> Iterator[_Process]:

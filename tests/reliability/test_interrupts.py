@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from isoclient.link.belongings import Belongings
+from isoclient.system.descriptors import Belongings
 from tests.reliability.interrupts import MODES, holdings, points
 from tests.reliability.marks import slow
 

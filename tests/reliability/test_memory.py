@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from isoclient import AppCrashed, TestClient
-from isoclient.process.files import SharedFile
+from isoclient.system.shared_files import SharedFile
 from tests.reliability.memory import BOUND, MEGABYTE, growth, talk_both_ways
 from tests.reliability.plain_apps import Receive, Scope, Send, answer
 

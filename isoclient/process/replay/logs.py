@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from isoclient.link.transit.records import Record, likeness, unpack_record
+from isoclient.transit.records import Record, likeness, unpack_record
 
 __all__ = ["replay_record"]
 

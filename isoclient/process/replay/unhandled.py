@@ -8,7 +8,7 @@ import traceback
 from types import SimpleNamespace
 from typing import Any
 
-from isoclient.link.transit.records import unpack_unhandled
+from isoclient.transit.records import unpack_unhandled
 
 __all__ = ["replay_thread_exception", "replay_unraisable"]
 

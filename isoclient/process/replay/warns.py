@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from isoclient.link.transit.records import unpack_warning
+from isoclient.transit.records import unpack_warning
 
 __all__ = ["replay_warning"]
 

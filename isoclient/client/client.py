@@ -1,0 +1,382 @@
+"""The test client."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import requests
+
+from isoclient.client import aliases, defaults
+from isoclient.client.adapter import ASGIAdapter
+from isoclient.client.app_names import name_of_app
+from isoclient.client.cookies import as_cookies
+from isoclient.client.headers import as_headers
+from isoclient.client.httpx_names import ClientNames
+from isoclient.client.modes import Isolated, Lifespan, make_runner
+from isoclient.client.registry import registry
+from isoclient.client.request_scope import websocket_scope
+from isoclient.client.reraise import shows_app_errors
+from isoclient.client.response import Response
+from isoclient.client.runner import warn_of
+from isoclient.client.runners import Runner
+from isoclient.client.settings import Configurable, Settings
+from isoclient.client.timeout import read_timeout
+from isoclient.client.urls import absolute, handshake_url
+from isoclient.client.websocket_session import WebSocketSession
+from isoclient.process.setup import make_setup
+from isoclient.system.modules import os
+from isoclient.wire.protocol import CallSpec
+
+if TYPE_CHECKING:
+    from isoclient.client.patching import AppPatch
+    from isoclient.server.limits import Limits
+
+__all__ = ["TestClient"]
+
+
+class TestClient(Configurable, ClientNames):
+    """A :class:`requests.Session` whose requests go to an ASGI app.
+
+    Args:
+        app: an ASGI 3 or ASGI 2 app; or an import string, ``"package.module:attribute"``.
+        base_url: what relative URLs are joined to.
+        raise_server_exceptions: whether an exception of the app is raised by the request; if not, the request gets what
+            there is of the app's response: an empty one of status 500, where it had not started.
+        root_path: of the scope: where the app is mounted.
+        backend: ``"asyncio"`` or ``"trio"``.
+        backend_options: for asyncio ``use_uvloop``, ``loop_factory``, ``debug``; for trio what :func:`trio.run` takes.
+        cookies: for all requests of the session: a mapping, pairs of name and value, or a cookie jar.
+        headers: for all requests of the session: a mapping, or pairs of name and value, which may repeat a name.
+        follow_redirects: whether requests follow redirects, where the request does not say.
+        client: of the scope: the client's host and port.
+        isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one. ``"request"``
+            forks a fresh copy of the app, from this process as it is then, for each request, WebSocket or
+            :meth:`call`; nothing that one does survives it, and within ``with`` each copy runs its own lifespan.
+        start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"``
+            (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
+        timeout: how long each wait for the app may take, in seconds; None for no limit. The start of its process, with
+            the import of the app, may take 10 s all the same.
+        factory: whether the app is what calling ``app`` returns.
+        restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`. What
+            ends nothing, as ``sys.exit`` in a handler of an app that is not isolated, needs no such start.
+        limits: what the app's process may use; see :class:`Limits`.
+        lifespan: whether ``with`` runs the app's lifespan: ``"auto"`` if it has one, which an app says that raises over
+            the type of the scope, or answers as to a request; ``"on"`` in any case, so that an app without one is an
+            error; ``"off"`` not at all.
+
+    The app starts at the first use, or with ``with``, which also runs its lifespan.
+
+    Of ``isolated``, ``start_method`` and ``timeout``, what is not given may be set for a whole run of pytest: by
+    ``--isolated`` and the other options of isoclient's plugin.
+
+    Raises:
+        TypeError: the app is no ASGI app.
+        ValueError: an option has a value that it does not take.
+
+    Example:
+        >>> async def app(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 200})
+        ...     await send({"type": "http.response.body", "body": b"Hello"})
+        >>> with TestClient(app, isolated=True) as client:
+        ...     client.get("/").text
+        'Hello'
+    """
+
+    __test__ = False  # pytest: this is no test class, whatever its name
+
+    trust_results = False
+    """Whether what :meth:`call` returns may import modules and run any code in the test's process."""
+
+    def __init__(
+        self,
+        app: Any,
+        base_url: str = "http://testserver",
+        raise_server_exceptions: bool = True,
+        root_path: str = "",
+        backend: str = "asyncio",
+        backend_options: Mapping[str, Any] | None = None,
+        cookies: Any = None,
+        headers: Any = None,
+        follow_redirects: bool = True,
+        client: tuple[str, int] = ("testclient", 50000),
+        *,
+        isolated: Isolated = defaults.isolated,
+        start_method: str | None = defaults.start_method,
+        timeout: float | None = defaults.timeout,
+        factory: bool = False,
+        restart: bool = True,
+        limits: Limits | None = None,
+        lifespan: Lifespan = "auto",
+    ) -> None:
+        super().__init__()
+        self.app = app
+        self.base_url = base_url
+        self.follow_redirects = follow_redirects
+        self._settings = Settings(raise_server_exceptions, root_path, client)
+        self.headers.update({"user-agent": "testclient", **as_headers(headers)})
+        if cookies is not None:
+            self.cookies.update(as_cookies(cookies))
+        setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
+        self._runner = make_runner(
+            setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart, lifespan=lifespan
+        )
+        self._runner.owner = weakref.ref(self)
+        adapter = ASGIAdapter(self._runner, self._settings)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self._blocks: list[None] = []  # one for each ``with`` that it is in; a list, for threads may enter and leave
+        self._finalizer = weakref.finalize(self, _finalize, self._runner, os.getpid())
+        registry.enter(self)
+
+    def __repr__(self) -> str:
+        return f"<TestClient for {name_of_app(self.app)}: {self._runner.describe()}>"
+
+    # -- requests
+
+    @shows_app_errors
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a request, as :meth:`requests.Session.request` does. The URL may be relative to ``base_url``.
+
+        Two options have the names that httpx gives them, too, so that tests written for a client of its kind run:
+        ``content`` is ``data``, and ``follow_redirects`` is ``allow_redirects``.
+
+        Returns:
+            Response: see there.
+
+        Raises:
+            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            TypeError: the same is given under both names.
+            BaseException: the app's own, with ``raise_server_exceptions``.
+        """
+        options = aliases.resolve(args, kwargs, follow_redirects=self.follow_redirects)
+        return super().request(method, absolute(self.base_url, url), **options)  # type: ignore[return-value]
+
+    @shows_app_errors
+    def get(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a GET request."""
+        return self.request("GET", url, **kwargs)
+
+    @shows_app_errors
+    def options(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send an OPTIONS request."""
+        return self.request("OPTIONS", url, **kwargs)
+
+    @shows_app_errors
+    def head(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a HEAD request; it follows no redirects, where the request does not say so."""
+        if kwargs.get("follow_redirects") is None:
+            kwargs.setdefault("allow_redirects", False)
+        return self.request("HEAD", url, **kwargs)
+
+    @shows_app_errors
+    def post(self, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a POST request."""
+        return self.request("POST", url, data=data, json=json, **kwargs)
+
+    @shows_app_errors
+    def put(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a PUT request."""
+        return self.request("PUT", url, data=data, **kwargs)
+
+    @overload  # type: ignore[override]
+    def patch(self, target: str, new: Callable[..., Any], /, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, target: str, /, *, return_value: Any, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, target: str, /, *, side_effect: Any, **options: Any) -> AppPatch: ...
+    @overload
+    def patch(self, url: str) -> Any: ...  # one or the other: only the form of the string tells
+    @overload
+    def patch(self, url: str, data: Any = None, **options: Any) -> Response: ...
+    @shows_app_errors  # type: ignore[misc]
+    def patch(self, url: str, *args: Any, **options: Any) -> Response | AppPatch:
+        """Send a PATCH request; or, given a dotted name and no option of a request, patch the app.
+
+        ``client.patch("/cart", json=...)`` is an HTTP request as any other. As a context manager,
+        ``client.patch("shop.payments.charge", ...)`` patches in the app's process, for the length of the block, as
+        :func:`unittest.mock.patch` would there. What is a name is decided by its form: identifiers joined by dots, no
+        slash. Where a URL has that form, write it with a slash, ``"/items.json"``, or give an option of requests, such
+        as ``data=``.
+
+        Args:
+            url: the URL; or what is patched, ``"package.module.attribute"``; the app's process imports the module.
+            *args: the body (``data``); or what comes in the place of what is patched (``new``), a function or a value
+                that can cross to the other process. Without it, a mock does: one to be awaited where what is patched is
+                an ``async def``.
+            **options: those of :func:`requests.patch`; or those of :func:`unittest.mock.patch`: ``return_value``,
+                ``side_effect``, ``autospec``...
+
+        Returns:
+            The response; or the :class:`AppPatch`, a context manager that tells the calls that were made.
+
+        Raises:
+            TypeError: some of it is for a request, and some for patching.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send): ...
+            >>> client = TestClient(app, isolated=True)
+            >>> with client.patch("os.getcwd", return_value="/elsewhere") as getcwd:
+            ...     client.call(lambda: os.getcwd())
+            '/elsewhere'
+            >>> getcwd.called, client.call(os.getcwd) == os.getcwd()
+            (True, True)
+        """
+        from isoclient.client.patching import AppPatch, is_target  # with unittest.mock, which is large
+
+        if is_target(url, options):
+            return AppPatch.of(self._runner, url, args, options)
+        return self.request("PATCH", url, **aliases.with_body(args, options))
+
+    @shows_app_errors
+    def delete(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a DELETE request."""
+        return self.request("DELETE", url, **kwargs)
+
+    # -- WebSockets
+
+    @shows_app_errors
+    def websocket_connect(
+        self, url: str, subprotocols: Sequence[str] | None = None, **options: Any
+    ) -> WebSocketSession:
+        """Open a WebSocket.
+
+        Args:
+            url: its URL, absolute (``ws://``, ``wss://``) or relative to ``base_url``.
+            subprotocols: those that the client offers.
+            **options: what :func:`requests.get` takes: ``params``, ``headers``, ``cookies``, ``auth``, ``timeout``...
+
+        Returns:
+            The session, to be used in a ``with`` block.
+
+        Raises:
+            WebSocketDisconnect: the app refused the handshake.
+            WebSocketDenialResponse: it refused it with an HTTP response.
+            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            BaseException: the app's own, with ``raise_server_exceptions``.
+        """
+        timeout = read_timeout(options.pop("timeout", None), self.timeout)
+        url = handshake_url(absolute(self.base_url, url))
+        request = self._handshake_request(url, list(subprotocols or ()), options)
+        scope = websocket_scope(request, self.root_path, self.client_address)
+        call = self._runner.open(
+            CallSpec("websocket", scope, ({"type": "websocket.connect"},)),
+            doing=f"handling WebSocket {scope['path']}",
+            timeout=timeout,
+            request=request,
+        )
+        return WebSocketSession(call, scope, request, raises=self.raise_server_exceptions)
+
+    def _handshake_request(
+        self, url: str, subprotocols: list[str], options: dict[str, Any]
+    ) -> requests.PreparedRequest:
+        """What requests would send for the handshake (RFC 6455, 4.1), so that its auth, cookies and params work."""
+        headers = {
+            "connection": "upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "sec-websocket-version": "13",
+        }
+        if subprotocols:
+            headers["sec-websocket-protocol"] = ", ".join(subprotocols)
+        known = ("params", "data", "json", "files", "auth", "cookies", "hooks")
+        parts = {name: options.pop(name, None) for name in known}
+        headers.update(as_headers(options.pop("headers", None)))
+        for ignored in ("allow_redirects", "follow_redirects", "proxies", "stream", "verify", "cert"):
+            options.pop(ignored, None)
+        if options:
+            raise TypeError(f"websocket_connect() got an unexpected option: {', '.join(options)}")
+        return self.prepare_request(requests.Request("GET", url, headers=headers, **parts))
+
+    # -- reaching into the app
+
+    @shows_app_errors
+    def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function in the app's process, on its event loop.
+
+        Args:
+            func: a function, sync or async; a lambda will do. It sees the modules of the app's process. A reference to
+                the app, in a closure or among the arguments, means the app over there.
+            *args: for the function.
+            **kwargs: for the function.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            ObjectNotSendable: something can't cross from one process to the other.
+            ObjectNotLoadable: what it returns is of a class of a module that the test has not imported, or would run
+                other code here than what makes objects; see :attr:`trust_results`.
+            TypeError: it is a method of a list or another container of the test's, and the app has a process of its
+                own: the call would change a copy.
+            BaseException: what the function raises.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send): ...
+            >>> with TestClient(app, isolated=True) as client:
+            ...     client.call(os.getpid) == client.pid
+            True
+        """
+        return self._runner.call(func, args, kwargs, self.trust_results)
+
+    @property
+    def timeout(self) -> float | None:
+        """How long each wait for the app may take, in seconds; None for no limit. It may be set at any time."""
+        return self._runner.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._runner.timeout = seconds
+
+    @property
+    def pid(self) -> int:
+        """The process that the app runs in; it is started if it does not run.
+
+        With ``isolated="request"``, that of the last request, which may have ended.
+        """
+        return self._runner.pid
+
+    # -- its life
+
+    @shows_app_errors
+    def __enter__(self) -> Self:
+        """Start the app and run its lifespan startup.
+
+        Within another ``with`` of the same client nothing is started, nor ended: that is for the outermost.
+
+        Raises:
+            AppStartupError: the app says that its startup failed, or can't be loaded.
+            BaseException: the app's own, from its startup.
+        """
+        self._runner.enter()
+        self._blocks.append(None)
+        return self
+
+    @shows_app_errors
+    def __exit__(self, *exc_info: object) -> None:
+        """Run the app's lifespan shutdown and end the app, if this is the outermost ``with``."""
+        if self._blocks:  # else it has been closed meanwhile
+            self._blocks.pop()
+        if not self._blocks:
+            self.close()
+
+    @shows_app_errors
+    def restart(self) -> None:
+        """End the app and start a fresh copy of it; with ``isolated="request"``, end what still runs."""
+        self._runner.restart()
+
+    @shows_app_errors
+    def close(self) -> None:
+        """End the app, in order where it can be, within ``with`` too. The next use would start it again."""
+        self._blocks.clear()
+        super().close()
+        self._runner.close()
+
+
+def _finalize(runner: Runner, owner: int) -> None:
+    """When the client is collected, or the interpreter exits."""
+    if os.getpid() == owner:
+        warn_of(runner.close)

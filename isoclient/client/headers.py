@@ -1,0 +1,127 @@
+"""Headers that come more than once, in requests and in responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from requests.exceptions import InvalidHeader
+from requests.structures import CaseInsensitiveDict
+
+from isoclient.client.raw import Headers
+
+__all__ = ["Repeated", "ResponseHeaders", "as_headers"]
+
+
+class Repeated(str):
+    """The value of a request's header that comes more than once: their text is joined, as HTTP has it (RFC 9110, 5.3).
+
+    requests has one value for each name. This one passes through it as any text does, and has its parts with it.
+
+    Attributes:
+        parts: the single values (tuple of str and bytes).
+    """
+
+    __slots__ = ("parts",)
+
+    parts: tuple[str | bytes, ...]
+
+    @classmethod
+    def of(cls, name: str, parts: Iterable[Any]) -> Repeated:
+        """The value for the header of this name.
+
+        Raises:
+            requests.exceptions.InvalidHeader: a part is neither str nor bytes.
+        """
+        parts = tuple(parts)
+        for part in parts:
+            if not isinstance(part, str | bytes):
+                raise InvalidHeader(f"the header {name!r} must be str or bytes, not {type(part).__name__}: {part!r}")
+        texts = (part if isinstance(part, str) else part.decode("latin-1") for part in parts)
+        value = cls(("; " if name.lower() == "cookie" else ", ").join(texts))
+        value.parts = parts
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self.parts)  # what is cached for such headers is not for one header with the same text
+
+
+def as_headers(given: Any) -> Mapping[Any, Any]:
+    """Headers as requests takes them: a mapping; what has a name more than once gets a :class:`Repeated` for it.
+
+    Args:
+        given: a mapping, which may be one of several values (httpx's, Starlette's, urllib3's, multidict's); or
+            ``(name, value)`` pairs, of str or bytes. None is none.
+
+    Raises:
+        TypeError: it is none of these.
+
+    Example:
+        >>> as_headers([("X-A", "1"), (b"x-a", "2"), ("accept", "*/*")])
+        {'X-A': '1, 2', 'accept': '*/*'}
+    """
+    if type(given) is dict or type(given) is CaseInsensitiveDict:
+        return given
+    grouped: dict[str, tuple[str, list[Any]]] = {}
+    for name, value in _pairs(given):
+        text = name.decode("latin-1") if isinstance(name, bytes) else name
+        grouped.setdefault(text.lower(), (text, []))[1].append(value)
+    return {name: of[0] if len(of) == 1 else Repeated.of(name, of) for name, of in grouped.values()}
+
+
+def _pairs(given: Any) -> list[tuple[Any, Any]]:
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        given = given.multi_items() if hasattr(given, "multi_items") else given.items()
+    try:
+        pairs = [(name, value) for name, value in given]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if not all(isinstance(name, str | bytes) for name, _ in pairs):
+        raise TypeError(f"headers are a mapping or pairs of name and value, not {given!r:.200}")
+    return pairs
+
+
+class ResponseHeaders(CaseInsensitiveDict[str]):
+    """The headers of a response: a mapping in which those that came more than once are joined by commas.
+
+    Args:
+        pairs: as the app sent them.
+
+    Example:
+        >>> headers = ResponseHeaders([(b"vary", b"accept"), (b"vary", b"origin")])
+        >>> headers["Vary"], headers.get_list("Vary")
+        ('accept, origin', ['accept', 'origin'])
+    """
+
+    def __init__(self, pairs: Headers) -> None:
+        super().__init__()
+        self.raw = pairs
+        store = vars(self)["_store"]  # by name in lower case: name and value
+        for name, value in self.multi_items():
+            key = name.lower()
+            store[key] = (name, f"{store[key][1]}, {value}" if key in store else value)
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """All of them as the app sent them, in order, repeated ones by themselves."""
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
+
+    def get_list(self, name: str, split_commas: bool = False) -> list[str]:
+        """The values of a header, one for each time that the app sent it.
+
+        Args:
+            name: its name, in any case.
+            split_commas: whether each is split at its commas, too.
+        """
+        values = [value for key, value in self.multi_items() if key.lower() == name.lower()]
+        if self.get(name) != ", ".join(values):
+            values = [self[name]] if name in self else []  # it has been changed here
+        if split_commas:
+            return [part.strip() for value in values for part in value.split(",")]
+        return values
+
+    getlist = get_list

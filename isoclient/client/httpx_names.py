@@ -1,0 +1,329 @@
+"""What suites that were written for httpx call on a response and on a client, where requests has it by another name.
+
+What is not here says, when it is asked for, what there is instead.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.message import Message
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast
+
+import requests
+from requests.exceptions import StreamConsumedError
+from requests.structures import CaseInsensitiveDict
+
+from isoclient.client import aliases, own
+from isoclient.client.cookies import Cookies, as_jar
+from isoclient.client.headers import as_headers
+from isoclient.client.reraise import shows_app_errors
+from isoclient.client.session import Session
+from isoclient.client.urls import absolute
+
+if TYPE_CHECKING:
+    from isoclient.client.response import Response
+    from isoclient.client.runners import Runner
+
+__all__ = ["ClientNames", "ResponseNames"]
+
+_Piece = TypeVar("_Piece", str, bytes)
+_Class = TypeVar("_Class")
+
+_ON_RESPONSES: Final = {
+    "aclose": "response.close()",
+    "aiter_bytes": "response.iter_bytes()",
+    "aiter_lines": "response.iter_lines()",
+    "aiter_raw": "response.iter_raw()",
+    "aiter_text": "response.iter_text()",
+    "aread": "response.read()",
+    "default_encoding": "response.encoding, which may be set",
+    "extensions": "response.trailers, response.early_hints, response.template and response.context",
+    "is_closed": "response.raw.closed",
+    "is_stream_consumed": "response.raw.closed",
+    "next_request": "response.next",
+    "num_bytes_downloaded": "len(response.content)",
+    "stream": "response.raw",
+}
+_ON_CLIENTS: Final = {
+    "aclose": "client.close()",
+    "async_backend": "TestClient(app, backend=..., backend_options=...)",
+    "event_hooks": 'client.hooks["response"]',
+    "is_closed": "repr(client), which tells whether the app runs",
+    "lifespan": "with client: ..., which runs the app's lifespan",
+    "portal": "client.call(function, ...), which calls it on the app's event loop",
+    "task": "with client: ..., which raises what the app's lifespan raises",
+    "transport": "client.get_adapter(url)",
+    "wait_shutdown": "with client: ..., which runs the app's lifespan",
+    "wait_startup": "with client: ..., which runs the app's lifespan",
+}
+
+
+class _Missing:
+    """A name that is not there. Whoever asks for it is told what there is instead.
+
+    It is no ``__getattr__``: Python asks that for a property which has raised an AttributeError, too, and forgets that
+    error. But it may be the app's, out of a body that is read.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, thing: object, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self._name!r}: isoclient is based on requests, and has "
+            f"{self._instead}",
+            name=self._name,
+            obj=thing,
+        )
+
+
+def _without(names: Mapping[str, str]) -> Callable[[type[_Class]], type[_Class]]:
+    def decorate(cls: type[_Class]) -> type[_Class]:
+        for name, instead in names.items():
+            setattr(cls, name, _Missing(name, instead))
+        return cls
+
+    return decorate
+
+
+@_without(_ON_RESPONSES)
+class ResponseNames(own.Response):
+    """Those of a response."""
+
+    _lines_are_text = False
+
+    @property
+    def is_informational(self) -> bool:
+        """Whether the status is 1xx."""
+        return 100 <= self.status_code < 200
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx; ``ok`` is also true for redirects."""
+        return 200 <= self.status_code < 300
+
+    @property
+    def is_client_error(self) -> bool:
+        """Whether the status is 4xx."""
+        return 400 <= self.status_code < 500
+
+    @property
+    def is_server_error(self) -> bool:
+        """Whether the status is 5xx."""
+        return 500 <= self.status_code < 600
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the status is 4xx or 5xx."""
+        return 400 <= self.status_code < 600
+
+    @property
+    def has_redirect_location(self) -> bool:
+        """Whether it is a redirect that says where to; as ``is_redirect`` has it in requests."""
+        return self.is_redirect
+
+    @property
+    def reason_phrase(self) -> str:
+        """The phrase for its status; ``reason`` in requests."""
+        return self.reason or ""
+
+    @property
+    def http_version(self) -> str:
+        """The version of HTTP that the scope has."""
+        return "HTTP/1.1"
+
+    @property
+    def charset_encoding(self) -> str | None:
+        """The charset that its content type names; None if it names none."""
+        message = Message()
+        message["content-type"] = self.headers.get("content-type", "")
+        return message.get_content_charset()
+
+    def raise_for_status(self) -> Self:  # type: ignore[override]
+        """Raise :class:`requests.HTTPError` for a status of 4xx or 5xx; else return the response.
+
+        Raises:
+            requests.HTTPError: the status is an error.
+        """
+        super().raise_for_status()
+        return self
+
+    def read(self) -> bytes:
+        """All of the body; ``content`` in requests."""
+        return self.content or b""
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The body, decoded, as it comes; with ``chunk_size``, in pieces of so many bytes."""
+        return _regrouped(self.iter_content(None), chunk_size)
+
+    def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The body as the app sent it, gzipped if it is, as it comes; with ``chunk_size``, in pieces of so many bytes.
+
+        Raises:
+            requests.exceptions.StreamConsumedError: it has been read already.
+        """
+        if getattr(self, "_content_consumed", False):
+            raise StreamConsumedError
+        return _regrouped(self._undecoded(), chunk_size)
+
+    def _undecoded(self) -> Iterator[bytes]:
+        yield from self.raw.stream(None, decode_content=False)
+        vars(self)["_content_consumed"] = True  # not before: requests does not close what has been read
+
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
+        """The body as text, as it comes; with ``chunk_size``, in pieces of so many characters."""
+        return _regrouped(self._texts(), chunk_size)
+
+    def _texts(self) -> Iterator[str]:
+        decoder = _decoder(self.encoding)
+        for piece in self.iter_content(None):
+            if text := decoder.decode(piece):
+                yield text
+        if text := decoder.decode(b"", True):
+            yield text
+
+    def iter_lines(self, *args: Any, **options: Any) -> Iterator[Any]:
+        """The lines of the body: bytes, as in requests, but in ``with client.stream(...)`` str, as in httpx."""
+        if self._lines_are_text and not args and not options:
+            return _lines(self._texts())
+        return super().iter_lines(*args, **options)
+
+
+@_without(_ON_CLIENTS)
+class ClientNames(Session):
+    """Those of a client."""
+
+    base_url: str
+    follow_redirects: bool
+    _runner: Runner
+
+    def __init__(self) -> None:
+        self._stream = False
+        super().__init__()
+        self.cookies = Cookies()
+
+    @property  # type: ignore[override,unused-ignore]
+    def headers(self) -> CaseInsensitiveDict[str | bytes]:
+        """Those of all requests. They may be set: a mapping, or pairs of name and value."""
+        return cast(CaseInsensitiveDict[str | bytes], self._headers)
+
+    @headers.setter
+    def headers(self, headers: Any) -> None:
+        given = as_headers(headers)
+        self._headers: Any = given if isinstance(given, CaseInsensitiveDict) else CaseInsensitiveDict(given)
+
+    @property  # type: ignore[override,unused-ignore]
+    def cookies(self) -> Cookies:
+        """Those of all requests. They may be set: a jar, a mapping, or pairs of name and value."""
+        return cast(Cookies, self._cookies)
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        self._cookies: Any = as_jar(cookies)
+
+    @property
+    def app_state(self) -> dict[str, Any]:
+        """The state that the app's lifespan has filled, within ``with``; empty without.
+
+        In-process it is the app's own. From another process it is a copy, in which what can't cross is a
+        :class:`~isoclient.StandIn`.
+        """
+        return self._runner.state()
+
+    @property
+    def stream(self) -> Any:
+        """``with client.stream(method, url) as response``: a streamed response, whose ``iter_lines`` gives str.
+
+        Its options are those of :meth:`request`. As in requests it is also whether all responses are streamed, and may
+        be set.
+        """
+        return _Stream(self, self._stream)
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._stream = bool(stream)
+
+    def build_request(self, method: str, url: Any, **options: Any) -> requests.PreparedRequest:
+        """The request that :meth:`request` would send, to be sent by :meth:`send`.
+
+        Args:
+            method: such as ``"GET"``.
+            url: absolute, or relative to ``base_url``.
+            **options: ``params``, ``headers``, ``cookies``, ``content``, ``data``, ``json``, ``files``, ``auth``.
+        """
+        named = aliases.resolve((), options, follow_redirects=True)
+        del named["allow_redirects"]
+        return self.prepare_request(requests.Request(method.upper(), absolute(self.base_url, url), **named))
+
+    @shows_app_errors
+    def send(self, request: requests.PreparedRequest, **options: Any) -> Response:
+        """Send a prepared request, as :meth:`requests.Session.send` does.
+
+        ``follow_redirects`` is another name of ``allow_redirects``; without either, the client's holds.
+        """
+        follow = options.pop("follow_redirects", None)
+        if follow is not None:
+            options["allow_redirects"] = follow
+        options.setdefault("allow_redirects", self.follow_redirects)
+        return super().send(request, **options)  # type: ignore[return-value,unused-ignore]
+
+
+class _Stream:
+    """``client.stream``: what requests has as a flag, and httpx as a method."""
+
+    def __init__(self, client: Any, default: bool) -> None:
+        self._client = client
+        self._default = default
+
+    def __bool__(self) -> bool:
+        return self._default
+
+    @contextmanager
+    def __call__(self, method: str, url: Any, **options: Any) -> Iterator[Any]:
+        response = self._client.request(method, url, **options, stream=True)
+        response._lines_are_text = True
+        with response:
+            yield response
+
+
+def _decoder(encoding: str | None) -> codecs.IncrementalDecoder:
+    try:
+        return codecs.getincrementaldecoder(encoding or "utf-8")("replace")
+    except LookupError:
+        return codecs.getincrementaldecoder("utf-8")("replace")
+
+
+def _regrouped(pieces: Iterator[_Piece], size: int | None) -> Iterator[_Piece]:
+    """The same in pieces of one size, but for the last; as they are without one."""
+    kept: _Piece | None = None
+    for piece in pieces:
+        if size is None:
+            yield piece
+            continue
+        kept = piece if kept is None else kept + piece
+        while len(kept) >= size:
+            yield kept[:size]
+            kept = kept[size:]
+    if kept:
+        yield kept
+
+
+def _lines(texts: Iterator[str]) -> Iterator[str]:
+    """The lines of a text that comes in pieces, without their ends; a line's end may come in two."""
+    rest = ""
+    for text in texts:
+        rest += text
+        if rest.endswith("\r"):
+            continue
+        *whole, rest = _split(rest)
+        yield from whole
+    yield from rest.splitlines()
+
+
+def _split(text: str) -> list[str]:
+    """Its lines, and what comes behind the end of the last one."""
+    lines = text.splitlines()
+    return [*lines, ""] if text[-1:].splitlines() == [""] else lines

@@ -1,0 +1,243 @@
+"""``client.patch("shop.payments.charge", ...)``: a patch in the app's process, for the length of a ``with`` block."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+from unittest import mock
+
+import requests
+
+from isoclient.client.aliases import REQUEST_OPTIONS
+from isoclient.client.reraise import shows_app_errors
+from isoclient.client.runners import Ask, Runner
+from isoclient.server import patches
+from isoclient.system.modules import os
+
+__all__ = ["AppPatch", "is_target"]
+
+_OURS: Final = ("new", "return_value", "side_effect", "autospec", "new_callable", "spec", "spec_set", "create", "wraps")
+_numbers: Final = itertools.count(1)
+
+
+def is_target(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether ``client.patch`` is asked to patch the app, and not to send an HTTP PATCH.
+
+    Raises:
+        TypeError: it is asked for some of both.
+
+    Example:
+        >>> is_target("shop.payments.charge", {}), is_target("/cart", {}), is_target("items.json", {"data": "x"})
+        (True, False, False)
+    """
+    of_requests = sorted(REQUEST_OPTIONS & set(options))
+    of_mock = [option for option in _OURS if option in options]
+    if of_mock and not _is_dotted(name):
+        raise TypeError(
+            f"{of_mock[0]}= patches something in the app, and {name!r} does not name it: write "
+            '"package.module.attribute". A request takes no such option.'
+        )
+    if of_mock and of_requests:
+        raise TypeError(
+            f"{of_mock[0]}= is for patching {name!r} in the app, and {of_requests[0]}= for an HTTP PATCH: give one of "
+            "them. A URL of that form is written with a slash before it."
+        )
+    return _is_dotted(name) and not of_requests
+
+
+def _is_dotted(name: str) -> bool:
+    parts = name.split(".")
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+
+
+class AppPatch:
+    """A patch in the app's process, in force within its ``with`` block. Made by :meth:`isoclient.TestClient.patch`.
+
+    It records the calls of a function that was put in place, or of a mock. The arguments come over when they are asked
+    for; what cannot cross arrives as a :class:`~isoclient.StandIn`. A copy of the app that starts meanwhile, after a
+    crash or for ``isolated="request"``, is patched too. What a process that crashed had recorded is lost with it.
+
+    Example:
+        >>> from isoclient import TestClient
+        >>> import os
+        >>> async def app(scope, receive, send): ...
+        >>> client = TestClient(app, isolated=True)
+        >>> with client.patch("os.getlogin", lambda: "ada") as getlogin:
+        ...     client.call(lambda: os.getlogin())
+        'ada'
+        >>> getlogin.assert_called_once_with()
+        >>> getlogin.calls
+        [call()]
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from
+
+    def __init__(self, runner: Runner, target: str, options: dict[str, Any]) -> None:
+        self.target = target
+        self._runner = runner
+        self._options = options
+        self._key = f"{os.getpid()}-{next(_numbers)}"
+        self._past: list[Any] = []
+        self._records = True
+        self._in_force = False
+
+    @classmethod
+    def of(cls, runner: Runner, target: str, args: tuple[Any, ...], options: dict[str, Any]) -> AppPatch:
+        """The patch for the arguments of ``client.patch``.
+
+        Raises:
+            TypeError: they do not go together.
+        """
+        if len(args) > 1:
+            raise TypeError(f"patch({target!r}, ...) takes one replacement, not {len(args)}")
+        if args and "new" in options:
+            raise TypeError(f"patch({target!r}, ...) got two replacements: by position and as new=")
+        return cls(runner, target, {"new": args[0], **options} if args else options)
+
+    def __repr__(self) -> str:
+        return f"<AppPatch of {self.target}, {'in force' if self._in_force else 'not in force'}>"
+
+    # -- its life
+
+    @shows_app_errors
+    def __enter__(self) -> Self:
+        """Patch; the app is started if it does not run.
+
+        Raises:
+            ImportError, AttributeError: there is no such target in the app's process.
+            ObjectNotSendable: the replacement, or an option, can't cross from one process to the other.
+        """
+        if self._in_force:
+            raise RuntimeError(f"the patch of {self.target} is in force already")
+        try:
+            if self._runner.isolated:
+                self._runner.install(self)
+            else:
+                self.begin(_here)
+        except (ImportError, AttributeError) as error:
+            error.add_note(
+                f'client.patch("{self.target}", ...) patches an attribute in the app. For an HTTP PATCH of that URL, '
+                f'write "/{self.target}".'
+            )
+            raise
+        self._in_force = True
+        return self
+
+    @shows_app_errors
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Undo it. Where the process has ended that it was in force in, there is nothing to undo."""
+        if not self._in_force:
+            return
+        self._in_force = False
+        try:
+            if self._runner.isolated:
+                self._runner.uninstall(self)
+            else:
+                self.finish(_here)
+        except requests.RequestException as ending:
+            # What failed inside the block comes first; most likely it is the same.
+            if error is None:
+                raise
+            error.add_note(f"While this was raised, undoing the patch of {self.target} failed too: {ending!r:.200}")
+
+    # -- for the runner
+
+    def begin(self, ask: Ask) -> None:
+        """See :class:`isoclient.client.runners.Patch`."""
+        ask(patches.start, self._key, self.target, self._options)
+
+    def recorded(self, ask: Ask) -> list[Any]:
+        """See :class:`isoclient.client.runners.Patch`."""
+        return self._unpacked(ask(patches.calls, self._key, not self._runner.isolated))
+
+    def finish(self, ask: Ask) -> None:
+        """See :class:`isoclient.client.runners.Patch`."""
+        self._past += self._unpacked(ask(patches.stop, self._key, not self._runner.isolated))
+
+    def _unpacked(self, packed: Any) -> list[Any]:
+        if packed is None:
+            self._records = False
+            return []
+        if isinstance(packed, bytes):
+            from isoclient.transit import unpack_debug
+
+            packed = unpack_debug(packed).get("calls", ())
+        return [mock.call(*args, **kwargs) for args, kwargs in packed]
+
+    # -- what it tells
+
+    @property
+    @shows_app_errors
+    def calls(self) -> list[Any]:
+        """The calls so far, in order, as :data:`unittest.mock.call` objects; ``call.args`` and ``call.kwargs``.
+
+        Raises:
+            TypeError: what was put in place is neither a function nor a mock, so that no calls are recorded.
+        """
+        running: list[Any] = []
+        if self._in_force:
+            running = self._runner.peek(self) if self._runner.isolated else self.recorded(_here)
+        if not self._records:
+            raise TypeError(
+                f"{self.target} was replaced by {self._options.get('new')!r}, whose calls are not recorded: those of "
+                "functions and mocks are"
+            )
+        return self._past + running
+
+    @property
+    def called(self) -> bool:
+        """Whether it was called."""
+        return bool(self.calls)
+
+    @property
+    def call_count(self) -> int:
+        """How often it was called."""
+        return len(self.calls)
+
+    @property
+    def call_args(self) -> Any:
+        """The last call, or None."""
+        return calls[-1] if (calls := self.calls) else None
+
+    def assert_called(self) -> None:
+        """It was called."""
+        self._as_mock().assert_called()
+
+    def assert_called_once(self) -> None:
+        """It was called exactly once."""
+        self._as_mock().assert_called_once()
+
+    def assert_called_with(self, /, *args: Any, **kwargs: Any) -> None:
+        """The last call had these arguments."""
+        self._as_mock().assert_called_with(*args, **kwargs)
+
+    def assert_called_once_with(self, /, *args: Any, **kwargs: Any) -> None:
+        """There was exactly one call, and it had these arguments."""
+        self._as_mock().assert_called_once_with(*args, **kwargs)
+
+    def assert_any_call(self, /, *args: Any, **kwargs: Any) -> None:
+        """Some call had these arguments."""
+        self._as_mock().assert_any_call(*args, **kwargs)
+
+    def assert_has_calls(self, calls: Sequence[Any], any_order: bool = False) -> None:
+        """These calls were made, one after the other, or in any order."""
+        self._as_mock().assert_has_calls(calls, any_order)
+
+    def assert_not_called(self) -> None:
+        """It was not called."""
+        self._as_mock().assert_not_called()
+
+    def _as_mock(self) -> mock.Mock:
+        """A mock that was called alike, whose assertions and their texts are those that everybody knows."""
+        replayed = mock.Mock(name=self.target)
+        for call in self.calls:
+            replayed(*call.args, **call.kwargs)
+        return replayed
+
+
+def _here(func: Callable[..., Any], *args: Any) -> Any:
+    return func(*args)

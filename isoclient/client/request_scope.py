@@ -1,0 +1,131 @@
+"""From a prepared request to the scope of ASGI HTTP 2.5, apart from what the server adds.
+
+That is ``asgi``, ``state`` and ``extensions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.exceptions import InvalidHeader
+from requests.structures import CaseInsensitiveDict
+
+from isoclient.client.headers import Repeated
+
+__all__ = ["http_scope", "websocket_scope"]
+
+# What the name of a header is made of (RFC 9110, 5.6.2), without the capitals.
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+
+_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def http_scope(request: requests.PreparedRequest, root_path: str, client: tuple[str, int]) -> dict[str, Any]:
+    """The scope of an HTTP request."""
+    target = _target(request.url or "")
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": request.method,
+        **_common(request, target, target.scheme, root_path, client),
+    }
+
+
+def websocket_scope(request: requests.PreparedRequest, root_path: str, client: tuple[str, int]) -> dict[str, Any]:
+    """The scope of a WebSocket whose handshake is this request."""
+    target = _target(request.url or "")
+    return {
+        "type": "websocket",
+        "http_version": "1.1",
+        **_common(request, target, "wss" if target.scheme == "https" else "ws", root_path, client),
+        "subprotocols": _subprotocols(request.headers.get("sec-websocket-protocol", "")),
+    }
+
+
+def _subprotocols(header: str | bytes) -> list[str]:
+    """Those that the handshake offers, in the order of preference (RFC 6455, 4.2.1)."""
+    text = header if isinstance(header, str) else header.decode("latin-1")
+    return [name for part in text.split(",") if (name := part.strip(" \t"))]
+
+
+class _Target(NamedTuple):
+    """What a URL says."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    raw_path: bytes
+    query: bytes
+
+
+@lru_cache(maxsize=512)
+def _target(text: str) -> _Target:
+    url = urlsplit(text)
+    path = url.path or "/"
+    raw_path = path.encode("ascii", "surrogateescape") if path.isascii() else path.encode()
+    return _Target(url.scheme.lower(), url.hostname or "", url.port, unquote(path), raw_path, url.query.encode())
+
+
+def _common(
+    request: requests.PreparedRequest, target: _Target, scheme: str, root_path: str, client: tuple[str, int]
+) -> dict[str, Any]:
+    port = target.port or _PORTS[scheme]
+    return {
+        "scheme": scheme,
+        "path": target.path,
+        "raw_path": target.raw_path,
+        "query_string": target.query,
+        "root_path": root_path,
+        "headers": _headers(request, target.host, port, scheme),
+        "client": client,
+        "server": (target.host, port),
+    }
+
+
+def _headers(request: requests.PreparedRequest, host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
+    return list(_encoded(tuple(_pairs(request.headers)), host, port, scheme))
+
+
+def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
+    if type(headers) is CaseInsensitiveDict:
+        headers = vars(headers)["_store"]  # whose values are pairs; as a mapping, it takes calls of Python for each
+        return headers.values()  # type: ignore[no-any-return]
+    return headers.items()  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=128)  # of few requests: what is in a header may be large
+def _encoded(pairs: tuple[tuple[Any, Any], ...], host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
+    headers = [(_name(name), _value(name, part)) for name, value in pairs for part in _parts(value)]
+    if all(name != b"host" for name, _ in headers):
+        name = f"[{host}]" if ":" in host else host
+        headers.insert(0, (b"host", _bytes(name if port == _PORTS[scheme] else f"{name}:{port}")))
+    return headers
+
+
+def _parts(value: Any) -> Iterable[str | bytes]:
+    return value.parts if isinstance(value, Repeated) else (value,)
+
+
+def _name(name: str | bytes) -> bytes:
+    read = _bytes(name).lower()
+    if not read or read.translate(None, _TOKEN):
+        must = "it is made of letters, digits and dashes: a server would refuse the request"
+        raise InvalidHeader(f"{name!r} is no name of a header; {must}")
+    return read
+
+
+def _value(name: str | bytes, value: str | bytes) -> bytes:
+    """As a server reads it: what is around it is not part of it (RFC 9110, 5.5)."""
+    read = _bytes(value)
+    if 10 in read or 13 in read or 0 in read:
+        raise InvalidHeader(f"the value of the header {name!r} holds a line break or a NUL: {value!r}")
+    return read.strip(b" \t")
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1")

@@ -1,0 +1,107 @@
+"""The response: that of requests, and what ASGI has beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+import requests
+from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+
+from isoclient.client.headers import ResponseHeaders
+from isoclient.client.httpx_names import ResponseNames
+from isoclient.client.raw import RawResponse
+from isoclient.client.reraise import reraise
+from isoclient.system.modules import pickle
+
+__all__ = ["Response", "build_response"]
+
+
+class Response(ResponseNames):
+    """A :class:`requests.Response`, with what ASGI has beyond that, and with names that httpx has.
+
+    Attributes:
+        template: the template that the app rendered, or a stand-in for it (extension ``http.response.debug``); None
+            without.
+        context: the context that it was rendered with (dict); None without.
+        trailers: the trailing headers (extension ``http.response.trailers``); complete when the body has been read.
+        early_hints: the ``Link`` values of the early hints that came (extension ``http.response.early_hint``).
+    """
+
+    __attrs__ = [*requests.Response.__attrs__, "template", "context", "trailers", "early_hints"]  # noqa: RUF012
+
+    headers: ResponseHeaders
+    """Those of the response, repeated ones joined by commas; ``headers.get_list(name)`` has them one by one."""
+    template: Any = None
+    context: Any = None
+    trailers: CaseInsensitiveDict[str]
+    early_hints: list[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailers = CaseInsensitiveDict()
+        self.early_hints = []
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        """The body in pieces, as :meth:`requests.Response.iter_content` has it; the app's exceptions are the app's."""
+        pieces = super().iter_content(chunk_size, decode_unicode)
+        return pieces if self._content_consumed else self._untranslated(pieces)  # type: ignore[attr-defined]
+
+    def _untranslated(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        """Without what requests makes of urllib3's exceptions, which may be the app's own here."""
+        try:
+            yield from pieces
+        except Exception as error:
+            failure = getattr(self.raw, "failure", None)
+            if failure is None or failure is error:
+                raise
+        else:
+            return
+        reraise(failure)  # behind the other's except clause, so that it is not raised in the context of that
+
+    def json(self, **kwargs: Any) -> Any:
+        """The body, decoded; see :meth:`requests.Response.json`."""
+        self.content  # noqa: B018 - here, where an app that fails with an error about JSON is none of a decoder's
+        return super().json(**kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: of template and context what can be."""
+        state = cast(dict[str, Any], super().__getstate__())
+        context = state["context"]
+        if isinstance(context, dict):
+            state["context"] = {key: value for key, value in context.items() if _can_be_pickled(value)}
+        for name in ("template", "context"):
+            state[name] = state[name] if _can_be_pickled(state[name]) else None
+        return state
+
+
+def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter: Any) -> Response:
+    """What :meth:`requests.adapters.HTTPAdapter.build_response` does, for ours."""
+    response = Response()
+    response.status_code = raw.status
+    response.headers = ResponseHeaders(raw._pairs)
+    response.encoding = _encoding_of(response.headers.get("content-type"))
+    response.raw = raw
+    response.reason = raw.reason or ""
+    response.url = request.url or ""
+    response.request = request
+    response.connection = adapter
+    if raw._original_response is not None:
+        extract_cookies_to_jar(response.cookies, request, cast(Any, raw))  # type: ignore[no-untyped-call,unused-ignore]
+    return response
+
+
+@lru_cache(maxsize=128)
+def _encoding_of(content_type: str | None) -> str | None:
+    return get_encoding_from_headers(CaseInsensitiveDict({"content-type": content_type} if content_type else {}))
+
+
+def _can_be_pickled(value: object) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Drivers of the wire: they move bytes between the pipe and the multiplexer, and wait."""

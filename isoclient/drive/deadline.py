@@ -1,0 +1,75 @@
+"""When a wait ends, whatever happens."""
+
+from __future__ import annotations
+
+from math import ceil, inf
+from typing import Final
+
+from isoclient.drive.failures import DeadlineExceeded
+from isoclient.drive.prompts import is_at_work, prompts
+from isoclient.system.modules import threading, time
+
+__all__ = ["Deadline", "soon"]
+
+_LOOK: Final = 100  # milliseconds that whoever waits may not have looked
+_LONGEST_POLL: Final = 2**31 - 1  # milliseconds; who has waited for so long looks at the clock again
+
+
+class Deadline:
+    """A point in time so many seconds from now, or from when the last debugger's prompt was closed.
+
+    Args:
+        seconds: how long a wait may take; None, or an infinite number, for no limit, which only the user may choose.
+
+    Example:
+        >>> Deadline(60).milliseconds() > 59_000
+        True
+    """
+
+    __slots__ = ("_end", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds = None if seconds == inf else seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float | None:
+        """What is left, in seconds; never negative."""
+        if self._end is None or self.seconds is None:
+            return None
+        end = max(self._end, prompts.last_end + self.seconds)
+        return max(0.0, end - time.monotonic())
+
+    def milliseconds(self) -> int | None:
+        """The same as ``poll`` takes it: rounded up, so that a wait never ends before its time."""
+        remaining = self.remaining()
+        return None if remaining is None else min(ceil(remaining * 1000), _LONGEST_POLL)
+
+    def lock_timeout(self) -> float:
+        """The same as ``Lock.acquire`` takes it."""
+        remaining = self.remaining()
+        return -1 if remaining is None else min(remaining, threading.TIMEOUT_MAX)
+
+    def check(self) -> None:
+        """To be called after a wait that was as long as :meth:`remaining` said.
+
+        While a debugger is at work nothing is late: then the deadline begins anew, and so should the wait.
+
+        Raises:
+            DeadlineExceeded: it has passed.
+        """
+        if self.remaining() != 0.0:
+            return
+        if self.seconds is None or not is_at_work():
+            raise DeadlineExceeded(self.seconds)
+        # At least a little, so that a deadline of 0 does not make its waits a busy loop.
+        self._end = time.monotonic() + max(self.seconds, 0.1)
+
+
+def soon(milliseconds: int | None) -> int:
+    """How long to wait now, of the time that there is: who waits for a process looks around now and then.
+
+    Example:
+        >>> soon(7), soon(60_000)
+        (7, 100)
+    """
+    return _LOOK if milliseconds is None else min(milliseconds, _LOOK)

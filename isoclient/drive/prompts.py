@@ -1,0 +1,72 @@
+"""Whether a debugger is at work: then nothing is late, for somebody is reading and typing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Final
+
+from isoclient.system.modules import time
+
+__all__ = ["is_at_work", "prompts"]
+
+
+class _Prompts:
+    """The prompts of debuggers in the apps' processes that are open now, of all apps of this process.
+
+    Attributes:
+        open: how many there are.
+        last_end: when the last one was closed, on the monotonic clock; a wait that had begun before begins anew then.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.last_end = float("-inf")
+
+    def begin(self) -> None:
+        self.open += 1
+
+    def end(self) -> None:
+        self.open -= 1
+        self.last_end = time.monotonic()
+
+
+prompts: Final = _Prompts()
+
+
+def is_at_work() -> bool:
+    """Whether some thread of this process is stopped in pdb or the like, an app's process is, or an IDE is attached.
+
+    It is asked only when a deadline has passed, so it may take its time.
+    """
+    return prompts.open > 0 or _is_attached() or _some_thread_is_in_pdb()
+
+
+def _is_attached() -> bool:
+    """Whether pydevd (PyCharm's, and within debugpy VS Code's) traces this thread. It may be stopped at any moment."""
+    if "pydevd" not in sys.modules:
+        return False
+    trace: Any = sys.gettrace()
+    if trace is not None:
+        return str(getattr(trace, "__module__", None) or type(trace).__module__).startswith(("pydevd", "_pydevd"))
+    monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on it does without a trace function
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+
+
+def _some_thread_is_in_pdb() -> bool:
+    """Whether some thread is where bdb has stopped it; debuggers that build on it, such as ipdb, are found too."""
+    files = {module.__file__ for name in ("bdb", "pdb") if (module := sys.modules.get(name)) is not None}
+    tops = sys._current_frames().values() if files else ()
+    return any(_is_stop(frame, files) for top in tops for frame in _stack(top))
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_stop(frame: FrameType, files: set[str | None]) -> bool:
+    code = frame.f_code
+    return code.co_filename in files and (code.co_name.startswith("dispatch_") or code.co_name == "interaction")

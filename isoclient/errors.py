@@ -1,0 +1,80 @@
+"""The errors that both processes know.
+
+They live in the link because the app's process may not import :mod:`requests`, on which the front's errors are based.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AppNotFound",
+    "AppProtocolError",
+    "ClientDisconnected",
+    "NotAnApp",
+    "ObjectNotLoadable",
+    "ObjectNotSendable",
+]
+
+
+class AppProtocolError(RuntimeError):
+    """The app broke the ASGI protocol.
+
+    It is raised in the app, at the ``send`` (or ``receive``) that broke it, with a text that names the message and the
+    state of the stream; and in the test, when the app returned without having finished its response.
+
+    It is a :class:`RuntimeError`, as it is under uvicorn and hypercorn.
+
+    Example:
+        >>> raise AppProtocolError("the app returned without sending a response")
+        Traceback (most recent call last):
+            ...
+        isoclient.AppProtocolError: the app returned without sending a response
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class NotAnApp(TypeError):
+    """What was given as the app is none: not an ASGI callable, and not an import string."""
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class AppNotFound(ImportError):
+    """An import string names a module or an attribute that is not there."""
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class ClientDisconnected(OSError):
+    """The client is gone: what ``send`` raises then (ASGI HTTP 2.4, "Disconnected Client")."""
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class ObjectNotSendable(TypeError):
+    """An object cannot be sent to the other process. The text names the part that cannot, and what to do.
+
+    Example:
+        >>> import threading
+        >>> from isoclient.transit import pack_object
+        >>> pack_object({"guard": threading.Lock()}, {})
+        Traceback (most recent call last):
+            ...
+        isoclient.ObjectNotSendable: ['guard']: cannot pickle '_thread.lock' object...
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class ObjectNotLoadable(Exception):
+    """An object came over the pipe, but this process cannot rebuild it. ``__cause__`` is what stopped it.
+
+    Example:
+        >>> from isoclient.transit import unpack_object
+        >>> unpack_object(b"not what pack_object made", {})
+        Traceback (most recent call last):
+            ...
+        isoclient.ObjectNotLoadable: ...
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

@@ -1,0 +1,1 @@
+"""What must be so in the app's process as it is in the test's."""

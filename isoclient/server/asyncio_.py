@@ -1,0 +1,220 @@
+"""The server on asyncio, with the loop of its policy, uvloop's, or any other."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from contextvars import copy_context
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from isoclient.server import relief
+from isoclient.server.inspection import describe_task, walk_await_chain
+from isoclient.server.pipe import Pipe
+from isoclient.server.streams import Stream
+from isoclient.system.lift import Patches
+from isoclient.system.modules import time
+from isoclient.wire.mux import Event
+
+if TYPE_CHECKING:
+    from isoclient.server.server import Server
+
+__all__ = ["AsyncioRuntime", "run_asyncio"]
+
+
+class AsyncioRuntime:
+    """See :class:`isoclient.server.runtime.Runtime`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:
+        self._loop = loop
+        self._pipe = pipe
+        self._tasks: dict[Stream, asyncio.Task[None]] = {}  # for the loop itself refers to them but weakly
+        self._writing = False
+        self._is_stopped = False
+        self._finished = loop.create_future()
+        self.call_soon = loop.call_soon
+        self.call_from_thread = loop.call_soon_threadsafe
+        self.call_later = loop.call_later
+
+    def signal(self) -> AsyncioSignal:
+        return AsyncioSignal(self._loop)
+
+    def spawn(self, stream: Stream) -> None:
+        coroutine = _run_stream(stream, self._tasks)
+        try:
+            self._loop.create_task(coroutine, name=f"isoclient-{stream.kind}-{stream.number}")
+        except Exception as error:  # of a task factory of the app's
+            coroutine.close()
+            stream.raised(error)
+
+    def write(self) -> None:
+        if not self._writing and not self._pipe.write():
+            self._writing = True
+            self._loop.add_writer(self._pipe.sock, self._write_more)
+
+    def _write_more(self) -> None:
+        if self._pipe.write():
+            self._writing = False
+            self._loop.remove_writer(self._pipe.sock)
+            self._finish_if_done()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
+        if self._is_stopped and not self._writing and not self._finished.done():
+            self._finished.set_result(None)
+
+    def imprint(self) -> object:
+        loop: Any = self._loop
+        settings = (
+            loop.get_exception_handler(),
+            loop.get_task_factory(),
+            loop.get_debug(),
+            getattr(loop, "slow_callback_duration", None),
+            getattr(loop, "_default_executor", None),
+        )
+        del loop
+        return settings, sys.getrefcount(self._loop)
+
+    def descriptors(self) -> list[int]:
+        # By their numbers: to close the loop would take its registrations out of the epoll instance, which a fork
+        # shares. Those of uvloop stay open: libuv has some for all loops of a process, and makes them anew in a fork.
+        parts: list[Any] = [getattr(self._loop, name, None) for name in ("_selector", "_ssock", "_csock")]
+        return [part.fileno() for part in parts if part is not None]
+
+    def describe_tasks(self) -> str:
+        described = [
+            describe_task(task.get_name(), walk_await_chain(task.get_coro())) for task in asyncio.all_tasks(self._loop)
+        ]
+        return "\n".join(chain.from_iterable(described))
+
+    def serve(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
+        """Hand the events of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``.
+
+        Not in a task: an app may cancel all that there are, and wait for their end, before it ends itself.
+        """
+        self._loop.add_reader(self._pipe.sock, self._read, take, stop)
+        try:
+            self._loop.run_until_complete(self._finished)
+        finally:  # what ends the loop from within comes before the next request, which is not to be begun any more
+            self._loop.remove_reader(self._pipe.sock)
+
+    def _read(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
+        events = self._pipe.read()
+        if events is None:
+            self._loop.remove_reader(self._pipe.sock)
+            stop()
+            return
+        for event in events:
+            take(event)
+
+
+async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]]) -> None:
+    # By the task itself: with an eager task factory it may have ended before whoever makes it has it in hand. Before it
+    # begins, the loop keeps it.
+    task = asyncio.current_task()
+    assert task is not None
+    running[stream], stream.abort = task, task.cancel
+    try:
+        value = await stream.call()
+    except asyncio.CancelledError as error:
+        if stream.gone:
+            stream.cancelled()
+        else:
+            stream.raised(error)
+    except MemoryError as error:
+        relief.relieve()  # before anything else
+        stream.raised(error)
+    except BaseException as error:
+        # SystemExit and KeyboardInterrupt too: let out of a task, they would end the loop under all other streams.
+        stream.raised(error)
+    else:
+        stream.returned(value)
+    finally:
+        # Here, and not in a callback of the task, for which the loop would have to go round once more.
+        running.pop(stream, None)
+
+
+class AsyncioSignal:
+    """An event that is never set for longer than a moment."""
+
+    __slots__ = ("_loop", "_waiters")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def set(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def wait(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # An app that asks again and again whether its client is still there cancels one wait after the other.
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+
+
+def run_asyncio(pipe: Pipe, make_server: Callable[[AsyncioRuntime], Server | None], options: Mapping[str, Any]) -> None:
+    """Make a loop, let the server be made on it (which loads the app), and serve until the server stops.
+
+    Args:
+        pipe: the pipe to the test.
+        make_server: makes the server, or returns None if the app can't be loaded.
+        options: ``use_uvloop`` (bool), ``loop_factory`` (a callable that returns a new event loop), ``debug`` (bool).
+
+    Raises:
+        BaseException: what ended the loop from within.
+    """
+    patches = Patches()  # not for the loop, but for what runs on it
+    with ExitStack() as stack:
+        stack.callback(patches.put_back)
+        patches.lift()
+        runner = stack.enter_context(asyncio.Runner(debug=options.get("debug"), loop_factory=_loop_factory(**options)))
+        loop = runner.get_loop()
+        if type(loop).time is asyncio.BaseEventLoop.time:
+            vars(loop)["time"] = time.monotonic
+        # A module that asks for the loop while it is imported gets the one that it will run in.
+        asyncio.set_event_loop(loop)
+        stack.callback(patches.lift)
+        runtime = AsyncioRuntime(loop, pipe)
+        context = copy_context()  # what importing the app sets in its own is not for the calls of it
+        patches.put_back()
+        server = make_server(runtime)
+        if server is not None:
+            patches.lift()
+            loop.call_soon(patches.put_back)
+            try:
+                context.run(runtime.serve, server.take, server.stop)
+            except MemoryError:
+                relief.relieve()  # before anything else: the end of the loop may start a thread
+                server.disown_calls()
+                raise
+            except BaseException:  # of a task of the app: sys.exit()
+                server.disown_calls()
+                raise
+
+
+def _loop_factory(
+    *,
+    use_uvloop: bool = False,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    debug: bool | None = None,
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    if not use_uvloop:
+        return loop_factory or asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop

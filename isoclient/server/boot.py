@@ -1,0 +1,182 @@
+"""From a socket and a way to get the app to a server that serves; the same for a process and for a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from isoclient.errors import AppNotFound, NotAnApp, ObjectNotLoadable
+from isoclient.server import relief
+from isoclient.server.app import single_callable
+from isoclient.server.debugger import Debugger
+from isoclient.server.limits import Limits, limit_hit
+from isoclient.server.pipe import Pipe
+from isoclient.server.server import Server
+from isoclient.server.setup import Setup
+from isoclient.system.modules import socket
+from isoclient.transit.codecs import Codec
+from isoclient.wire.protocol import FAILED, READY
+
+if TYPE_CHECKING:
+    from isoclient.server.footprint import Signature
+    from isoclient.server.runtime import Runtime
+    from isoclient.server.side_channel import SideChannel
+    from isoclient.server.template import Offer
+
+__all__ = ["serve"]
+
+_MISSING: Final = "this backend needs {0}, which is not installed here: python -m pip install 'isoclient[{0}]'"
+
+
+class _Boot:
+    """One server on its way up, and how it came down."""
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        codec: Codec,
+        *,
+        side: SideChannel | None,
+        debugger: Debugger | None,
+        crash: int,
+        offer: Offer | None,
+    ) -> None:
+        self.exit_code = 0
+        self.server_made = False
+        self._pipe = pipe
+        self._codec = codec
+        self._side = side
+        self._debugger = debugger
+        self._crash = crash
+        self._offer = offer
+        self._files: dict[str, Signature] | None = None
+        self._limits: Limits | None = None
+
+    def run(self, setup: Setup) -> None:
+        """Run the backend, until the server stops."""
+        if setup.backend == "trio":
+            from isoclient.server.trio_ import run_trio
+
+            run_trio(self._pipe, partial(self._make_server, setup), setup.options)
+        else:
+            from isoclient.server.asyncio_ import run_asyncio
+
+            run_asyncio(self._pipe, partial(self._make_server, setup), setup.options)
+
+    def _make_server(self, setup: Setup, runtime: Runtime) -> Server | None:
+        if self._debugger is not None:
+            self._debugger.call_on_loop = runtime.call_from_thread
+        try:
+            self._limits = setup.limits
+            if setup.limits is not None:
+                from isoclient.server.enforcement import apply_limits
+
+                apply_limits(setup.limits, self._crash)
+            app = self._load(setup, runtime)
+            if self._side is not None:
+                self._side.app_is_loaded()
+            called = single_callable(app)
+        except MemoryError as error:
+            relief.relieve()  # before anything else
+            self.report(error)
+            return None
+        except BaseException as error:
+            self.report(error)
+            return None
+        server = Server(
+            called,
+            self._codec,
+            runtime,
+            self._pipe.mux,
+            live={"app": app},
+            leave=self._leaver(runtime) if self._side is not None else None,
+            limits=setup.limits,
+            side=self._side,
+        )
+        self.server_made = True
+        self._pipe.mux.tell(READY, self._files)
+        runtime.write()
+        return server
+
+    def _load(self, setup: Setup, runtime: Runtime) -> Any:
+        if self._offer is None:
+            return setup.make(setup.find())
+        try:
+            self._offer.watch(runtime)
+            found = setup.find()
+            self._files = self._offer.take(runtime)
+        finally:
+            self._offer.close()
+        return setup.make(found)
+
+    def _leaver(self, runtime: Runtime) -> Callable[[int], None]:
+        def leave(code: int) -> None:
+            self.exit_code = code
+            runtime.stop()
+
+        return leave
+
+    def report(self, error: BaseException) -> None:
+        """Tell the front why there will be no server."""
+        limit = limit_hit(self._limits, error)
+        if limit is not None:
+            from isoclient.server.enforcement import lift_limits
+
+            lift_limits(limit)
+        if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
+            error.__traceback__ = None  # the text says it all, and the frames would be ours alone
+        self._pipe.mux.tell(FAILED, self._codec.pack_exception(error))
+        self._pipe.sock.setblocking(True)
+        self._pipe.write()
+        self._pipe.sock.setblocking(False)
+
+
+def serve(
+    sock: socket.socket,
+    get_setup: Callable[[], Setup],
+    codec: Codec,
+    *,
+    side: SideChannel | None = None,
+    crash: int = -1,
+    offer: Offer | None = None,
+) -> int:
+    """Load the app and serve it until the other side of the socket is done with it.
+
+    Args:
+        sock: the server's end of the pipe.
+        get_setup: returns what to run; it may raise.
+        codec: how values cross.
+        side: what the process exchanges with the test beside the pipe, where it is there for the app alone.
+        crash: the descriptor of the file for the last words, if so.
+        offer: the offer to keep a template of what is imported, if there is one.
+
+    Returns:
+        The exit code that the process should have: 0, or what the app's ``sys.exit`` asked for.
+
+    Raises:
+        BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
+    """
+    pipe = Pipe(sock, codec)
+    debugger = None
+    if side is not None:
+        pipe.close_in_forks()
+        debugger = Debugger(pipe)
+        debugger.install()
+    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash, offer=offer)
+    try:
+        boot.run(get_setup())
+    except BaseException as error:
+        if boot.server_made:
+            raise
+        boot.report(_explained(error))
+    return boot.exit_code if boot.server_made else 1
+
+
+def _explained(error: BaseException) -> BaseException:
+    """What is missing for a backend, said in terms of this package."""
+    if not isinstance(error, ModuleNotFoundError) or error.name not in ("trio", "uvloop"):
+        return error
+    explained = ImportError(_MISSING.format(error.name))
+    explained.__cause__ = error
+    return explained

@@ -1,0 +1,39 @@
+"""Deadlines of any length."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from isoclient.drive.deadline import Deadline
+from isoclient.drive.failures import DeadlineExceeded
+
+
+@pytest.mark.parametrize("seconds", [None, inf])
+def test_no_limit(seconds: float | None) -> None:
+    deadline = Deadline(seconds)
+    assert (deadline.remaining(), deadline.milliseconds(), deadline.lock_timeout()) == (None, None, -1)
+    deadline.check()
+
+
+@pytest.mark.parametrize("seconds", [3e6, 1e12, 1e300])
+def test_longer_than_the_system_can_wait(seconds: float) -> None:
+    import select
+    import threading
+
+    deadline = Deadline(seconds)
+    reading = select.poll()
+    lock = threading.Lock()
+    assert lock.acquire(timeout=deadline.lock_timeout())
+    milliseconds = deadline.milliseconds()
+    assert milliseconds is not None
+    assert milliseconds > 1_000_000
+    reading.register(1, select.POLLNVAL | select.POLLOUT)
+    reading.poll(milliseconds)
+    deadline.check()
+
+
+def test_no_time_at_all() -> None:
+    with pytest.raises(DeadlineExceeded):
+        Deadline(0).check()

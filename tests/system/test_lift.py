@@ -1,0 +1,42 @@
+"""Patches that are lifted while an event loop comes up."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import selectors
+import threading
+from collections.abc import Iterator
+from concurrent.futures import thread
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from isoclient.system.lift import USED
+
+LOOPS = (asyncio, selectors, threading, thread)
+NOT_HERE = ("windows", "proactor")
+
+
+def sources(module: ModuleType) -> Iterator[Path]:
+    assert module.__file__ is not None
+    path = Path(module.__file__)
+    files = path.parent.glob("*.py") if path.name == "__init__.py" else [path]
+    return (file for file in files if not any(word in file.name for word in NOT_HERE))
+
+
+@pytest.mark.parametrize("name", USED)
+def test_all_functions_that_event_loops_look_up_are_known(name: str) -> None:
+    owner = importlib.import_module(name)
+    found = {
+        node.attr
+        for module in LOOPS
+        for file in sources(module)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in (name, f"_{name}")
+    }
+    functions = {attribute for attribute in found if callable(getattr(owner, attribute, None))}
+    classes = {attribute for attribute in functions if isinstance(getattr(owner, attribute), type)} - {"socket"}
+    assert functions - classes - USED[name] == set()

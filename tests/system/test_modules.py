@@ -1,0 +1,139 @@
+"""Whatever a test puts in the place of parts of the system, what this package needs of it is what it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import isoclient
+from isoclient.system import modules as system
+from isoclient.system.lift import Patches
+
+CLOCKS = [time.time, time.monotonic, time.perf_counter, time.process_time, time.monotonic_ns, time.perf_counter_ns]
+
+
+def test_what_is_kept_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.getpid, time.sleep, json.dumps({"a": 1})
+    for name in ("os.getpid", "time.sleep", "json.dumps"):
+        monkeypatch.setattr(name, refuse)
+    assert (system.os.getpid, system.time.sleep, system.json.dumps({"a": 1})) == real
+
+
+def test_functions_of_a_module_call_what_it_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("os.stat", "os.getcwd", "os.fspath", "os.lstat", "os.readlink"):
+        monkeypatch.setattr(name, refuse)
+    assert system.os.path.exists("/")
+    assert system.os.path.isdir("/")
+    assert system.os.path.abspath("x").endswith("/x")
+    assert system.os.path.realpath(os.sep) == os.sep
+    assert system.os.path.join("a", "b") == "a/b"
+
+
+@pytest.mark.parametrize("name", ["close", "detach", "fileno", "recv_into", "send", "sendmsg", "setblocking"])
+def test_sockets_have_no_methods_that_can_be_patched(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(f"socket.socket.{name}", refuse)
+    monkeypatch.setattr("socket.socket", refuse)
+    ours, theirs = system.socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendmsg([b"he", b"llo"])
+        assert ours.send(b"") == 0
+        buffer = bytearray(5)
+        assert (ours.recv_into(buffer), bytes(buffer)) == (5, b"hello")
+        with system.socket.socket(fileno=theirs.detach()) as again:
+            assert again.fileno() >= 0
+
+
+def test_the_environment_is_the_one_that_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THE_TEST", "yes")
+    assert system.os.environ["OF_THE_TEST"] == "yes"
+    monkeypatch.setattr("os.environ", {"OF_THE_TEST": "no"})
+    assert system.os.environ == {"OF_THE_TEST": "no"}
+
+
+def test_what_is_kept_does_not_pass_for_the_module() -> None:
+    for name in system.__all__:
+        assert not isinstance(getattr(system, name), ModuleType)
+        assert repr(getattr(system, name)) == f"<{name}, as it was when isoclient was imported>"
+    with pytest.raises(AttributeError, match="nothing"):
+        system.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def refuse(*args: object, **kwargs: object) -> None:
+    raise AssertionError("this is for the app")
+
+
+def test_no_module_has_a_clock_that_can_be_replaced() -> None:
+    for found in pkgutil.walk_packages(isoclient.__path__, "isoclient."):
+        module = import_module(found.name)
+        assert not [name for name, value in vars(module).items() if value in CLOCKS], found.name
+
+
+def test_a_deadline_passes_while_time_is_frozen() -> None:
+    program = """if True:
+        import asyncio, time
+        from freezegun import freeze_time
+        from isoclient import AppTimeout, TestClient
+
+        async def app(scope, receive, send):
+            if scope["path"] == "/hang":
+                await asyncio.Future()
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        for isolated in (True, False):
+            client = TestClient(app, isolated=isolated, timeout=0.5)
+            with freeze_time("2020-02-20", real_asyncio=True):
+                for _ in range(5):
+                    client.get("/")
+                used = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
+                try:
+                    client.get("/hang")
+                except AppTimeout as error:
+                    print(type(error).__name__)
+                assert time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) - used < 0.3
+            client.close()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("AppTimeout\nAppTimeout\n", "")
+
+
+def test_patches_are_lifted_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookups() -> list[object]:
+        return [socket.socket, threading.Event, "setblocking" in vars(real), real.close]
+
+    real = socket.socket
+    true = lookups()
+    monkeypatch.setattr("threading.Event", refuse)
+    monkeypatch.setattr(real, "setblocking", refuse)
+    monkeypatch.setattr(real, "close", refuse)
+    monkeypatch.setattr("socket.socket", refuse)
+    with Patches():
+        assert lookups() == true
+        with Patches():  # as by an app that another thread starts
+            assert lookups() == true
+        assert lookups() == true
+    assert lookups() == [refuse, refuse, True, refuse]
+
+
+def test_what_is_set_while_patches_are_lifted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threading.Event", refuse)
+    with Patches():
+        monkeypatch.setattr("threading.Event", str)
+    assert vars(threading)["Event"] is str
+
+
+def test_patches_can_be_lifted_where_little_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", "import isoclient.system.lift"], check=False, timeout=60)
+    assert done.returncode == 0

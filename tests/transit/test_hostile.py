@@ -1,0 +1,504 @@
+"""Exceptions that misbehave: none is lost, none hangs, none breaks the process it is in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import pytest
+
+from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
+from isoclient.transit.text import text_of
+
+
+def across(exc: BaseException) -> BaseException:
+    return unpack_exception(pack_exception(exc))
+
+
+def refuse(*args: object, **kwargs: object) -> NoReturn:
+    raise SystemExit("no")
+
+
+class OtherArguments(Exception):
+    def __init__(self, code: int, *, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code, self.reason = code, reason
+
+
+class InitRaises(Exception):
+    __init__ = refuse
+
+
+class OddNew(Exception):
+    def __new__(cls, *args: object, key: object) -> OddNew:
+        return super().__new__(cls, "made", *args)
+
+    def __init__(self, *args: object, key: object) -> None:
+        super().__init__(*args)
+        self.key = key
+
+
+class LyingReduce(ValueError):
+    def __reduce__(self) -> Any:
+        return KeyError, ("another",)
+
+
+class RaisingReduce(ValueError):
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise KeyboardInterrupt
+
+
+class RaisingSetState(ValueError):
+    def __setstate__(self, state: object) -> None:
+        raise SystemExit
+
+
+class NoAttributes(ValueError):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("frozen")
+
+    def __getattribute__(self, name: str) -> Any:
+        raise KeyboardInterrupt
+
+
+class HidesEverything(ValueError):
+    __cause__ = __context__ = __traceback__ = args = property(refuse)
+    __dict__ = property(refuse)
+    __class__ = property(refuse)
+    __module__ = 7  # type: ignore[assignment]
+
+
+def without_init(cls: type[BaseException], *args: object) -> BaseException:
+    return BaseException.__new__(cls, *args)
+
+
+# Made in the test, as pytest looks at parameters.
+COPIED: dict[str, Callable[[], BaseException]] = {
+    "other arguments": lambda: OtherArguments(3, reason="because"),
+    "__init__ raises": lambda: without_init(InitRaises, "text"),
+    "odd __new__": lambda: OddNew("text", key="k"),
+    "__reduce__ lies": lambda: LyingReduce("text"),
+    "__reduce_ex__ raises": lambda: RaisingReduce("text"),
+    "__setstate__ raises": lambda: RaisingSetState("text"),
+    "no attributes": lambda: NoAttributes("text"),
+}
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_constructors_and_pickle_hooks_do_not_matter(name: str) -> None:
+    exc = COPIED[name]()
+
+    arrived = across(exc)
+
+    assert type(arrived) is type(exc)
+    assert BaseException.__str__(arrived) == BaseException.__str__(exc)
+    attributes = vars(BaseException)["__dict__"]
+    assert attributes.__get__(arrived) == attributes.__get__(exc)
+
+
+class UnspeakableStr(ValueError):
+    __str__ = __repr__ = refuse
+
+
+class BadStr(ValueError):
+    def __str__(self) -> Any:
+        return 7
+
+
+@pytest.mark.parametrize("cls", [HidesEverything, UnspeakableStr, BadStr])
+def test_an_exception_that_cannot_be_looked_at_arrives(cls: type[ValueError]) -> None:
+    arrived = across(cls("text"))
+
+    assert issubclass(type(arrived), ValueError)
+    assert type(arrived).__name__ == cls.__name__
+
+
+class Text(str):
+    def __getitem__(self, key: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    __len__ = __reduce_ex__ = __str__ = __repr__ = __hash__ = __eq__ = refuse
+
+
+class Unspeakable:
+    __repr__ = __str__ = __reduce_ex__ = __eq__ = __hash__ = __getattr__ = refuse
+    __dict__ = property(refuse)
+
+
+def test_a_text_that_is_not_quite_a_string() -> None:
+    class Speaks:
+        def __str__(self) -> str:
+            return Text("said")
+
+    assert text_of(Speaks(), str, limit=100) == "said"
+
+
+def generator() -> Iterator[int]:
+    yield 1
+
+
+class LoadsBadly:
+    def __setstate__(self, state: object) -> None:
+        raise KeyboardInterrupt
+
+    def __init__(self) -> None:
+        self.number = 7
+
+
+UNSENDABLE: dict[str, Callable[[], object]] = {
+    "lock": threading.Lock,
+    "generator": generator,
+    "unspeakable": Unspeakable,
+    "text": lambda: Text("x"),
+    "lambda": lambda: lambda: 0,
+    "loads badly": LoadsBadly,
+    "module": lambda: sys,
+    "frame": sys._getframe,
+}
+
+
+@pytest.mark.parametrize("name", UNSENDABLE)
+def test_a_value_that_cannot_be_sent_costs_itself_only(name: str) -> None:
+    value = UNSENDABLE[name]()
+    exc = ValueError("text", value)
+    exc.value = value  # type: ignore[attr-defined]
+    exc.nested = {"list": [1, value], "tuple": (value, 2)}  # type: ignore[attr-defined]
+    exc.number = 1  # type: ignore[attr-defined]
+
+    arrived = across(exc)
+
+    attributes = vars(arrived)
+    assert type(arrived).__name__ == "ValueError"
+    assert isinstance(arrived, ValueError)
+    assert attributes["number"] == 1
+    assert (attributes["nested"]["list"][0], attributes["nested"]["tuple"][1]) == (1, 2)
+    assert arrived.args[0] == "text"
+    for stand_in in (arrived.args[1], attributes["value"], attributes["nested"]["list"][1]):
+        assert isinstance(stand_in, StandIn)
+
+
+def test_a_stand_in_for_a_value_shows_its_repr_and_its_simple_attributes() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        exc = ValueError()
+        exc.socket = ours  # type: ignore[attr-defined]
+        exc.loads_badly = LoadsBadly()  # type: ignore[attr-defined]
+
+        attributes = vars(across(exc))
+
+        assert repr(attributes["socket"]) == repr(ours)
+        assert attributes["loads_badly"].number == 7
+
+
+def test_an_attribute_error_of_an_object_that_cannot_be_sent() -> None:
+    class App:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    with pytest.raises(AttributeError) as caught:
+        App().missing  # type: ignore[attr-defined] # noqa: B018
+    arrived = across(caught.value)
+
+    assert type(arrived) is AttributeError
+    assert arrived.name == "missing"
+    assert "App object at" in repr(arrived.obj)
+    assert str(arrived) == "'App' object has no attribute 'missing'"
+
+
+def test_a_text_made_from_an_attribute_that_cannot_be_sent_is_kept() -> None:
+    class Busy(LookupError):
+        def __str__(self) -> str:
+            return f"locked: {self.args[0].locked()}"
+
+    exc = Busy(threading.Lock())
+    exc.code = 7  # type: ignore[attr-defined]
+    arrived = across(exc)
+
+    assert str(arrived) == "locked: False"
+    assert isinstance(arrived, Busy)
+    assert isinstance(arrived, ExceptionStandIn)
+    assert vars(arrived)["code"] == 7
+    (note,) = arrived.__notes__
+    assert note.startswith(
+        f"[isoclient] This stands in for {__name__}.{Busy.__qualname__}: its text needs an attribute"
+    )
+
+
+class OwnsADescriptor:
+    """Pickles by default, and closes a descriptor when it is collected, as would its copy."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+def test_no_copy_is_made_of_an_object_that_is_finalized() -> None:
+    reading, writing = os.pipe()
+    exc = ValueError()
+    exc.owner = OwnsADescriptor(writing)  # type: ignore[attr-defined]
+
+    arrived = across(exc)
+
+    os.write(writing, b"still open")
+    assert os.read(reading, 100) == b"still open"
+    assert vars(arrived)["owner"].descriptor == writing
+    os.close(reading)
+
+
+def test_a_value_that_contains_itself_and_a_lock() -> None:
+    exc = ValueError()
+    loop: list[object] = [threading.Lock()]
+    loop += [loop, [loop] * 10, 1]
+    exc.loop = loop  # type: ignore[attr-defined]
+
+    attributes = vars(across(exc))
+
+    assert isinstance(attributes["loop"][1], StandIn)
+    assert attributes["loop"][3] == 1
+
+
+def test_values_nested_too_deep_and_too_wide_are_cut() -> None:
+    deep: Any = threading.Lock()
+    for _ in range(5_000):
+        deep = [deep]
+    exc = ValueError()
+    exc.deep = deep  # type: ignore[attr-defined]
+    exc.wide = [threading.Lock()] * 100_000  # type: ignore[attr-defined]
+
+    assert len(pack_exception(exc)) < 1_000_000
+    assert type(across(exc)) is ValueError
+
+
+def test_when_one_exception_used_up_what_can_be_sent_the_next_still_arrives() -> None:
+    exc, cause = ValueError(), KeyError("key", threading.Lock())
+    exc.wide = [threading.Lock()] * 9_980  # type: ignore[attr-defined]
+    exc.__cause__ = cause
+    cause.__cause__ = LookupError("text")
+    vars(cause.__cause__).update({f"attribute {number}": threading.Lock() for number in range(200)})
+
+    arrived = across(exc)
+
+    assert len(vars(arrived)["wide"]) == 9_980
+    assert type(arrived.__cause__) is KeyError
+    assert str(arrived.__cause__) == str(cause)
+    assert isinstance(arrived.__cause__.__cause__, LookupError)
+    assert str(arrived.__cause__.__cause__) == "text"
+
+
+def test_a_value_of_too_many_objects_is_not_sent() -> None:
+    assert isinstance(across(ValueError([0] * 600_000)).args[0], StandIn)
+
+
+class Undecodable(UnicodeDecodeError):
+    def __init__(self, path: str) -> None:
+        super().__init__("utf-8", b"ab\xff", 2, 3, "bad")
+        self.args = (path,)
+
+
+def test_arguments_that_the_builtin_class_does_not_take() -> None:
+    exc = Undecodable("path")
+
+    arrived = across(exc)
+
+    assert type(arrived) is Undecodable
+    assert str(arrived) == str(exc)
+    assert (arrived.object, arrived.start, arrived.args) == (b"ab\xff", 2, ("path",))
+
+
+def test_a_class_of_a_spawned_process_s_main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    spawned = type("MainError", (ValueError,), {"__module__": "__mp_main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "MainError", spawned, raising=False)
+    with monkeypatch.context() as child:
+        child.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])
+        packed = pack_exception(spawned("text"))
+
+    monkeypatch.delitem(sys.modules, "__mp_main__", raising=False)  # an alias that multiprocessing makes
+
+    assert type(unpack_exception(packed)) is spawned
+
+
+class Endless:
+    """Pickles for ever."""
+
+    def __reduce__(self) -> Any:
+        return list, (), None, iter(lambda: "item", None)
+
+
+def test_a_pickle_without_end_is_ended() -> None:
+    assert isinstance(across(ValueError(Endless())).args[0], StandIn)
+
+
+def test_a_class_unknown_to_the_test_has_a_stand_in_of_the_nearest_class() -> None:
+    class Base(KeyError):
+        pass
+
+    def frame() -> None:
+        class Unknown(Base):
+            def __str__(self) -> str:
+                return "its text"
+
+        raise Unknown("key")
+
+    with pytest.raises(Base) as caught:
+        frame()
+    caught.value.code = 7  # type: ignore[attr-defined]
+    caught.value.add_note("its note")
+    packed = pack_exception(caught.value)
+    cls = type(caught.value)
+    cls.__qualname__ = "Renamed"  # so that it is not found
+    arrived = unpack_exception(packed)
+
+    assert isinstance(arrived, Base)
+    assert isinstance(arrived, ExceptionStandIn)
+    assert not isinstance(arrived, cls)
+    assert (str(arrived), arrived.args, vars(arrived)["code"]) == ("its text", ("key",), 7)
+    assert type(arrived).__qualname__.endswith("frame.<locals>.Unknown")
+    assert arrived.__notes__[0] == "its note"
+    shown = "".join(traceback.format_exception(arrived))
+    assert "in frame" in shown
+    assert f"{__name__}.{type(arrived).__qualname__}: its text\nits note\n[isoclient] This stands in for" in shown
+
+
+def test_a_module_that_cannot_be_imported_in_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = type("UnknownError", (OSError,), {"__module__": "app_only"})
+    app_only = type(sys)("app_only")
+    app_only.UnknownError = unknown  # type: ignore[attr-defined]
+    with monkeypatch.context() as app:
+        app.setitem(sys.modules, "app_only", app_only)
+        packed = pack_exception(ExceptionGroup("group", [unknown(2, "no such file", "name")]))
+
+    (arrived,) = unpack_exception(packed).exceptions  # type: ignore[attr-defined]
+
+    assert isinstance(arrived, OSError)
+    assert isinstance(arrived, ExceptionStandIn)
+    assert arrived.stand_in_for == "app_only.UnknownError"
+    assert arrived.stand_in_reason == "the test has not imported 'app_only', so app_only.UnknownError is unknown to it"
+    assert (arrived.errno, arrived.filename) == (2, "name")
+    assert str(arrived) == "[Errno 2] no such file: 'name'"
+
+
+@pytest.mark.parametrize("hook", ["__init_subclass__", "__new__"])
+def test_a_base_class_that_cannot_be_subclassed_is_skipped(hook: str) -> None:
+    class Final(KeyError):
+        def __str__(self) -> str:
+            return f"{self.args[0].locked()}"
+
+    exc = Final(threading.Lock())
+    setattr(Final, hook, classmethod(refuse) if hook == "__init_subclass__" else refuse)
+    arrived = across(exc)
+
+    assert isinstance(arrived, KeyError)
+    assert str(arrived) == "False"
+
+
+class Meta(type):
+    __subclasses__ = __hash__ = __eq__ = __getattribute__ = __instancecheck__ = refuse
+
+
+def test_a_hostile_metaclass() -> None:
+    class Hostile(ValueError, metaclass=Meta):
+        pass
+
+    arrived = across(Hostile("text"))
+
+    assert isinstance(arrived, ValueError)
+    assert str(arrived) == "text"
+
+
+class NestedMeta(type):
+    def __getattr__(cls, name: str) -> NoReturn:
+        raise SystemExit(name)
+
+
+def test_a_class_whose_name_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Namespace(metaclass=NestedMeta):
+        pass
+
+    class LocalError(ValueError):
+        __qualname__ = "Namespace.LocalError"
+
+    monkeypatch.setitem(globals(), "Namespace", Namespace)
+
+    assert type(across(LocalError("text"))) is LocalError
+
+
+def test_an_exception_that_cannot_be_packed_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isoclient.transit.exceptions._Packer.pack", refuse)
+    arrived = across(OtherArguments(3, reason="because"))
+
+    assert isinstance(arrived, OtherArguments)
+    assert isinstance(arrived, ExceptionStandIn)
+    assert str(arrived) == "3: because"
+    assert arrived.stand_in_reason == "packing it failed: SystemExit"
+
+
+class OwnNew(ValueError):
+    __new__ = ValueError.__new__  # type: ignore[assignment]
+
+
+def test_a_constructor_borrowed_from_a_builtin_class() -> None:
+    exc = OwnNew("text")
+    exc.lock = threading.Lock()
+
+    assert type(across(exc)) is OwnNew
+
+
+@pytest.mark.parametrize(
+    ("cls", "reason"),
+    [
+        (LyingReduce, "its __reduce__ makes another exception"),
+        (RaisingReduce, "it cannot be pickled: "),
+        (RaisingSetState, ""),
+        (KeyError, ""),
+    ],
+)
+def test_a_structure_that_only_the_class_s_own_constructor_can_make(
+    cls: type[Exception], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isoclient.transit.exceptions.has_state_of_its_own", lambda cls: True)
+    exc = cls("text")
+    exc.code = 7  # type: ignore[attr-defined]
+    arrived = across(exc)
+
+    assert isinstance(arrived, cls)
+    assert (str(arrived), vars(arrived)["code"]) == (str(exc), 7)
+    assert getattr(arrived, "stand_in_reason", "").startswith(reason)
+    assert isinstance(arrived, ExceptionStandIn) == (cls in (LyingReduce, RaisingReduce, RaisingSetState))
+
+
+def test_a_reduction_that_contains_the_exception_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Circular(ValueError):
+        def __reduce__(self) -> Any:
+            return Circular, (self,)
+
+    monkeypatch.setattr("isoclient.transit.exceptions.has_state_of_its_own", lambda cls: True)
+    exc = Circular()
+    exc.args = (exc,)
+
+    assert isinstance(across(exc), Circular)
+
+
+def test_an_exception_whose_notes_are_not_a_list() -> None:
+    exc = ValueError()
+    exc.__notes__ = threading.Lock()  # type: ignore[assignment]
+
+    assert type(across(exc)) is ValueError
+
+
+def test_after_all_of_them_the_next_exception_is_as_good_as_ever() -> None:
+    class LocalError(Exception):
+        pass
+
+    for make in COPIED.values():
+        across(make())
+    for make_value in UNSENDABLE.values():
+        across(ValueError(make_value()))
+
+    assert type(across(LocalError())) is LocalError
