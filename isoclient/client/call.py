@@ -11,6 +11,7 @@ from isoclient.client.request_errors import AppCrashed, AppStartupError, AppTime
 from isoclient.client.reraise import reraise
 from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import ConnectionLost, DeadlineExceeded, NotReady
+from isoclient.drive.stream import BlockingStream
 from isoclient.errors import AppProtocolError
 from isoclient.process.handle import PATIENCE
 from isoclient.server.limits import limit_hit
@@ -78,7 +79,7 @@ class Call:
         # One that is still starting takes nothing yet, and what is sent may not fit into the pipe.
         deadline = Deadline(timeout) if handle.connection.ready else self._deadline_of_start()
         try:
-            self._stream = handle.connection.open(spec, deadline)
+            self._stream = BlockingStream(handle.connection, handle.connection.open(spec, deadline))
         except (ConnectionLost, DeadlineExceeded) as error:
             self._fail(error)
 
@@ -328,8 +329,9 @@ class Call:
         return text
 
     def _ask(self, kind: StreamKind, seconds: float) -> object:
-        deadline = Deadline(seconds)
-        return _value_of(self._handle.connection.open(CallSpec(kind, None), deadline).wait_end(deadline))
+        deadline, connection = Deadline(seconds), self._handle.connection
+        asked = BlockingStream(connection, connection.open(CallSpec(kind, None), deadline))
+        return _value_of(asked.wait_end(deadline))
 
     def is_stuck(self, seconds: float) -> bool:
         """Whether the app's event loop answers nothing for so long. Then it is not waited for when it is ended."""

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from math import ceil
 from typing import Any, Final
 
-from isoclient.drive.closing import Closing
-from isoclient.drive.deadline import Deadline, soon
+from isoclient.drive.deadline import Deadline
 from isoclient.drive.eager import EagerPoll
 from isoclient.drive.failures import ConnectionLost, CutOff, DeadlineExceeded, NotReady, Reentered
-from isoclient.drive.lead import Lead
 from isoclient.drive.sending import write_out
-from isoclient.drive.stream import Stream
 from isoclient.drive.terminal import Terminal
-from isoclient.drive.waiters import Waiters, place_to_park
+from isoclient.drive.threads import Closing, Lead, Waiters, place_to_park
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.system import forks
 from isoclient.system.descriptors import identity, let_go_of_another
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import os, select, socket, threading
 from isoclient.transit.codecs import Codec
-from isoclient.wire.mux import Mux
+from isoclient.wire.mux import Mux, Stream
 from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, LinkError
 
 __all__ = ["Connection"]
 
 _IN: Final = select.POLLIN
 _OUT: Final = select.POLLOUT
+_WRITING: Final = "this thread is already writing to the app, further down its stack"
 
 
 class Connection:
@@ -91,7 +88,7 @@ class Connection:
     # -- streams
 
     def open(self, spec: CallSpec, deadline: Deadline) -> Stream:
-        """Begin a stream: a call of the app.
+        """Begin a stream: a call of the app. What waits for it is a :class:`isoclient.drive.stream.BlockingStream`.
 
         Raises:
             ConnectionLost: another thread is closing it.
@@ -108,7 +105,7 @@ class Connection:
             self.mux.cancel(stream)  # it may be written yet, along with something else
             self.mux.forget(stream)
             raise
-        return Stream(self, stream)
+        return stream
 
     def begin_sending(self) -> None:
         """To be called before anything for the app is put into the outbox.
@@ -118,8 +115,10 @@ class Connection:
         Raises:
             ConnectionLost: another thread is closing it.
         """
-        self._check_writer(threading.get_ident())
-        self.closing.check()
+        if self._writer == threading.get_ident():
+            raise Reentered(_WRITING)
+        if self.closing.has_begun:
+            self.closing.check()
         if self.news is not None and (news := self.news()) is not None:
             self.mux.tell(CONTEXT, news)
 
@@ -168,7 +167,8 @@ class Connection:
         finally:
             self._lead.reader = 0
             self._lead.give_back()
-            self._close_unused()
+            if self.closing.unused:
+                self._close_unused()
 
     @property
     def has_prompt(self) -> bool:
@@ -180,7 +180,8 @@ class Connection:
             self.terminal.take_back()
 
     def _check(self) -> None:
-        self.closing.check()
+        if self.closing.has_begun:
+            self.closing.check()
         if self.failure is not None:
             raise NotReady("the app could not be loaded") from self.failure
         if self.lost is not None:
@@ -198,18 +199,18 @@ class Connection:
             if self._lead.take():
                 self._lead.give_back()
             # Whoever is to wake us may be interrupted before that.
-            elif not waiter.acquire(timeout=soon(deadline.milliseconds()) / 1000):
+            elif not waiter.acquire(timeout=deadline.moment() / 1000):
                 deadline.check()
         finally:
             self._waiters.remove(waiter)
 
     def _read(self, deadline: Deadline) -> None:
-        ready = self._incoming.poll(soon(deadline.milliseconds()))
+        ready = self._incoming.poll(deadline.moment())
         if not ready:
             self.meanwhile()
             deadline.check()
             return
-        if any(descriptor == self._watched for descriptor, _ in ready):
+        if ready[0][0] == self._watched or ready[-1][0] == self._watched:  # one or both of two
             self._drain()
         else:
             self._read_some()
@@ -276,12 +277,14 @@ class Connection:
             DeadlineExceeded: the pipe stayed full. What is left goes out, whole and in order, with what is sent next.
         """
         this_thread = threading.get_ident()
-        self._check_writer(this_thread)
+        if self._writer == this_thread:
+            raise Reentered(_WRITING)
         try:
             while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
                 deadline.check()
             self._writer = this_thread
-            self.closing.check()
+            if self.closing.has_begun:
+                self.closing.check()
             while not self._write_some():
                 self._wait_writable(deadline)
                 self.closing.check()
@@ -299,13 +302,10 @@ class Connection:
                 self._write_lock.release()
             except RuntimeError:  # it had not been taken
                 pass
-            self._close_unused()
+            if self.closing.unused:
+                self._close_unused()
         if self.mux.outbox.parts:  # put there meanwhile by a finalizer, or by a thread that may not wait
             self.try_flush()
-
-    def _check_writer(self, this_thread: int) -> None:
-        if self._writer == this_thread:
-            raise Reentered("this thread is already writing to the app, further down its stack")
 
     def try_flush(self) -> bool:
         """Write what is in the outbox if that takes no waiting at all; for signal handlers and finalizers.
@@ -328,7 +328,8 @@ class Connection:
                 self._write_lock.release()
             except RuntimeError:
                 pass
-            self._close_unused()
+            if self.closing.unused:
+                self._close_unused()
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
@@ -363,7 +364,7 @@ class Connection:
             poll.register(self._sock, _OUT | _IN if leads else _OUT)
             if self._watched >= 0:
                 poll.register(self._watched, _IN)
-            found = dict(poll.poll(soon(deadline.milliseconds())))
+            found = dict(poll.poll(deadline.moment()))
             if not found:
                 self.meanwhile()
                 deadline.check()
@@ -391,10 +392,11 @@ class Connection:
             self.closing.watchers.add(token)
             # Another thread may have closed it since the caller looked.
             is_closed = descriptor not in (None, self._watched)
-            return is_closed or self._discard_until(descriptor, soon(ceil(seconds * 1000)))
+            return is_closed or self._discard_until(descriptor, Deadline(seconds).moment())
         finally:
             self.closing.watchers.discard(token)
-            self._close_unused()
+            if self.closing.unused:
+                self._close_unused()
 
     def _discard_until(self, descriptor: int | None, milliseconds: int) -> bool:
         poll = select.poll()
@@ -455,7 +457,7 @@ class Connection:
         self._close_when_unused(self._sock.close)
 
     def _close_when_unused(self, close: Callable[[], object]) -> None:
-        self.closing.add(close)
+        self.closing.unused.append(close)
         if self._lead.reader or self._writer or self.closing.watchers:
             forks.register(self)  # for it outlives the app
         self._close_unused()

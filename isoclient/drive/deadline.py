@@ -9,10 +9,9 @@ from isoclient.drive.failures import DeadlineExceeded
 from isoclient.drive.prompts import is_at_work, prompts
 from isoclient.system.modules import threading, time
 
-__all__ = ["Deadline", "soon"]
+__all__ = ["Deadline"]
 
 _LOOK: Final = 100  # milliseconds that whoever waits may not have looked
-_LONGEST_POLL: Final = 2**31 - 1  # milliseconds; who has waited for so long looks at the clock again
 
 
 class Deadline:
@@ -22,7 +21,7 @@ class Deadline:
         seconds: how long a wait may take; None, or an infinite number, for no limit, which only the user may choose.
 
     Example:
-        >>> Deadline(60).milliseconds() > 59_000
+        >>> 59 < Deadline(60).remaining() <= 60
         True
     """
 
@@ -34,15 +33,25 @@ class Deadline:
 
     def remaining(self) -> float | None:
         """What is left, in seconds; never negative."""
-        if self._end is None or self.seconds is None:
+        end, seconds = self._end, self.seconds
+        if end is None or seconds is None:
             return None
-        end = max(self._end, prompts.last_end + self.seconds)
-        return max(0.0, end - time.monotonic())
+        if prompts.last_end > end - seconds:
+            end = prompts.last_end + seconds
+        remaining = end - time.monotonic()
+        return remaining if remaining > 0.0 else 0.0
 
-    def milliseconds(self) -> int | None:
-        """The same as ``poll`` takes it: rounded up, so that a wait never ends before its time."""
+    def moment(self) -> int:
+        """How many milliseconds to wait now, of the time that there is: who waits for a process looks around often.
+
+        Rounded up, so that a wait never ends before its time.
+
+        Example:
+            >>> Deadline(0.007).moment(), Deadline(60).moment(), Deadline(None).moment()
+            (7, 100, 100)
+        """
         remaining = self.remaining()
-        return None if remaining is None else min(ceil(remaining * 1000), _LONGEST_POLL)
+        return _LOOK if remaining is None or remaining > _LOOK / 1000 else ceil(remaining * 1000)
 
     def lock_timeout(self) -> float:
         """The same as ``Lock.acquire`` takes it."""
@@ -63,13 +72,3 @@ class Deadline:
             raise DeadlineExceeded(self.seconds)
         # At least a little, so that a deadline of 0 does not make its waits a busy loop.
         self._end = time.monotonic() + max(self.seconds, 0.1)
-
-
-def soon(milliseconds: int | None) -> int:
-    """How long to wait now, of the time that there is: who waits for a process looks around now and then.
-
-    Example:
-        >>> soon(7), soon(60_000)
-        (7, 100)
-    """
-    return _LOOK if milliseconds is None else min(milliseconds, _LOOK)

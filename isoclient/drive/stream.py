@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from isoclient.drive.connection import Connection
 from isoclient.drive.deadline import Deadline
-from isoclient.wire import mux
+from isoclient.wire.mux import Stream
 from isoclient.wire.protocol import Message, Outcome
 
-if TYPE_CHECKING:
-    from isoclient.drive.connection import Connection
-
-__all__ = ["Stream"]
+__all__ = ["BlockingStream"]
 
 
-class Stream:
+class BlockingStream:
     """The waiting for a stream, which itself is a :class:`isoclient.wire.mux.Stream`.
 
     Args:
         connection: what it is a stream of.
-        wire: the stream.
+        wire: the stream, just begun.
     """
 
     __slots__ = ("_connection", "wire")
 
-    def __init__(self, connection: Connection, wire: mux.Stream) -> None:
+    def __init__(self, connection: Connection, wire: Stream) -> None:
         self.wire = wire
         self._connection = connection
 
@@ -68,17 +66,17 @@ class Stream:
         """
         wire = self.wire
         messages: list[Message] = []
-        while True:
-            if not wire.inbox and wire.outcome is None:
+        while not messages:
+            if not wire.inbox:
+                if wire.outcome is not None:
+                    break
                 self._connection.wait(self._has_news, deadline)
             with self._connection.receiving:
                 while wire.inbox:
                     messages.append(wire.receive())
                 has_granted = self._grant()
-            if messages or wire.outcome is not None:
-                break
-        if has_granted:
-            self._connection.flush(deadline)
+            if has_granted:
+                self._connection.flush(deadline)
         return messages
 
     def _grant(self) -> bool:
@@ -135,9 +133,8 @@ class Stream:
 
     def wait_end(self, deadline: Deadline) -> Outcome:
         """Drop what the app still sends, until its call has ended."""
-        while self.receive(deadline) is not None:
-            pass
-        assert self.wire.outcome is not None
+        while self.wire.outcome is None or self.wire.inbox:
+            self.receive(deadline)
         return self.wire.outcome
 
     def cancel(self, deadline: Deadline, grace: float | None = None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from isoclient.drive.connection import Connection
 from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import ConnectionLost, DeadlineExceeded, NotReady
-from isoclient.drive.stream import Stream
+from isoclient.drive.stream import BlockingStream
 from isoclient.server.pipe import Pipe
 from isoclient.transit.codecs import LocalCodec, PipeCodec
 from isoclient.wire import protocol
@@ -50,11 +50,11 @@ class Peer:
         self.pipe.mux.tell(kind, value)
         self.write()
 
-    def send(self, stream: Stream, message: dict[str, Any]) -> None:
+    def send(self, stream: BlockingStream, message: dict[str, Any]) -> None:
         self.pipe.mux.send(self.pipe.mux.streams[stream.wire.number], message)
         self.write()
 
-    def finish(self, stream: Stream, outcome: Outcome) -> None:
+    def finish(self, stream: BlockingStream, outcome: Outcome) -> None:
         self.pipe.mux.finish(self.pipe.mux.streams[stream.wire.number], outcome)
         self.write()
 
@@ -71,8 +71,8 @@ class Pair:
         self.front = Connection(ours, codec)
         self.peer = Peer(theirs, codec)
 
-    def open(self, messages: tuple[Any, ...] = ()) -> Stream:
-        stream = self.front.open(CallSpec("http", {"path": "/"}, messages), Deadline(SOON))
+    def open(self, messages: tuple[Any, ...] = ()) -> BlockingStream:
+        stream = BlockingStream(self.front, self.front.open(CallSpec("http", {"path": "/"}, messages), Deadline(SOON)))
         what, number, spec = self.peer.next()
         assert (what, number) == (protocol.OPEN, stream.wire.number)
         assert spec[:3] == ("http", {"path": "/"}, messages)
@@ -196,13 +196,13 @@ def test_the_end_of_the_peer(pair: Pair) -> None:
         with pytest.raises(ConnectionLost):
             stream.receive(Deadline(SOON))
     assert pair.front.lost is not None
-    late = pair.front.open(CallSpec("http", {}), Deadline(SOON))
+    late = BlockingStream(pair.front, pair.front.open(CallSpec("http", {}), Deadline(SOON)))
     with pytest.raises(ConnectionLost):
         late.receive(Deadline(SOON))
 
 
 def test_a_peer_that_is_gone_with_frames_of_ours_unread(pair: Pair) -> None:
-    stream = pair.front.open(CallSpec("http", {}), Deadline(SOON))
+    stream = BlockingStream(pair.front, pair.front.open(CallSpec("http", {}), Deadline(SOON)))
     meta, payload = pair.peer.codec.encode(body(b"last words"))
     pair.peer.pipe.mux.outbox.put(pack(protocol.EVENT, stream.wire.number, meta, payload), payload)
     pair.peer.write()
@@ -321,7 +321,7 @@ def test_several_threads_wait_and_each_gets_its_own(pair: Pair) -> None:
     streams = [pair.open() for _ in range(8)]
     found: dict[int, Any] = {}
 
-    def wait(stream: Stream) -> None:
+    def wait(stream: BlockingStream) -> None:
         for _ in range(20):
             message = stream.receive(Deadline(SOON))
             assert message is not None
@@ -343,7 +343,7 @@ def test_several_threads_wait_and_the_peer_ends(pair: Pair) -> None:
     streams = [pair.open() for _ in range(8)]
     lost: list[int] = []
 
-    def wait(stream: Stream) -> None:
+    def wait(stream: BlockingStream) -> None:
         try:
             stream.receive(Deadline(SOON))
         except ConnectionLost:
@@ -363,7 +363,7 @@ def test_the_lead_is_handed_on(pair: Pair) -> None:
     one, two, three = pair.open(), pair.open(), pair.open()
     found: list[str] = []
 
-    def wait(stream: Stream, deadline: Deadline, name: str) -> None:
+    def wait(stream: BlockingStream, deadline: Deadline, name: str) -> None:
         try:
             stream.receive(deadline)
             found.append(name)
