@@ -3,7 +3,7 @@
 Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
 modules build on each other from left to right::
 
-    text, seal, bounds, classes, state, blame  <-  locals, reduction  <-  standins, frames
+    text, bounds, classes, state, blame  <-  locals, reduction  <-  standins, frames
     reduction  <-  constructors  <-  unpickling  <-  values
     values  <-  exceptions, objects, debug
 

@@ -13,7 +13,6 @@ from isoclient.system.modules import pickle
 from isoclient.transit.bounds import Allowance
 from isoclient.transit.classes import ClassRef, NotHere, refer_to, resolve
 from isoclient.transit.local_variables import LocalsReader
-from isoclient.transit.seal import seal, unseal
 from isoclient.transit.standins import ExceptionStandIn, stand_in_class
 from isoclient.transit.state import (
     State,
@@ -69,9 +68,9 @@ def pack_exception(exc: BaseException) -> bytes:
         KeyError('name')
     """
     try:
-        return _seal(_Packer(exc).pack())
+        return _dumps(_Packer(exc).pack())
     except BaseException as error:  # KeyboardInterrupt included: an exception may raise it when looked at
-        return _seal([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
+        return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
 
 def unpack_exception(data: bytes) -> BaseException:
@@ -82,22 +81,22 @@ def unpack_exception(data: bytes) -> BaseException:
 
     Example:
         >>> print(unpack_exception(b"damaged"))
-        an exception of the app could not be read: ValueError: the 7 bytes received are damaged
+        an exception of the app could not be read: UnpicklingError: could not find MARK
     """
     try:
-        return _Builder([_Node(*node) for node in load_plain(unseal(data))]).build()
+        return _Builder([_Node(*node) for node in load_plain(data)]).build()
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
 
 
-def _seal(nodes: list[_Node]) -> bytes:
+def _dumps(nodes: list[_Node]) -> bytes:
     # Without the classes of the tuples: fewer bytes, and nothing that names anything.
     plain = [
         ([tuple(ref) for ref in node.classes], *node[1:3], [tuple(frame) for frame in node.frames], *node[4:])
         for node in nodes
     ]
-    return seal(pickle.dumps(plain, protocol=5))
+    return pickle.dumps(plain, protocol=5)
 
 
 def _bare_node(exc: BaseException, reason: str) -> _Node:

@@ -22,7 +22,6 @@ from isoclient.transit.classes import ClassRef, NotHere, is_importable, live_cla
 from isoclient.transit.constructors import Refused
 from isoclient.transit.places import Place, find_places, foreign_part, is_importable_there, module_of
 from isoclient.transit.reduction import reduced, reduced_in_place
-from isoclient.transit.seal import seal, unseal
 from isoclient.transit.text import qualified_name, text_of
 from isoclient.transit.unpickling import load
 
@@ -88,13 +87,13 @@ def pack_object(
     while True:
         known = _Known.of(live, by_name)
         try:
-            return seal(_PLAIN + _plain_dumps(obj, known))
+            return _PLAIN + _plain_dumps(obj, known)
         except KeyboardInterrupt:
             raise
         except BaseException:  # a __reduce__ may raise SystemExit
             pass  # what dill says of it is said below
         try:
-            return seal(_DILL + _dill_dumps(obj, known, same_main))
+            return _DILL + _dill_dumps(obj, known, same_main)
         except _Stopped as stopped:
             error, way = stopped.error, stopped.way
         why_not = _refer(way, by_name, same_main) if by_name is not None else ""
@@ -115,8 +114,7 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
         ObjectNotLoadable: it cannot be rebuilt in this process, or the data are damaged.
     """
     try:
-        payload = unseal(data)
-        how, pickled = payload[:1], payload[1:]
+        how, pickled = data[:1], data[1:]
         return _plain_loads(pickled, live) if how == _PLAIN else _dill_loads(pickled, live)
     except KeyboardInterrupt:
         raise
@@ -147,7 +145,7 @@ def pack_result(obj: object, live: Mapping[str, object]) -> bytes:
     except BaseException as error:
         pack_object(obj, live)  # says which part, if it can't cross at all
         raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_NOT_PLAIN}") from without_machinery(error)
-    return seal(_PLAIN + file.getvalue())
+    return _PLAIN + file.getvalue()
 
 
 def unpack_result(data: bytes, live: Mapping[str, object], seconds: float | None) -> Any:
@@ -176,7 +174,7 @@ def unpack_result(data: bytes, live: Mapping[str, object], seconds: float | None
         return found
 
     try:
-        return load(unseal(data)[1:], persistent, Allowance(seconds))
+        return load(data[1:], persistent, Allowance(seconds))
     except KeyboardInterrupt:
         raise
     except NotHere as error:

@@ -436,7 +436,7 @@ def test_the_frames_know_where_their_function_begins_and_what_pytest_hides() -> 
 
 
 def test_the_frames_of_the_host_before_the_app_s_first_are_left_out() -> None:
-    host = exec_in_file("isoclient/host/tasks.py", "def run(app):\n    app()")
+    host = exec_in_file("isoclient/server/tasks.py", "def run(app):\n    app()")
     library = exec_in_file("framework.py", "def run(app):\n    app()")
 
     with pytest.raises(LookupError) as caught:
