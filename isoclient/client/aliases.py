@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from isoclient.client.body import as_bytes
 
-__all__ = ["REQUEST_OPTIONS", "resolve", "with_body"]
+__all__ = ["check_is_request", "resolve"]
 
 _POSITIONAL: Final = ("params", "data", "headers", "cookies", "files", "auth", "timeout", "allow_redirects")
-REQUEST_OPTIONS: Final = frozenset(
-    {*_POSITIONAL, "proxies", "hooks", "stream", "verify", "cert", "json", "content", "follow_redirects"}
+_OF_MOCK: Final = frozenset(
+    {"new", "return_value", "side_effect", "autospec", "new_callable", "spec", "spec_set", "create", "wraps"}
 )
-"""What :meth:`isoclient.TestClient.request` takes beside method and URL, if by name."""
 
 
 def resolve(args: tuple[Any, ...], kwargs: dict[str, Any], *, follow_redirects: bool) -> dict[str, Any]:
@@ -44,13 +43,31 @@ def resolve(args: tuple[Any, ...], kwargs: dict[str, Any], *, follow_redirects: 
     return options
 
 
-def with_body(args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with the body that may be given by position."""
-    if len(args) > 1:
-        raise TypeError(f"a request takes its URL and its body by position, and not {len(args) - 1} more")
-    if args and "data" in options:
-        raise TypeError("the body is given twice: by position and as data=")
-    return {"data": args[0], **options} if args else options
+def check_is_request(url: Any, data: Any, options: Mapping[str, Any]) -> None:
+    """See that ``client.patch`` is not called for what ``client.patched`` does.
+
+    Raises:
+        TypeError: there is an option of :func:`unittest.mock.patch`; or the URL is a dotted name, and the body is none.
+
+    Example:
+        >>> check_is_request("shop.charge", None, {"return_value": "paid"})
+        Traceback (most recent call last):
+            ...
+        TypeError: patch() sends a request, which takes no return_value=; ...
+    """
+    foreign = next((f"{name}=" for name in options if name in _OF_MOCK), None)
+    if foreign is None and (callable(data) or isinstance(data, int | float)) and _is_dotted(url):
+        foreign = f"{type(data).__name__} as its body"
+    if foreign is not None:
+        raise TypeError(
+            f"patch() sends a request, which takes no {foreign}; what patches something in the app is "
+            f"client.patched({url!r}, ...)"
+        )
+
+
+def _is_dotted(url: Any) -> bool:
+    parts = url.split(".") if isinstance(url, str) else ()
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
 
 
 def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

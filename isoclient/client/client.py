@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
@@ -180,55 +180,11 @@ class TestClient(Configurable, ClientNames):
         """Send a PUT request."""
         return self.request("PUT", url, data=data, **kwargs)
 
-    @overload  # type: ignore[override]
-    def patch(self, target: str, new: Callable[..., Any], /, **options: Any) -> AppPatch: ...
-    @overload
-    def patch(self, target: str, /, *, return_value: Any, **options: Any) -> AppPatch: ...
-    @overload
-    def patch(self, target: str, /, *, side_effect: Any, **options: Any) -> AppPatch: ...
-    @overload
-    def patch(self, url: str) -> Any: ...  # one or the other: only the form of the string tells
-    @overload
-    def patch(self, url: str, data: Any = None, **options: Any) -> Response: ...
-    @shows_app_errors  # type: ignore[misc]
-    def patch(self, url: str, *args: Any, **options: Any) -> Response | AppPatch:
-        """Send a PATCH request; or, given a dotted name and no option of a request, patch the app.
-
-        ``client.patch("/cart", json=...)`` is an HTTP request as any other. As a context manager,
-        ``client.patch("shop.payments.charge", ...)`` patches in the app's process, for the length of the block, as
-        :func:`unittest.mock.patch` would there. What is a name is decided by its form: identifiers joined by dots, no
-        slash. Where a URL has that form, write it with a slash, ``"/items.json"``, or give an option of requests, such
-        as ``data=``.
-
-        Args:
-            url: the URL; or what is patched, ``"package.module.attribute"``; the app's process imports the module.
-            *args: the body (``data``); or what comes in the place of what is patched (``new``), a function or a value
-                that can cross to the other process. Without it, a mock does: one to be awaited where what is patched is
-                an ``async def``.
-            **options: those of :func:`requests.patch`; or those of :func:`unittest.mock.patch`: ``return_value``,
-                ``side_effect``, ``autospec``...
-
-        Returns:
-            The response; or the :class:`AppPatch`, a context manager that tells the calls that were made.
-
-        Raises:
-            TypeError: some of it is for a request, and some for patching.
-
-        Example:
-            >>> import os
-            >>> async def app(scope, receive, send): ...
-            >>> client = TestClient(app, isolated=True)
-            >>> with client.patch("os.getcwd", return_value="/elsewhere") as getcwd:
-            ...     client.call(lambda: os.getcwd())
-            '/elsewhere'
-            >>> getcwd.called, client.call(os.getcwd) == os.getcwd()
-            (True, True)
-        """
-        from isoclient.client.patching import AppPatch, is_target  # with unittest.mock, which is large
-
-        if is_target(url, options):
-            return AppPatch.of(self._runner, url, args, options)
-        return self.request("PATCH", url, **aliases.with_body(args, options))
+    @shows_app_errors
+    def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Send a PATCH request. What patches something in the app is :meth:`patched`."""
+        aliases.check_is_request(url, data, kwargs)
+        return self.request("PATCH", url, data=data, **kwargs)
 
     @shows_app_errors
     def delete(self, url: str, **kwargs: Any) -> Response:  # type: ignore[override]
@@ -321,6 +277,35 @@ class TestClient(Configurable, ClientNames):
             True
         """
         return self._runner.call(func, args, kwargs, self.trust_results)
+
+    def patched(self, target: str, /, *new: Any, **options: Any) -> AppPatch:
+        """Patch something in the app's process, for the length of a ``with`` block, by :func:`unittest.mock.patch`.
+
+        Args:
+            target: what is patched, ``"package.module.attribute"``; the app's process imports the module.
+            *new: what comes in its place, a function or a value that can cross to the other process. Without it, a mock
+                does: one to be awaited where what is patched is an ``async def``.
+            **options: those of :func:`unittest.mock.patch`: ``return_value``, ``side_effect``, ``autospec``...
+
+        Returns:
+            The context manager, which tells the calls that were made.
+
+        Raises:
+            TypeError: that is no such name, or there are two replacements.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send): ...
+            >>> client = TestClient(app, isolated=True)
+            >>> with client.patched("os.getcwd", return_value="/elsewhere") as getcwd:
+            ...     client.call(lambda: os.getcwd())
+            '/elsewhere'
+            >>> getcwd.called, client.call(os.getcwd) == os.getcwd()
+            (True, True)
+        """
+        from isoclient.client.patching import AppPatch  # with unittest.mock, which is large
+
+        return AppPatch.of(self._runner, target, new, options)
 
     @property
     def timeout(self) -> float | None:

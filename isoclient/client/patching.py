@@ -1,59 +1,27 @@
-"""``client.patch("shop.payments.charge", ...)``: a patch in the app's process, for the length of a ``with`` block."""
+"""``client.patched("shop.payments.charge", ...)``: a patch in the app's process, for the length of a ``with`` block."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from unittest import mock
 
 import requests
 
-from isoclient.client.aliases import REQUEST_OPTIONS
 from isoclient.client.reraise import shows_app_errors
 from isoclient.client.runners import Ask, Runner
 from isoclient.server import patches
 from isoclient.system.modules import os
 
-__all__ = ["AppPatch", "is_target"]
+__all__ = ["AppPatch"]
 
-_OURS: Final = ("new", "return_value", "side_effect", "autospec", "new_callable", "spec", "spec_set", "create", "wraps")
 _numbers: Final = itertools.count(1)
 
 
-def is_target(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether ``client.patch`` is asked to patch the app, and not to send an HTTP PATCH.
-
-    Raises:
-        TypeError: it is asked for some of both.
-
-    Example:
-        >>> is_target("shop.payments.charge", {}), is_target("/cart", {}), is_target("items.json", {"data": "x"})
-        (True, False, False)
-    """
-    of_requests = sorted(REQUEST_OPTIONS & set(options))
-    of_mock = [option for option in _OURS if option in options]
-    if of_mock and not _is_dotted(name):
-        raise TypeError(
-            f"{of_mock[0]}= patches something in the app, and {name!r} does not name it: write "
-            '"package.module.attribute". A request takes no such option.'
-        )
-    if of_mock and of_requests:
-        raise TypeError(
-            f"{of_mock[0]}= is for patching {name!r} in the app, and {of_requests[0]}= for an HTTP PATCH: give one of "
-            "them. A URL of that form is written with a slash before it."
-        )
-    return _is_dotted(name) and not of_requests
-
-
-def _is_dotted(name: str) -> bool:
-    parts = name.split(".")
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)
-
-
 class AppPatch:
-    """A patch in the app's process, in force within its ``with`` block. Made by :meth:`isoclient.TestClient.patch`.
+    """A patch in the app's process, in force within its ``with`` block. Made by :meth:`isoclient.TestClient.patched`.
 
     It records the calls of a function that was put in place, or of a mock. The arguments come over when they are asked
     for; what cannot cross arrives as a :class:`~isoclient.StandIn`. A copy of the app that starts meanwhile, after a
@@ -64,7 +32,7 @@ class AppPatch:
         >>> import os
         >>> async def app(scope, receive, send): ...
         >>> client = TestClient(app, isolated=True)
-        >>> with client.patch("os.getlogin", lambda: "ada") as getlogin:
+        >>> with client.patched("os.getlogin", lambda: "ada") as getlogin:
         ...     client.call(lambda: os.getlogin())
         'ada'
         >>> getlogin.assert_called_once_with()
@@ -85,15 +53,20 @@ class AppPatch:
 
     @classmethod
     def of(cls, runner: Runner, target: str, args: tuple[Any, ...], options: dict[str, Any]) -> AppPatch:
-        """The patch for the arguments of ``client.patch``.
+        """The patch for the arguments of ``client.patched``.
 
         Raises:
             TypeError: they do not go together.
         """
+        if "." not in target or not all(part.isidentifier() for part in target.split(".")):
+            raise TypeError(
+                f'{target!r} names nothing that can be patched in the app: write "package.module.attribute". What '
+                "sends an HTTP PATCH is client.patch()"
+            )
         if len(args) > 1:
-            raise TypeError(f"patch({target!r}, ...) takes one replacement, not {len(args)}")
+            raise TypeError(f"patched({target!r}, ...) takes one replacement, not {len(args)}")
         if args and "new" in options:
-            raise TypeError(f"patch({target!r}, ...) got two replacements: by position and as new=")
+            raise TypeError(f"patched({target!r}, ...) got two replacements: by position and as new=")
         return cls(runner, target, {"new": args[0], **options} if args else options)
 
     def __repr__(self) -> str:
@@ -111,17 +84,10 @@ class AppPatch:
         """
         if self._in_force:
             raise RuntimeError(f"the patch of {self.target} is in force already")
-        try:
-            if self._runner.isolated:
-                self._runner.install(self)
-            else:
-                self.begin(_here)
-        except (ImportError, AttributeError) as error:
-            error.add_note(
-                f'client.patch("{self.target}", ...) patches an attribute in the app. For an HTTP PATCH of that URL, '
-                f'write "/{self.target}".'
-            )
-            raise
+        if self._runner.isolated:
+            self._runner.install(self)
+        else:
+            self.begin(_here)
         self._in_force = True
         return self
 

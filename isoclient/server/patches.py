@@ -1,4 +1,4 @@
-"""``client.patch`` in the app's process: :func:`unittest.mock.patch`, and the calls that were made meanwhile."""
+"""``client.patched`` in the app's process: :func:`unittest.mock.patch`, and the calls that were made meanwhile."""
 
 from __future__ import annotations
 

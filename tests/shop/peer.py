@@ -25,11 +25,9 @@ class PeerClient(StarletteClient):
             return func(*args, **kwargs)
         return self.portal.call(partial(func, *args, **kwargs))
 
-    def patch(self, url: Any, *args: Any, **kwargs: Any) -> Any:
-        """A request, or isoclient's patch of something in the app, which is here."""
-        if "/" in str(url):
-            return super().patch(url, *args, **kwargs)
-        return mock.patch(url, *args, **kwargs)
+    def patched(self, target: str, *new: Any, **options: Any) -> Any:
+        """isoclient's patch of something in the app, which is here."""
+        return mock.patch(target, *new, **options)
 
 
 class ForkingClient(PeerClient):

@@ -76,7 +76,7 @@ def test_an_overridden_payment_service(client_with: Callable[..., TestClient], a
 
 def test_a_payment_service_that_is_patched_while_the_shop_is_open(client: TestClient, ada: Customer, emma: int) -> None:
     # monkeypatch would be too late for an isolated app that runs already.
-    with client.patch("bookshop.payments.charge", return_value="patched") as charge:
+    with client.patched("bookshop.payments.charge", return_value="patched") as charge:
         order = client.post("/orders", json={"book_id": emma, "card": CARD}, headers=ada.auth).json()
     assert order["receipt"] == "patched"
     charge.assert_called_once_with(CARD, 999)
