@@ -8,8 +8,8 @@ Pure: no I/O, no clock, no event loop. Each stream has one object, to which ever
 They follow ASGI HTTP & WebSocket 2.5 with the extensions for trailers, path send, early hints, debug and the denial
 response, and ASGI Lifespan 2.0.
 
-Imports run one way: values <- headers <- schemas <- tables <- explain <- lifecycle <- lifespan, and
-lifecycle <- body <- http, websocket.
+Imports run one way: kinds <- schemas <- tables <- explain <- lifecycle <- lifespan_rules, and
+lifecycle <- body_rules <- http_rules, websocket_rules.
 """
 
 from isoclient.asgi.http_rules import HTTPRules

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from isoclient.asgi.header_rules import Headers
-from isoclient.asgi.kinds import Wrong, short
+from isoclient.asgi.kinds import Headers, Wrong, short
 from isoclient.asgi.lifecycle import Rules
 from isoclient.asgi.schemas import Message, Schema
 from isoclient.errors import AppProtocolError

@@ -35,7 +35,7 @@ class Rules:
     @property
     def complete(self) -> bool:
         """Whether nothing more may be sent."""
-        return self._protocol.ended(self._state)
+        return not self._protocol.table[self._state]
 
     def check(self, message: object) -> Message:
         """Take one message that the app sends, and move on.

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isoclient.asgi import kinds
-from isoclient.asgi.header_rules import accept_headers, headers, links
-from isoclient.asgi.kinds import Wrong
+from isoclient.asgi.kinds import Wrong, accept_headers, headers, links
 
 Message = dict[str, Any]
 Field = tuple[str, Callable[[object], object], object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from isoclient.system.modules import socket
-from isoclient.wire.outbox import Outbox
+from isoclient.wire.frames import Outbox
 
 __all__ = ["write_out"]
 

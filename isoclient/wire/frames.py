@@ -1,4 +1,4 @@
-"""Frames: the unit of what crosses the pipe.
+"""Frames: the unit of what crosses the pipe; how they are read, and how they wait to be written.
 
 A frame is a header of 24 bytes, a *meta* part (a small encoded value) and a *payload* (bulk bytes, as they are)::
 
@@ -13,12 +13,13 @@ end in one clear error, and must never reach :mod:`marshal`, which trusts what i
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import Final, TypeAlias
 from zlib import crc32
 
 from isoclient.wire.protocol import NAMES, LinkError
 
-__all__ = ["SMALL", "Frame", "FrameReader", "describe", "pack"]
+__all__ = ["SMALL", "Buffer", "Frame", "FrameReader", "Outbox", "describe", "pack"]
 
 _MAGIC: Final = 0x15C1
 _HEADER: Final = struct.Struct("<HBBIIIII")
@@ -33,7 +34,10 @@ SMALL: Final = 64 * 1024
 _FIRST: Final = 4 * 1024
 """Its size until something fills it: every client has two such buffers, and most of them never see more."""
 _KEPT: Final = 2 * 1024 * 1024
+_MOST_PARTS: Final = 64  # well under any IOV_MAX
+_JOINED: Final = 16 * 1024  # parts up to this size are cheaper to copy together than to pass one by one
 
+Buffer: TypeAlias = bytes | memoryview
 
 Frame: TypeAlias = tuple[int, int, bytes, bytes]
 """One frame, whole: its kind, its stream's number, and its two parts, the meta part and the payload, still encoded.
@@ -215,3 +219,68 @@ class FrameReader:
 
 def _damaged(kind: int, stream: int) -> LinkError:
     return LinkError(f"the {NAMES[kind]} frame of stream {stream} on the pipe is damaged (checksum)")
+
+
+class Outbox:
+    """A queue of frames, and what of it is to be written next.
+
+    Any thread may put a frame into it at any moment, a signal handler or a finalizer amid another's too: that is one
+    step, on the right. Writing is for one thread at a time, and happens on the left.
+
+    Example:
+        >>> box = Outbox()
+        >>> box.put(b"head", b"payload")
+        >>> box.next()
+        b'headpayload'
+        >>> box.sent(5)
+        >>> bytes(box.next())
+        b'ayload'
+        >>> box.sent(6)
+        >>> box.parts
+        deque([])
+
+    Attributes:
+        parts: what waits, to be looked at alone; empty if nothing does.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self) -> None:
+        self.parts: deque[Buffer] = deque()
+
+    def put(self, head: bytes, payload: bytes = b"") -> None:
+        """Add a frame: its packed head, and its payload, which is not copied."""
+        if payload:
+            self.parts.extend((head, payload))
+        else:
+            self.parts.append(head)
+
+    def next(self) -> Buffer | list[Buffer]:
+        """What to write next: one buffer, or several to be written in one go; of an outbox in which something waits."""
+        parts = self.parts
+        if len(parts) == 1:
+            return parts[0]
+        # By their places, for an iterator would not outlive that more is put there meanwhile.
+        several = [parts[at] for at in range(min(len(parts), _MOST_PARTS))]
+        if sum(map(len, several)) > _JOINED:
+            return several
+        joined = b"".join(several)
+        for _ in several:
+            parts.popleft()
+        parts.appendleft(joined)
+        return joined
+
+    def sent(self, count: int) -> None:
+        """So many bytes have been written."""
+        parts = self.parts
+        while count:
+            first = parts[0]
+            if count < len(first):
+                parts[0] = memoryview(first)[count:]
+                return
+            count -= len(first)
+            parts.popleft()
+
+    def clear(self) -> None:
+        """Forget what waits: the other side is gone."""
+        self.parts.clear()

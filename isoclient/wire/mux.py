@@ -22,18 +22,22 @@ It has no locks, and needs none, though the client is used by several threads, b
 
 So nothing is returned that must be written by whoever asked for it, as h11 has it: a finalizer that may not wait leaves
 its frame in the outbox, and whoever writes next takes it along.
+
+Flow control says how much may be under way on one stream in one direction. The receiver grants credit, the sender
+spends it. A message may be sent while *any* credit is left, so one message of any size passes, and what can be under
+way is bounded by the window and one message. Like HTTP/2's windows (RFC 9113, 5.2), but a message also has a fixed
+cost, so that endless empty messages are held back too.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from isoclient.wire.codec import Codec
-from isoclient.wire.credit import GRANT_AT, WINDOW, weight
-from isoclient.wire.frames import Frame, FrameReader, describe, pack
-from isoclient.wire.outbox import Outbox
+from isoclient.wire.frames import Frame, FrameReader, Outbox, describe, pack
 from isoclient.wire.protocol import (
     CANCEL,
     CREDIT,
@@ -54,7 +58,26 @@ from isoclient.wire.protocol import (
     spec_of,
 )
 
-__all__ = ["Event", "Mux", "Stream"]
+__all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "Stream", "weight"]
+
+WINDOW: Final = 4 * 1024 * 1024
+"""The credit that each direction of a stream begins with, in bytes."""
+
+GRANT_AT: Final = WINDOW // 2
+"""Grants are saved up to this, in bytes, so that a small exchange needs none."""
+
+_OVERHEAD: Final = 256
+
+
+def weight(message: Mapping[str, Any]) -> int:
+    """What a message costs, in bytes.
+
+    Example:
+        >>> weight({"type": "http.request", "body": b"x" * 1000, "more_body": False})
+        1256
+    """
+    content = message.get("body") or message.get("bytes") or message.get("text")
+    return _OVERHEAD + len(content) if content else _OVERHEAD
 
 
 class Stream:

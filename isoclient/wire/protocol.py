@@ -12,7 +12,7 @@ The two ends are the *client*, which is the test's, and the *server*, which is t
     CANCEL  nobody waits any more               ->
                                                 <-  END     an Outcome
 
-Each side sends EVENT frames within the credit that it has (see :mod:`isoclient.wire.credit`). END is the last frame of
+Each side sends EVENT frames within the credit that it has (see :mod:`isoclient.wire.mux`). END is the last frame of
 a stream; what the client has sent on it before it knows of that is dropped.
 
 What is not of a stream is said on stream 0: READY or FAILED is the first frame of the server, and STOP, answered by

@@ -18,9 +18,8 @@ from isoclient.drive.stream import BlockingStream
 from isoclient.server.pipe import Pipe
 from isoclient.transit.codecs import LocalCodec, PipeCodec
 from isoclient.wire import protocol
-from isoclient.wire.credit import WINDOW
 from isoclient.wire.frames import pack
-from isoclient.wire.mux import Event
+from isoclient.wire.mux import WINDOW, Event
 from isoclient.wire.protocol import CallSpec, Cancelled, Damaged, LinkError, Outcome, Returned
 
 SOON = 10.0  # seconds; nothing here takes that long

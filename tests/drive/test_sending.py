@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoclient.drive.sending import write_out
-from isoclient.wire.outbox import Outbox
+from isoclient.wire.frames import Outbox
 
 
 class ScriptedSocket:

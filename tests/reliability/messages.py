@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, TestClient
-from isoclient.wire.outbox import Outbox
+from isoclient.wire.frames import Outbox
 from tests.reliability.bench import machine, print_table
 from tests.reliability.handles import handle_of
 from tests.reliability.plain_apps import Receive, Scope, Send, live

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoclient.wire.credit import GRANT_AT, WINDOW, weight
-from isoclient.wire.mux import Stream
+from isoclient.wire.mux import GRANT_AT, WINDOW, Stream, weight
 
 BASE = weight({"type": "http.response.body", "body": b""})
 

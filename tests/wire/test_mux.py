@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from isoclient.wire import protocol
 from isoclient.wire.codec import ReferenceCodec, ValueCodec
-from isoclient.wire.credit import GRANT_AT, WINDOW
 from isoclient.wire.frames import pack
-from isoclient.wire.mux import Event, Mux
+from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux
 from isoclient.wire.protocol import (
     CallSpec,
     Cancelled,

@@ -11,8 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from isoclient.wire import protocol
 from isoclient.wire.codec import Codec, ReferenceCodec, ValueCodec
-from isoclient.wire.credit import GRANT_AT, WINDOW, weight
-from isoclient.wire.mux import Event, Mux, Stream
+from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux, Stream, weight
 from isoclient.wire.protocol import CallSpec, Cancelled, Exited, Message, Outcome, Raised, Returned, Role
 
 SIZES: Final = (0, 10, 5000, 200_000, GRANT_AT)  # of what messages carry, in bytes

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isoclient.wire.codec import dumps, loads
 from isoclient.wire.protocol import LinkError
-from isoclient.wire.values import dumps, loads
 
 scalars = (
     st.none()
