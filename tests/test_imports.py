@@ -166,7 +166,8 @@ def run(program: str, *options: str) -> str:
 def test_a_fresh_host_imports_no_client() -> None:
     program = """if True:
         import sys
-        import isoclient.server.child, isoclient.server.asyncio_, isoclient.server.trio_, isoclient.server.fresh
+        import isoclient.server.child, isoclient.server.asyncio_runtime, isoclient.server.trio_runtime
+        import isoclient.server.fresh
         import isoclient.transit
         print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "urllib3", "pytest", "_pytest")
                      or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive.connection"))))

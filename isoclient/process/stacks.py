@@ -14,7 +14,9 @@ _FATAL: Final = "Fatal Python error"
 _TOLD: Final = {getattr(signal, f"SIG{name}", None) for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL", "XCPU")}
 _OURS: Final = f'File "{os.path.dirname(isoclient.__file__)}{os.sep}'
 # Those of ours that call the app, and not those that the app is in when it prints or logs.
-_CALLERS: Final = tuple(f"{os.sep}server{os.sep}{name}.py" for name in ("asyncio_", "trio_", "boot", "child"))
+_CALLERS: Final = tuple(
+    f"{os.sep}server{os.sep}{name}.py" for name in ("asyncio_runtime", "trio_runtime", "boot", "child")
+)
 
 
 def app_stacks(text: str) -> str:

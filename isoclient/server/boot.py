@@ -14,6 +14,7 @@ from isoclient.server.limits import Limits, limit_hit
 from isoclient.server.pipe import Pipe
 from isoclient.server.server import Server
 from isoclient.server.setup import Setup
+from isoclient.server.streams import STREAMS
 from isoclient.system.modules import socket
 from isoclient.transit.codecs import Codec
 from isoclient.wire.protocol import FAILED, READY
@@ -56,11 +57,11 @@ class _Boot:
     def run(self, setup: Setup) -> None:
         """Run the backend, until the server stops."""
         if setup.backend == "trio":
-            from isoclient.server.trio_ import run_trio
+            from isoclient.server.trio_runtime import run_trio
 
             run_trio(self._pipe, partial(self._make_server, setup), setup.options)
         else:
-            from isoclient.server.asyncio_ import run_asyncio
+            from isoclient.server.asyncio_runtime import run_asyncio
 
             run_asyncio(self._pipe, partial(self._make_server, setup), setup.options)
 
@@ -89,6 +90,7 @@ class _Boot:
             self._codec,
             runtime,
             self._pipe.mux,
+            streams=STREAMS,
             live={"app": app},
             leave=self._leaver(runtime) if self._side is not None else None,
             limits=setup.limits,

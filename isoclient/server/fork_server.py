@@ -41,7 +41,7 @@ def main(channel: int) -> None:
 
 def _import_what_is_needed() -> None:
     """Once, and not in each process."""
-    import isoclient.server.asyncio_
+    import isoclient.server.asyncio_runtime
     import isoclient.server.fresh  # noqa: F401
 
 

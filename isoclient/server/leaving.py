@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from isoclient.errors import ClientDisconnected
+from isoclient.server.calls import Call
+from isoclient.server.runtime import Runtime
 from isoclient.transit.anatomy import chain_of, is_a, members_of
-
-if TYPE_CHECKING:
-    from isoclient.server.runtime import Runtime
-    from isoclient.server.streams import Stream
 
 __all__ = ["Grace", "is_due_to_disconnect"]
 
@@ -33,11 +31,11 @@ class Grace(NamedTuple):
     looks, with the event loop going round in between: it does not pass while the process gets no processor.
 
     Args:
-        stream: what the client has left.
+        call: what the client has left.
         runtime: the event loop.
     """
 
-    stream: Stream
+    call: Call
     runtime: Runtime
 
     def begin(self, seconds: float) -> None:
@@ -46,18 +44,18 @@ class Grace(NamedTuple):
         Args:
             seconds: the whole time.
         """
-        self.runtime.call_later(seconds, self.stream.abort_if_open)
+        self.runtime.call_later(seconds, self.call.abort_if_open)
         self._look_again(_LOOKS)
 
     def _look_again(self, left: int) -> None:
         if left == 0:
-            self.stream.abort_if_open()
-        elif not self.stream.informed:
+            self.call.abort_if_open()
+        elif not self.call.informed:
             self.runtime.call_later(_BETWEEN_LOOKS, lambda: self._look(left))
 
     def _look(self, left: int) -> None:
-        if self.stream.is_open:
-            self._look_again(left - 1 if self.stream.waits_for_its_own else _LOOKS)
+        if self.call.is_open:
+            self._look_again(left - 1 if self.call.waits_for_its_own else _LOOKS)
 
 
 def is_due_to_disconnect(error: BaseException | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["import_ahead"]
 
-_SERVER: Final = "isoclient.server.asyncio_"
+_SERVER: Final = "isoclient.server.asyncio_runtime"
 # Starlette and FastAPI have anyio import this at the first call that has to do with a thread or a lock.
 _OF_ANYIO: Final = "anyio._backends._asyncio"
 

@@ -1,12 +1,11 @@
-"""What the server needs of an event loop: :mod:`isoclient.server.asyncio_`, :mod:`isoclient.server.trio_` have it."""
+"""What the server needs of an event loop. The modules for asyncio and trio have it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from isoclient.server.streams import Stream
+from isoclient.server.calls import Call
 
 __all__ = ["Runtime", "Signal"]
 
@@ -27,8 +26,8 @@ class Runtime(Protocol):
     def signal(self) -> Signal:
         """A new signal."""
 
-    def spawn(self, stream: Stream) -> None:
-        """Start a task that calls the app for this stream, reports its end to it, and is ended by ``stream.abort``."""
+    def spawn(self, call: Call) -> None:
+        """Start a task that runs this call of the app, reports its end to it, and is ended by its ``abort``."""
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call this on the loop once what is ready now has run."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from isoclient.server.calls import Call
 from isoclient.server.limits import Limits, limit_hit
-from isoclient.server.streams import STREAMS, LifespanStream, Stream
 from isoclient.transit.anatomy import is_a
 from isoclient.transit.codecs import Codec
 from isoclient.wire import mux
@@ -21,6 +21,7 @@ from isoclient.wire.protocol import (
     Message,
     Outcome,
     Raised,
+    StreamKind,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Server:
         codec: how values cross.
         runtime: the event loop.
         mux: the end of the wire.
+        streams: what makes a call of a stream, by its kind.
         live: objects that both sides have, by name.
         limits: those of the process.
         leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
@@ -61,6 +63,7 @@ class Server:
         runtime: Runtime,
         mux: mux.Mux,
         *,
+        streams: Mapping[StreamKind, Callable[[Server, mux.Stream, Any], Call]],
         live: Mapping[str, object],
         leave: Callable[[int], object] | None,
         limits: Limits | None = None,
@@ -71,11 +74,12 @@ class Server:
         self.runtime = runtime
         self.live = live
         self.state: dict[str, Any] = {}
+        self._streams = streams
         self._leave = leave
         self._limits = limits
         self._side = side
         self.mux = mux
-        self._calls: dict[int, Stream] = {}  # of the streams that are open, by number
+        self._calls: dict[int, Call] = {}  # of the streams that are open, by number
         self._waiting = 0  # bytes of messages since the last flush, about
         self._flush_planned = False
         self._stopping = False
@@ -94,7 +98,7 @@ class Server:
             self._pass_on(call, kind, value)
         self._plan_flush()
 
-    def _pass_on(self, call: Stream, kind: int, value: Any) -> None:
+    def _pass_on(self, call: Call, kind: int, value: Any) -> None:
         if kind == EVENT:
             call.delivered(value)
         elif kind == CREDIT:
@@ -109,7 +113,7 @@ class Server:
             self._side.apply(value)
 
     def _open(self, stream: mux.Stream, spec: CallSpec) -> None:
-        call = STREAMS[spec.kind](self, stream, spec.argument)
+        call = self._streams[spec.kind](self, stream, spec.argument)
         self._calls[stream.number] = call
         if spec.variables is None:
             self.runtime.spawn(call)
@@ -126,8 +130,8 @@ class Server:
             call.cancel(self.grace)
         self._stop_when_idle()
 
-    def _serving(self) -> list[Stream]:
-        return [call for call in self._calls.values() if not isinstance(call, LifespanStream)]
+    def _serving(self) -> list[Call]:
+        return [call for call in self._calls.values() if call.kind != "lifespan"]
 
     def _stop_when_idle(self) -> None:
         if not self._stopping:
@@ -153,7 +157,7 @@ class Server:
         self.mux.grant(stream)
         self._plan_flush()
 
-    def end(self, call: Stream, outcome: Outcome) -> None:
+    def end(self, call: Call, outcome: Outcome) -> None:
         """The last word on a stream. It goes out at once, and with it all that waited."""
         if self._calls.pop(call.number, None) is not None:
             if self._side is not None:
@@ -166,7 +170,7 @@ class Server:
             self.flush()
             self._stop_when_idle()
 
-    def end_raised(self, call: Stream, error: BaseException) -> None:
+    def end_raised(self, call: Call, error: BaseException) -> None:
         """The same, for a call that raised.
 
         ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too, and so does what comes from its limits.
@@ -190,7 +194,7 @@ class Server:
         """The event loop ends before its time, which cancels all calls. It is no end of theirs: they share this one."""
         self._calls.clear()
 
-    def is_open(self, call: Stream) -> bool:
+    def is_open(self, call: Call) -> bool:
         """Whether a call has not ended yet."""
         return self._calls.get(call.number) is call
 

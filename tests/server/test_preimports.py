@@ -10,7 +10,7 @@ import sys
 from isoclient.server.preimports import import_ahead
 {before}
 import_ahead()
-print(*(name for name in ("isoclient.server.asyncio_", "anyio._backends._asyncio") if name in sys.modules))
+print(*(name for name in ("isoclient.server.asyncio_runtime", "anyio._backends._asyncio") if name in sys.modules))
 """
 
 
@@ -22,17 +22,19 @@ def loaded(before: str = "") -> list[str]:
 
 
 def test_the_host_alone() -> None:
-    assert loaded() == ["isoclient.server.asyncio_"]
+    assert loaded() == ["isoclient.server.asyncio_runtime"]
 
 
 def test_what_anyio_needs_where_there_is_anyio() -> None:
-    assert loaded("import anyio") == ["isoclient.server.asyncio_", "anyio._backends._asyncio"]
+    assert loaded("import anyio") == ["isoclient.server.asyncio_runtime", "anyio._backends._asyncio"]
 
 
 def test_what_can_not_be_imported_is_for_the_process_to_tell() -> None:
     for failure in ("ImportError", "SystemExit"):
         finder = f"class Finder:\n  def find_spec(self, name, *args):\n    if '_backends' in name: raise {failure}"
-        assert loaded(f"import anyio\n{finder}\nsys.meta_path.insert(0, Finder())") == ["isoclient.server.asyncio_"]
+        assert loaded(f"import anyio\n{finder}\nsys.meta_path.insert(0, Finder())") == [
+            "isoclient.server.asyncio_runtime"
+        ]
 
 
 def test_a_fork_finds_it_imported() -> None:

@@ -14,7 +14,7 @@ __all__ = ["CallStream", "InspectStream", "PingStream", "StateStream"]
 class CallStream(Stream):
     """``client.call``: a function called on the app's loop."""
 
-    kind = "call"
+    kind: ClassVar[StreamKind] = "call"
     _trusted = False  # whether the test lets the result run any code there
 
     async def call(self) -> object:
@@ -41,7 +41,7 @@ class CallStream(Stream):
 class StateStream(Stream):
     """``client.app_state``: what the lifespan has put into the state."""
 
-    kind = "state"
+    kind: ClassVar[StreamKind] = "state"
 
     async def call(self) -> object:
         return self.server.codec.pack_debug(self.server.state)
@@ -65,7 +65,7 @@ class InspectStream(Stream):
 class PingStream(InspectStream):
     """That proof alone."""
 
-    kind = "ping"
+    kind: ClassVar[StreamKind] = "ping"
 
     async def call(self) -> object:
         return None

@@ -9,6 +9,7 @@ from isoclient.asgi import HTTPRules, Message
 from isoclient.errors import ClientDisconnected
 from isoclient.server.streams.base import Stream
 from isoclient.wire import mux
+from isoclient.wire.protocol import StreamKind
 
 if TYPE_CHECKING:
     from isoclient.server.server import Server
@@ -21,7 +22,7 @@ _FILE_PIECE: Final = 256 * 1024
 class HTTPStream(Stream):
     """One request and its response (ASGI HTTP 2.5)."""
 
-    kind = "http"
+    kind: ClassVar[StreamKind] = "http"
     extensions: ClassVar[tuple[str, ...]] = (
         "http.response.debug",
         "http.response.template",

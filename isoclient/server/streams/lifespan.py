@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from isoclient.asgi import LifespanRules, Message
 from isoclient.errors import AppProtocolError
 from isoclient.server.streams.base import Stream, type_of
 from isoclient.transit.anatomy import is_a
 from isoclient.wire import mux
-from isoclient.wire.protocol import Unsupported
+from isoclient.wire.protocol import StreamKind, Unsupported
 
 if TYPE_CHECKING:
     from isoclient.server.server import Server
@@ -27,7 +27,7 @@ _NO_LIFESPAN: Final = (
 class LifespanStream(Stream):
     """The app's lifespan (ASGI Lifespan 2.0)."""
 
-    kind = "lifespan"
+    kind: ClassVar[StreamKind] = "lifespan"
 
     def __init__(self, server: Server, wire: mux.Stream, argument: Any) -> None:
         super().__init__(server, wire, {"type": "lifespan"})

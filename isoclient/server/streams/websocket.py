@@ -9,6 +9,7 @@ from isoclient.errors import ClientDisconnected
 from isoclient.server.scope_changes import ScopeNews
 from isoclient.server.streams.base import Stream, type_of
 from isoclient.wire import mux
+from isoclient.wire.protocol import StreamKind
 
 if TYPE_CHECKING:
     from isoclient.server.server import Server
@@ -19,7 +20,7 @@ __all__ = ["WebSocketStream"]
 class WebSocketStream(Stream):
     """One WebSocket, from its handshake to its close (ASGI WebSocket 2.5)."""
 
-    kind = "websocket"
+    kind: ClassVar[StreamKind] = "websocket"
     extensions: ClassVar[tuple[str, ...]] = ("websocket.http.response",)
 
     def __init__(self, server: Server, wire: mux.Stream, argument: Any) -> None:

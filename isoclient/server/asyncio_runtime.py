@@ -11,9 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from isoclient.server import relief
+from isoclient.server.calls import Call
 from isoclient.server.inspection import describe_task, walk_await_chain
 from isoclient.server.pipe import Pipe
-from isoclient.server.streams import Stream
 from isoclient.system.lift import Patches
 from isoclient.system.modules import time
 from isoclient.wire.mux import Event
@@ -30,7 +30,7 @@ class AsyncioRuntime:
     def __init__(self, loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:
         self._loop = loop
         self._pipe = pipe
-        self._tasks: dict[Stream, asyncio.Task[None]] = {}  # for the loop itself refers to them but weakly
+        self._tasks: dict[Call, asyncio.Task[None]] = {}  # for the loop itself refers to them but weakly
         self._writing = False
         self._is_stopped = False
         self._finished = loop.create_future()
@@ -41,13 +41,13 @@ class AsyncioRuntime:
     def signal(self) -> AsyncioSignal:
         return AsyncioSignal(self._loop)
 
-    def spawn(self, stream: Stream) -> None:
-        coroutine = _run_stream(stream, self._tasks)
+    def spawn(self, call: Call) -> None:
+        coroutine = _run(call, self._tasks)
         try:
-            self._loop.create_task(coroutine, name=f"isoclient-{stream.kind}-{stream.number}")
+            self._loop.create_task(coroutine, name=f"isoclient-{call.kind}-{call.number}")
         except Exception as error:  # of a task factory of the app's
             coroutine.close()
-            stream.raised(error)
+            call.raised(error)
 
     def write(self) -> None:
         if not self._writing and not self._pipe.write():
@@ -113,30 +113,30 @@ class AsyncioRuntime:
             take(event)
 
 
-async def _run_stream(stream: Stream, running: dict[Stream, asyncio.Task[None]]) -> None:
+async def _run(call: Call, running: dict[Call, asyncio.Task[None]]) -> None:
     # By the task itself: with an eager task factory it may have ended before whoever makes it has it in hand. Before it
     # begins, the loop keeps it.
     task = asyncio.current_task()
     assert task is not None
-    running[stream], stream.abort = task, task.cancel
+    running[call], call.abort = task, task.cancel
     try:
-        value = await stream.call()
+        value = await call.call()
     except asyncio.CancelledError as error:
-        if stream.gone:
-            stream.cancelled()
+        if call.gone:
+            call.cancelled()
         else:
-            stream.raised(error)
+            call.raised(error)
     except MemoryError as error:
         relief.relieve()  # before anything else
-        stream.raised(error)
+        call.raised(error)
     except BaseException as error:
         # SystemExit and KeyboardInterrupt too: let out of a task, they would end the loop under all other streams.
-        stream.raised(error)
+        call.raised(error)
     else:
-        stream.returned(value)
+        call.returned(value)
     finally:
         # Here, and not in a callback of the task, for which the loop would have to go round once more.
-        running.pop(stream, None)
+        running.pop(call, None)
 
 
 class AsyncioSignal:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from isoclient.server import relief
+from isoclient.server.calls import Call
 from isoclient.server.inspection import describe_task
 from isoclient.server.pipe import Pipe
-from isoclient.server.streams import Stream
 from isoclient.system.lift import Patches
 from isoclient.wire.mux import Event
 
@@ -35,8 +35,8 @@ class TrioRuntime:
     def signal(self) -> TrioSignal:
         return TrioSignal()
 
-    def spawn(self, stream: Stream) -> None:
-        self._nursery.start_soon(_run_stream, stream, name=f"isoclient-{stream.kind}-{stream.number}")
+    def spawn(self, call: Call) -> None:
+        self._nursery.start_soon(_run, call, name=f"isoclient-{call.kind}-{call.number}")
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         self._soon(callback)
@@ -89,24 +89,24 @@ class TrioRuntime:
                 take(event)
 
 
-async def _run_stream(stream: Stream) -> None:
+async def _run(call: Call) -> None:
     value: object = None
     try:
         with trio.CancelScope() as scope:
-            stream.abort = scope.cancel
-            value = await stream.call()
+            call.abort = scope.cancel
+            value = await call.call()
     except trio.Cancelled:
         raise  # the whole loop is ending
     except MemoryError as error:
         relief.relieve()  # before anything else
-        stream.raised(error)
+        call.raised(error)
     except BaseException as error:
-        stream.raised(error)
+        call.raised(error)
     else:
         if scope.cancelled_caught:
-            stream.cancelled()
+            call.cancelled()
         else:
-            stream.returned(value)
+            call.returned(value)
 
 
 async def _call_later(seconds: float, callback: Callable[[], object]) -> None:
