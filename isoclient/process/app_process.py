@@ -29,10 +29,10 @@ from isoclient.system.modules import os, signal, socket, time
 from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import PipeCodec
 
-__all__ = ["AppProcess"]
+__all__ = ["EXTENSIONS", "AppProcess"]
 
 _DUMP_TIME: Final = 0.2
-_EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
+EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
 _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
 _LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
@@ -318,7 +318,7 @@ class AppProcess:
         # One that has come up meanwhile may have heard of its end just now.
         if not was_ready and self.connection.ready and reaper.wait(self._patience):
             return True
-        return any(self._is_starved(before) and reaper.wait(self._patience) for _ in range(_EXTENSIONS))
+        return any(self._is_starved(before) and reaper.wait(self._patience) for _ in range(EXTENSIONS))
 
     def _is_starved(self, before: float) -> bool:
         """Whether it would go on if it got a processor, and has got one for less than a quarter of its time."""
