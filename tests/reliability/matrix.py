@@ -53,7 +53,7 @@ def _play(cell: Cell) -> Result:
 
 
 def _extension(cell: Cell) -> float:
-    """How many seconds more an app may take at its end, for it is given them where it gets too little of a processor."""
+    """How many seconds more an app may take at its end, for it gets them where it gets too little of a processor."""
     is_starved = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
     return EXTENSIONS * AppProcess.grace if cell.moment == "exit" and cell.hangs and is_starved else 0.0
 
