@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
@@ -24,6 +25,7 @@ from isoclient.process.app_process import EXTENSIONS, AppProcess
 from tests.reliability.bench import busy_processes, machine, milliseconds, print_table
 from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, Result, cells, ending, play, senseless
 
+_ROUND: Final = 4 * 3600.0  # seconds; a round takes a quarter of an hour, and more the more else there is to do
 _SHORT = {
     "fine": "ok",
     "raised": "raised",
@@ -62,7 +64,7 @@ def _run(rounds: int, jobs: int, chosen: list[Cell]) -> list[Result]:
     results: list[Result] = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quiet) as pool:
         for number in range(rounds):
-            for result in pool.map(_play, chosen, timeout=1800):
+            for result in pool.map(_play, chosen, timeout=_ROUND):
                 results.append(result)
                 if result.wrong:
                     print(f"WRONG in round {number + 1}: {', '.join(result.cell)}: {result.wrong}", flush=True)
