@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
+from isoclient.compat.pydevd_ import is_attached
 from isoclient.system.modules import time
 
 __all__ = ["is_at_work", "prompts"]
@@ -40,18 +41,7 @@ def is_at_work() -> bool:
 
     It is asked only when a deadline has passed, so it may take its time.
     """
-    return prompts.open > 0 or _is_attached() or _some_thread_is_in_pdb()
-
-
-def _is_attached() -> bool:
-    """Whether pydevd (PyCharm's, and within debugpy VS Code's) traces this thread. It may be stopped at any moment."""
-    if "pydevd" not in sys.modules:
-        return False
-    trace: Any = sys.gettrace()
-    if trace is not None:
-        return str(getattr(trace, "__module__", None) or type(trace).__module__).startswith(("pydevd", "_pydevd"))
-    monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on it does without a trace function
-    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+    return prompts.open > 0 or is_attached() or _some_thread_is_in_pdb()
 
 
 def _some_thread_is_in_pdb() -> bool:

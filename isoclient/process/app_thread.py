@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from isoclient.compat.python_threads import Thread
 from isoclient.drive.connection import Connection
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.process.handle import PATIENCE, ProcessStatus
@@ -21,13 +22,6 @@ from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import LocalCodec
 
 __all__ = ["AppThread"]
-
-
-class _Thread(threading.Thread):
-    def _delete(self) -> None:
-        """Be no longer among the threads of this process: the last that is done in it, in which it asks who it is."""
-        with Patches():
-            super()._delete()  # type: ignore[misc]
 
 
 class AppThread:
@@ -67,7 +61,7 @@ class AppThread:
         run = partial(context_of_test().run, _run, self._theirs, self._setup, self._codec, self._outcome)
         try:
             with Patches():
-                self._thread = _Thread(target=run, name="isoclient-app", daemon=True)
+                self._thread = Thread(target=run, name="isoclient-app", daemon=True)
                 self._thread.start()
         except BaseException as error:
             self.kill()

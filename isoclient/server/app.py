@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from isoclient.compat.asgiref_ import is_double_callable
 from isoclient.errors import AppNotFound, NotAnApp
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def single_callable(app: Any) -> ASGIApp:
         >>> single_callable(App) is App
         False
     """
-    if getattr(app, "_asgi_double_callable", False) or not _takes(app, 3):
+    if is_double_callable(app) or not _takes(app, 3):
 
         async def double(scope: dict[str, Any], receive: Receive, send: Send) -> object:
             return await app(scope)(receive, send)

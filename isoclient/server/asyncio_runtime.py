@@ -10,6 +10,7 @@ from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from isoclient.compat.python_asyncio import default_executor, descriptors
 from isoclient.server import relief
 from isoclient.server.calls import Call
 from isoclient.server.inspection import describe_task, walk_await_chain
@@ -75,16 +76,14 @@ class AsyncioRuntime:
             loop.get_task_factory(),
             loop.get_debug(),
             getattr(loop, "slow_callback_duration", None),
-            getattr(loop, "_default_executor", None),
+            default_executor(loop),
         )
         del loop
         return settings, sys.getrefcount(self._loop)
 
     def descriptors(self) -> list[int]:
-        # By their numbers: to close the loop would take its registrations out of the epoll instance, which a fork
-        # shares. Those of uvloop stay open: libuv has some for all loops of a process, and makes them anew in a fork.
-        parts: list[Any] = [getattr(self._loop, name, None) for name in ("_selector", "_ssock", "_csock")]
-        return [part.fileno() for part in parts if part is not None]
+        # To close the loop would take its registrations out of the epoll instance, which a fork shares.
+        return descriptors(self._loop)
 
     def describe_tasks(self) -> str:
         described = [

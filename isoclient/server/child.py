@@ -6,7 +6,6 @@ the app should find what it would find under a server: signals, standard streams
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import faulthandler
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 
+from isoclient.compat.python_exit import can_end, end_the_interpreter
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.mirror.differences import Context
 from isoclient.server import lifeline, relief
@@ -25,7 +25,7 @@ from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
 from isoclient.server.text_streams import open_text, reopen
 from isoclient.system.lift import Patches
-from isoclient.system.modules import io, os, signal, socket, threading
+from isoclient.system.modules import io, os, signal, socket
 from isoclient.system.signals import begin_with_own_signals
 from isoclient.transit.codecs import PipeCodec
 
@@ -243,8 +243,8 @@ def _leave(code: int) -> NoReturn:
     ``os._exit`` because a fork still has the frames of the test below it, with ``finally`` blocks that belong there.
     """
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
+        if can_end():
+            end_the_interpreter()
     except BaseException:
         _print_traceback()
     finally:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from isoclient.compat import python_asyncio
+from isoclient.compat.pytest_ import forget_pytest
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import io, os, select, signal, threading, time
 from isoclient.wire.protocol import DEBUG
@@ -25,7 +27,7 @@ __all__ = ["Debugger"]
 
 _PATIENCE: Final = 30.0  # seconds that the test may take until it waits for the app, and so hands the terminal over
 # Stepping into the code that sends frames would send frames amid others; and event loops are nobody's app.
-_SKIPPED: Final = frozenset({"isoclient.*", "asyncio.*", "uvloop.*", "trio.*", "outcome.*", "selectors", "_weakrefset"})
+_SKIPPED: Final = python_asyncio.MODULES | {"isoclient.*", "uvloop.*", "trio.*", "outcome.*"}
 _HELD: Final = "isoclient_held_messages"
 _NO_PROMPT: Final = contextlib.nullcontext()
 _ADVICE: Final = "Run that test alone, in a terminal and without xdist (pytest -n 0), to debug its app."
@@ -51,7 +53,7 @@ class Debugger:
 
     def install(self) -> None:
         """From now on every Pdb of this process has its prompt in the terminal."""
-        _forget_pytest()
+        forget_pytest()
         if "pdb" in sys.modules:
             self._patch(sys.modules["pdb"])
         else:
@@ -120,13 +122,6 @@ class Debugger:
             poll = select.poll()
             poll.register(self._pipe.sock, select.POLLOUT)
             poll.poll(1000)
-
-
-def _forget_pytest() -> None:
-    """In a fork of pytest, its ``set_trace`` would suspend what it captures: what the test's process has captured."""
-    pytest_pdb = getattr(sys.modules.get("_pytest.debugging"), "pytestPDB", None)
-    if pytest_pdb is not None:
-        pytest_pdb._pluginmanager = pytest_pdb._config = None
 
 
 def _set_trace(*, header: str | None = None, **options: Any) -> None:

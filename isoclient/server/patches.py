@@ -5,10 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from unittest.mock import _patch
+from typing import Any
 
 __all__ = ["calls", "start", "stop"]
 
@@ -29,7 +26,7 @@ class _Active:
         if inspect.isroutine(options.get("new")) or isinstance(options.get("new"), functools.partial):
             self._calls = []
             options = {**options, "new": _recorder(options["new"], self._calls)}
-        self._patch: _patch[Any] = patch(target, **options)
+        self._patch = patch(target, **options)
         self._new: Any = self._patch.start()
 
     def recorded(self) -> Recorded | None:

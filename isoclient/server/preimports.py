@@ -10,16 +10,16 @@ import importlib
 import sys
 from typing import Final
 
+from isoclient.compat import anyio_
+
 __all__ = ["import_ahead"]
 
 _SERVER: Final = "isoclient.server.asyncio_runtime"
-# Starlette and FastAPI have anyio import this at the first call that has to do with a thread or a lock.
-_OF_ANYIO: Final = "anyio._backends._asyncio"
 
 
 def import_ahead() -> None:
     """Import what a server on asyncio, and anyio if it is there, are going to need. Never raises."""
-    for name in [_SERVER, _OF_ANYIO] if "anyio" in sys.modules else [_SERVER]:
+    for name in [_SERVER, anyio_.ON_ASYNCIO] if "anyio" in sys.modules else [_SERVER]:
         if name not in sys.modules:
             with contextlib.suppress(Exception, SystemExit):  # the process will see for itself, and tell
                 importlib.import_module(name)

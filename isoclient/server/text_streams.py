@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
+from isoclient.compat.python_io import keep_back
 from isoclient.system.bounded_files import append_always, keep_newest
 from isoclient.system.descriptors import identity
 from isoclient.system.modules import io, os
@@ -55,7 +56,7 @@ def _open(descriptor: int) -> Any:
 
 def _set_up(stream: io.TextIOWrapper, descriptor: int) -> io.TextIOWrapper:
     if descriptor != 0:
-        stream._CHUNK_SIZE = _LONGEST  # type: ignore[attr-defined]  # more than that it does not keep back
+        keep_back(stream, _LONGEST)
         if not _texts:
             os.register_at_fork(before=flush_output)  # a fork would write it too
         if stream not in _texts:

@@ -19,6 +19,7 @@ from enum import Enum
 from types import BuiltinMethodType, FunctionType
 from typing import Any, Final
 
+from isoclient.compat.python_pickle import IP_BASES, RE_COMPILE, RECONSTRUCTOR, ZONE
 from isoclient.system.modules import os, pickle
 from isoclient.transit.bounds import Allowance
 from isoclient.transit.classes import definer
@@ -77,7 +78,7 @@ _CALLED: Final[Mapping[tuple[str, str], Callable[[Args], bool]]] = {
     ("decimal", "Decimal"): _plain,
     ("fractions", "Fraction"): _fraction,
     **{("ipaddress", f"IPv{n}{what}"): _plain for n in (4, 6) for what in ("Address", "Network", "Interface")},
-    **{("ipaddress", name): _plain for name in ("_BaseAddress", "_BaseNetwork")},
+    **{("ipaddress", name): _plain for name in IP_BASES},
     **{("pathlib", name): _plain for name in ("PurePath", "PurePosixPath", "PureWindowsPath", "PosixPath", "Path")},
     ("types", "SimpleNamespace"): _nothing,
 }
@@ -205,8 +206,8 @@ def _make_pattern(allowance: Allowance, pattern: str | bytes, flags: int) -> re.
 _MAKERS: Final[Mapping[str, Callable[..., Any]]] = {
     "copyreg.__newobj__": lambda allowance, cls, *args: make(cls, args, {}, allowance),
     "copyreg.__newobj_ex__": lambda allowance, cls, args, kwargs: make(cls, args, kwargs, allowance),
-    "copyreg._reconstructor": _make_by_base,
-    "re._compile": _make_pattern,
+    RECONSTRUCTOR: _make_by_base,
+    RE_COMPILE: _make_pattern,
 }
 """What is done in place of some functions of Python's that reductions name."""
 
@@ -236,8 +237,8 @@ def method_of(cls: Any, name: str) -> Any:
     """An attribute of a class that its objects are made by, as pickle asks for it: ``getattr(cls, name)``."""
     if issubclass(type(cls), type) and type(name) is str:
         if issubclass(cls, Enum):
-            return cls._member_map_[name]
-        if _name(cls) == ("zoneinfo", "ZoneInfo") and name == "_unpickle":
+            return cls.__members__[name]
+        if _name(cls) == ("zoneinfo", "ZoneInfo") and name == ZONE:
             return _zone
         layer: Any = definer(cls, name)
         if name == "__new__" and layer is not None and type(vars(layer)[name]) is BuiltinMethodType:

@@ -327,11 +327,13 @@ def _dill_loads(pickled: bytes, live: Mapping[str, object]) -> Any:
 @functools.cache
 def _dill_classes() -> tuple[Any, Any]:
     """The pickler and the unpickler; made at the first use, as dill takes a while to import."""
-    from dill import Pickler, Unpickler, _dill
+    from dill import Unpickler
 
-    makers = (_dill._create_function, _dill._create_type, _dill._create_namedtuple, types.new_class)
+    from isoclient.compat.dill_ import MAKERS, Pickler
 
-    class DillPickler(Pickler):  # type: ignore[misc]
+    makers = (*MAKERS, types.new_class)
+
+    class DillPickler(Pickler):
         def __init__(self, file: io.BytesIO, known: _Known, same_main: bool) -> None:
             super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
             self._known = known
@@ -366,11 +368,11 @@ def _dill_classes() -> tuple[Any, Any]:
                 return  # as most are, this is worth it
             if type(obj) is FunctionType:
                 # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
-                self._recurse = self._module_of(obj.__globals__) is None
+                self.send_of_globals(named_alone=self._module_of(obj.__globals__) is None)
             outer = self._way
             self._way = obj, outer
             try:
-                if id(obj) in self._postproc and id(obj) not in self.memo:
+                if self.is_within_itself(obj):
                     # A class or function within itself. dill does the same, but warns, and a filter may raise that.
                     self.save_global(obj)
                 else:

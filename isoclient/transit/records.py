@@ -10,6 +10,7 @@ import logging
 import marshal
 from typing import Any, Final, NamedTuple
 
+from isoclient.compat.python_logging import FORMAT
 from isoclient.system.modules import pickle
 from isoclient.transit.exceptions import pack_exception, unpack_exception
 from isoclient.transit.trees import ValueReader, ValueWriter, plain_tree
@@ -153,7 +154,7 @@ def likeness(logger: logging.Logger, handler: logging.Handler) -> Likeness:
         kind.__qualname__,
         str(handler.name),
         str(getattr(handler, "baseFilename", "")),
-        str(getattr(handler.formatter, "_fmt", "")),
+        str(getattr(handler.formatter, FORMAT, "")),
     )
 
 

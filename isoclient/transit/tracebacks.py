@@ -8,6 +8,7 @@ from itertools import islice
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Final, NamedTuple
 
+from isoclient.compat.python_code import can_place, line_table
 from isoclient.system.modules import os
 from isoclient.transit.local_variables import LocalsReader, PackedLocal, rebuild_locals
 
@@ -121,8 +122,9 @@ def rebuild_traceback(records: list[FrameRecord]) -> TracebackType | None:
     # no columns, there is no instruction either (-1), hence no carets in the wrong places.
     rebuilt = None
     for entry, record in zip(reversed(entries), reversed(records), strict=True):
-        frame = _stopped_frame(record, entry.tb_frame) if record.locals or record.span else entry.tb_frame
-        rebuilt = TracebackType(rebuilt, frame, -1 if record.span is None else 0, record.line)
+        is_placed = bool(record.locals or record.span) and can_place()
+        frame = _stopped_frame(record, entry.tb_frame) if is_placed else entry.tb_frame
+        rebuilt = TracebackType(rebuilt, frame, 0 if is_placed and record.span else -1, record.line)
     return rebuilt
 
 
@@ -132,7 +134,7 @@ def _stopped_frame(record: FrameRecord, frame: FrameType) -> FrameType:
     code = code.replace(
         co_name=record.function,
         co_firstlineno=record.first_line,
-        co_linetable=_line_table(len(code.co_code) // 2, record),
+        co_linetable=line_table(len(code.co_code) // 2, record.line - record.first_line, record.span),
     )
     try:
         exec(code, frame.f_globals, frame.f_locals)
@@ -140,29 +142,6 @@ def _stopped_frame(record: FrameRecord, frame: FrameType) -> FrameType:
         *_, stopped = _entries(error.__traceback__)
         return stopped.tb_frame
     return frame
-
-
-def _line_table(units: int, record: FrameRecord) -> bytes:
-    """A table that has all of the code at one place; its form is that of CPython's ``Objects/locations.md``."""
-    lines = record.line - record.first_line
-    table = b""
-    for at in range(0, units, 8):
-        head = 0x80 | (min(8, units - at) - 1)
-        step = _number(lines << 1 if lines >= 0 else -lines << 1 | 1)
-        if record.span is None:
-            table += bytes([head | 13 << 3]) + step  # a line without columns
-        else:
-            more, first, last = record.span
-            table += bytes([head | 14 << 3]) + step + _number(more) + _number(first + 1) + _number(last + 1)
-        lines = 0
-    return table
-
-
-def _number(value: int) -> bytes:
-    """Six bits in a byte, the lowest first."""
-    if value < 0x40:
-        return bytes([value])
-    return bytes([0x40 | value & 0x3F]) + _number(value >> 6)
 
 
 def _frame(record: FrameRecord) -> SimpleNamespace:

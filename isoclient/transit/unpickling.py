@@ -7,10 +7,10 @@ nothing that could be called is ever at hand. The others are read in Python, whe
 
 from __future__ import annotations
 
-import copyreg
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
+from isoclient.compat.python_pickle import EXTENSIONS, Steps, can_go_step_by_step
 from isoclient.system.modules import io, pickle
 from isoclient.transit import constructors
 from isoclient.transit.bounds import Allowance
@@ -22,7 +22,6 @@ __all__ = ["load", "load_plain", "load_reduction"]
 
 Persistent = Callable[[Any], Any]
 
-_Steps: Any = pickle._Unpickler
 _CONTAINERS: Final = (list, dict, set, bytearray)
 
 # In C, and unchangeable: whatever a pickle has done with these, it makes values of them, or fails.
@@ -62,7 +61,7 @@ def load(pickled: bytes, persistent: Persistent, allowance: Allowance) -> Any:
 def load_plain(pickled: bytes) -> Any:
     """The same for plain values, dates and times: a pickle that names anything else is a pickle.UnpicklingError."""
     # What has been registered with copyreg is at hand without being named.
-    if copyreg._extension_cache:  # type: ignore[attr-defined]
+    if EXTENSIONS:
         return _Unpickler(pickled, _refuse, Allowance(0)).load()
     return _PlainUnpickler(io.BytesIO(pickled)).load()
 
@@ -94,12 +93,14 @@ class _PlainUnpickler(pickle.Unpickler):
         _refuse(pid)
 
 
-class _Unpickler(_Steps):  # type: ignore[misc]
+class _Unpickler(Steps):  # type: ignore[misc]
     """pickle's own in Python, with the steps that call something replaced."""
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Steps.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(getattr(Steps, "dispatch", {}))
 
     def __init__(self, pickled: bytes, persistent: Persistent, allowance: Allowance) -> None:
+        if not can_go_step_by_step():
+            raise Refused("this version of Python cannot be kept from calling what it names")
         self._file = io.BytesIO(pickled)
         super().__init__(self._file)
         self.persistent_load = persistent

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoclient import AppCrashed, AppStartupError, TestClient
-from isoclient.process import app_thread
+from isoclient.compat import python_threads
 from isoclient.system import modules as system
 from isoclient.system import pidfds
 
@@ -156,7 +156,7 @@ def test_no_more_threads(make_client: MakeClient, monkeypatch: pytest.MonkeyPatc
     client = make_client(app)
     before = descriptors()
     with monkeypatch.context() as patch:
-        patch.setattr(app_thread._Thread, "start", raises(RuntimeError("can't start new thread")))
+        patch.setattr(python_threads.Thread, "start", raises(RuntimeError("can't start new thread")))
         told = start(client)
     assert told is not None
     assert "can't start new thread" in str(told)
