@@ -123,7 +123,7 @@ def test_whatever_is_held_at_the_fork(make_client: MakeClient) -> None:
     session = client.websocket_connect("/")
     with session:
         connection = client._runner.handle().connection  # type: ignore[attr-defined]
-        locks = [connection._write_lock, connection._waiters._mutex, *(each._lock for each in connection.streams())]
+        locks = [connection._write_lock, connection._waiters._mutex, connection.receiving]
         held, may_end = threading.Event(), threading.Event()
 
         def hold() -> None:
