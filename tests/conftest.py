@@ -30,6 +30,7 @@ import pytest
 
 from isoclient import TestClient
 from isoclient.server.server import Server
+from tests.time_limit import TimeLimit
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -90,6 +91,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # A run that is started in the background, as by some CI, ignores Ctrl-C; so would the runs that the tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not config.getoption("usepdb"):
+        limit = TimeLimit()
+        config.pluginmanager.register(limit)
+        config.add_cleanup(limit.close)
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
     config.addinivalue_line("markers", "slow: part of --cells=all alone")
     config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")
