@@ -82,7 +82,7 @@ def test_there_is_a_room_for_everything() -> None:
 
 
 # What is yet to be taken apart.
-STILL_TWICE = {"context", "fork_server", "fresh", "journal", "logs", "setup", "unhandled", "warns"}
+STILL_TWICE = {"context", "journal", "logs", "setup", "unhandled", "warns"}
 STILL_IN_CIRCLES = {"client", "server"}
 
 
@@ -127,7 +127,6 @@ PATCHED |= {"socket", "subprocess", "tempfile", "threading", "time"}
 # Where the names are meant that the app itself finds.
 MEANT = {
     ("client/modes.py", "os"),  # it asks what the platform has, and calls nothing
-    ("server/footprint.py", "os"),  # it watches what the app asks of it
     ("server/streams/http.py", "os"),  # a file that the app names is read as the app would read it
     ("server/streams/http.py", "open"),
     ("server/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
@@ -167,7 +166,7 @@ def test_a_fresh_host_imports_no_client() -> None:
     program = """if True:
         import sys
         import isoclient.server.child, isoclient.server.asyncio_runtime, isoclient.server.trio_runtime
-        import isoclient.server.fresh
+        import isoclient.server.fresh_start
         import isoclient.transit
         print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "urllib3", "pytest", "_pytest")
                      or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive.connection"))))

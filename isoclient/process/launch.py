@@ -21,17 +21,17 @@ from typing import Any, Final, NoReturn
 from multiprocess import popen_fork
 
 from isoclient.mirror.differences import Context
-from isoclient.process.fork_server import PATIENCE, ForkServer, Stopped, is_readable, say_that_it_was_stopped
+from isoclient.process.forking import PATIENCE, Forking, ForkServer, Stopped, is_readable
 from isoclient.process.interpreter import start_interpreter
-from isoclient.process.templates import Importer, Key, Template, TemplateGone, Templates, key_of
+from isoclient.process.templates import Importer, Key, Templates, key_of
 from isoclient.server import child
 from isoclient.server.child import Descriptors
 from isoclient.server.forker import LONGEST, read_told
-from isoclient.server.fresh import FreshStart
-from isoclient.server.heir import request
+from isoclient.server.fresh_start import FreshStart
 from isoclient.server.inherited import BeforeFork
 from isoclient.server.lifeline import guard
 from isoclient.server.setup import Setup
+from isoclient.server.template import request
 from isoclient.system.descriptors import Belongings, noted
 from isoclient.system.modules import bind, os, pickle, select
 from isoclient.system.sigpipe import without_sigpipe
@@ -67,11 +67,12 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         if method == "spawn":
             return _SpawnPopen(start, descriptors)
         key = key_of(setup, context)
-        return _from_server(start, descriptors) if key is None else _from_template(start, descriptors, key, importer)
+        return (
+            _from_server(start, descriptors.all()) if key is None else _from_template(start, descriptors, key, importer)
+        )
 
 
-def _from_server(start: FreshStart, descriptors: Descriptors, offer: Template | None = None) -> AppPopen:
-    given = [*descriptors.all(), *([offer.theirs.fileno()] if offer is not None else [])]
+def _from_server(start: FreshStart, given: list[int]) -> AppPopen:
     said = pickle.dumps(start)
     with contextlib.suppress(Stopped):
         return _ServedPopen(fork_server, given, said=said)
@@ -84,19 +85,20 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, import
     if template is not None and len(what) <= LONGEST:
         try:
             return _ServedPopen(template, descriptors.all(), what)
-        except TemplateGone:
+        except (OSError, EOFError) as error:  # somebody has killed it, or the system is short of something
+            key.log(f"it does not give a process: {error}")
             templates.drop(key)
-            say_that_it_was_stopped(template.was_stopped)
-    offer = templates.offer(key, importer)
-    if offer is None:
-        return _from_server(start, descriptors)
+            template.say_that_it_was_stopped()
+    coming = templates.expect(key, importer)
+    if coming is None:
+        return _from_server(start, descriptors.all())
     try:
-        return _from_server(start, descriptors, offer)
+        return _from_server(start, [*descriptors.all(), coming.theirs.fileno()])
     except BaseException:
         templates.drop(key)
         raise
     finally:
-        offer.theirs.close()
+        coming.theirs.close()
 
 
 class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
@@ -246,9 +248,7 @@ class _ServedPopen(AppPopen):
     method = "forkserver"
     sentinel: int = -1
 
-    def __init__(
-        self, server: ForkServer | Template, given: list[int], what: bytes = b".", *, said: bytes = b""
-    ) -> None:
+    def __init__(self, server: Forking, given: list[int], what: bytes = b".", *, said: bytes = b"") -> None:
         self._server = server
         self._given = given
         self._what = what

@@ -2,36 +2,34 @@
 
 A template stands for all that importing the app can have seen: so it is of use only to a client that would import the
 same, with the same environment, directory, path, arguments and so on, and as long as the files that were read have not
-changed.
+changed. Why an app is imported once more is told by the logger ``isoclient``, at the level ``DEBUG``.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from isoclient.mirror.differences import Context
-from isoclient.process.fork_server import ask, is_readable, read_pid
+from isoclient.process.forking import Forking, Stopped, is_readable
 from isoclient.process.reaper import is_stopped
-from isoclient.server.footprint import Signature, signature
 from isoclient.server.forker import TOLD
-from isoclient.server.heir import CURRENT_TEST
+from isoclient.server.import_watch import Dependencies, signature
 from isoclient.server.setup import Setup
-from isoclient.system import forks, pidfds
-from isoclient.system.descriptors import Belongings, identity, let_go_of_another
+from isoclient.server.template import CURRENT_TEST
+from isoclient.system import pidfds
+from isoclient.system.descriptors import Belongings
 from isoclient.system.modules import os, signal, socket
 
-__all__ = ["Template", "TemplateGone", "Templates", "key_of"]
+__all__ = ["Importer", "Key", "Template", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
-_PATIENCE: Final = 5  # seconds; it does nothing but fork, and without it there is another way
 _COMING: Final = 1000  # milliseconds that a template may take to tell its pid
-
-Key = Hashable
 
 
 class Importer(Protocol):
@@ -39,72 +37,87 @@ class Importer(Protocol):
 
     Attributes:
         ready: whether the app is loaded.
-        files: what that has read, if a template was left behind.
+        template: what the template depends on that was left behind then, or why there is none.
         lost: whether the process has ended.
         failure: why the app could not be loaded.
     """
 
     ready: bool
-    files: dict[str, Signature] | None
+    template: Dependencies | str | None
     lost: Any
     failure: Any
 
 
+class Key(NamedTuple):
+    """What has to be equal for one template to do: the app, and all that importing it may see."""
+
+    app: str
+    surroundings: Hashable
+
+    def log(self, why: str) -> None:
+        """Say why this app is imported once more."""
+        logging.getLogger("isoclient").debug("%s is imported, and not forked from a template: %s", self.app, why)
+
+
 def key_of(setup: Setup, context: Context) -> Key | None:
-    """What has to be equal for one template to do; None for apps that are never given one."""
-    possible = (
-        isinstance(setup.app, str)
-        and setup.backend == "asyncio"
-        and setup.options.get("loop_factory") is None  # a loop that nobody here knows
-        and setup.limits is None
-        and context["coverage"] is None  # the lines that run at import are to be measured for each client
-        and pidfds.are_there()
-        and os.path.exists("/proc/self/fd")
-    )
-    if not possible:
+    """The key of what is to be started; None for apps that are never given a template."""
+    if not isinstance(setup.app, str):
         return None
+    key = Key(setup.app, (setup.factory, repr(setup.options), *_surroundings(), repr(context)))
+    why_not = _why_never(setup, context)
+    if why_not is not None:
+        key.log(why_not)
+        return None
+    return key
+
+
+def _surroundings() -> tuple[Hashable, ...]:
+    environment = {name: value if name != CURRENT_TEST else "" for name, value in os.environ.items()}
+    return tuple(sys.path), tuple(sys.argv), _directory(), frozenset(environment.items())
+
+
+def _directory() -> str | None:
     try:
-        directory = os.getcwd()
+        return os.getcwd()
     except FileNotFoundError:  # it has been removed
         return None
-    environment = {name: value if name != CURRENT_TEST else "" for name, value in os.environ.items()}
-    return (
-        (setup.app, setup.factory, repr(setup.options)),
-        (tuple(sys.path), tuple(sys.argv), directory),
-        frozenset(environment.items()),
-        repr(context),
-    )
 
 
-class TemplateGone(Exception):
-    """The template does not give a process: somebody has killed it, or the system is short of something."""
+def _why_never(setup: Setup, context: Context) -> str | None:
+    reasons = {
+        "trio would not do in a fork": setup.backend != "asyncio",
+        "nothing is known of its event loop": setup.options.get("loop_factory") is not None,
+        "it has limits": setup.limits is not None,
+        "the lines that run then are measured for each client": context["coverage"] is not None,
+        "the system has no pidfds, or no /proc": not (pidfds.are_there() and os.path.exists("/proc/self/fd")),
+        "the current directory has been removed": _directory() is None,
+    }
+    return next((why for why, is_so in reasons.items() if is_so), None)
 
 
-class Template:
-    """A template, or the offer to leave one behind.
+class Template(Forking):
+    """A template, or what may become one when the app has been imported.
 
     Args:
-        importer: the connection to the process that has the offer.
+        importer: the connection to the process that may leave it behind.
 
     Attributes:
-        is_declined: whether the app can't have one.
-        was_stopped: its pid, if it had to be ended because it was stopped; else 0.
+        theirs: the end of the channel that is for that process.
+        refusal: why the app can't have one; None if it can, or nothing is known.
     """
 
+    patience = 5  # it does nothing but fork, and without it there is another way
+
     def __init__(self, importer: Importer) -> None:
+        super().__init__()
         self._importer: Importer | None = importer
-        self._files: dict[str, Signature] | None = None
-        self._pid = 0
+        self._depends_on: Dependencies | None = None
         self._pidfd = -1
         self._wait = _COMING
         self._belongings = Belongings()
-        self.is_declined = False
-        self.was_stopped = 0
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.theirs: socket.socket = theirs
-        self._channel = ours
-        self._files_of_sockets = [(sock, identity(os.fstat(sock.fileno()))) for sock in (ours, theirs)]
-        forks.register(self)
+        self.refusal: str | None = None
+        ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._be_asked_on(ours)
 
     def is_pending(self) -> bool:
         """Whether it is not known yet if there will be one."""
@@ -113,10 +126,14 @@ class Template:
             return False
         if not (importer.ready or importer.lost or importer.failure):
             return True
-        if importer.files is not None and not self._has_come():
+        told = importer.template
+        if isinstance(told, str):
+            self.refusal = told
+        elif told is not None and not self._has_come():
             return True
-        self._files, self._importer = importer.files, None
-        self.is_declined = importer.ready and importer.files is None
+        else:
+            self._depends_on = told
+        self._importer = None
         return False
 
     def _has_come(self) -> bool:
@@ -125,85 +142,56 @@ class Template:
         It is there, and tells as soon as it gets a processor: the first who asks waits for that, rather than for
         another import. One that is stopped does not tell.
         """
+        channel = self._channel
+        if channel is None:
+            return True
         milliseconds, self._wait = self._wait, 0
-        is_readable(self._channel.fileno(), milliseconds)
+        is_readable(channel.fileno(), milliseconds)
         try:
-            told = self._channel.recv(TOLD.size, socket.MSG_DONTWAIT)
+            told = channel.recv(TOLD.size, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         if told:
-            (self._pid,) = TOLD.unpack(told)
+            (self.pid,) = TOLD.unpack(told)
             with contextlib.suppress(ProcessLookupError):
-                self._pidfd = self._belongings.make(os.pidfd_open, self._pid)
+                self._pidfd = self._belongings.make(os.pidfd_open, self.pid)
         return True
 
-    def is_valid(self) -> bool:
-        """Whether it is there, and what it was made from has not changed."""
-        files = self._files
-        return files is not None and all(signature(path) == known for path, known in files.items())
+    def why_not(self) -> str | None:
+        """Why it is not there, or of no use any more; None if it will do."""
+        if self.refusal is not None or self._depends_on is None:
+            return self.refusal or "the first process of the app has ended too early"
+        changed = (path for path, known in self._depends_on.items() if signature(path) != known)
+        path = next(changed, None)
+        return None if path is None else f"{os.path.normpath(path)} has changed since"
 
     def ask(self, request: bytes, descriptors: list[int]) -> None:
-        """Ask for a process.
-
-        Args:
-            request: what it is to run.
-            descriptors: where its pid and its exit code are to be told, its sentinel, its directory, and its others.
-
-        Raises:
-            TemplateGone: see there.
-        """
-        self._let_go_of_others()
+        """See :meth:`Forking.ask`."""
         if self.end_if_stopped():
-            raise TemplateGone
-        try:
-            ask(self._channel, request, descriptors)
-        except OSError as error:
-            raise TemplateGone from error
-
-    def read_pid(self, sentinel: int) -> int:
-        """The pid of what was asked for.
-
-        Args:
-            sentinel: the descriptor on which it is told.
-
-        Raises:
-            TemplateGone: see there.
-        """
-        try:
-            for _ in range(_PATIENCE):
-                if is_readable(sentinel, 1000):
-                    return read_pid(sentinel)
-                if self.end_if_stopped():
-                    raise TemplateGone
-        except (OSError, EOFError) as error:
-            raise TemplateGone from error
-        raise TemplateGone
+            raise Stopped("the template was stopped")
+        super().ask(request, descriptors)
 
     def end_if_stopped(self) -> bool:
-        """See whether it is stopped, and end it then; return whether it was. Nothing could come of it any more."""
-        if self._pidfd < 0 or not is_stopped(self._pid):
+        """See :meth:`Forking.end_if_stopped`. Nothing could come of it any more."""
+        if self._pidfd < 0 or not is_stopped(self.pid):
             return False
         try:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         except ProcessLookupError:  # its number is another's by now
             return False
-        self.was_stopped = self._pid
+        self._was_stopped = self.pid
         return True
 
-    def close(self) -> None:
-        """It ends, when what it has started has."""
-        self._let_go_of_others()
-        self._channel.close()
+    def abandon(self) -> None:
+        """See :meth:`Forking.abandon`."""
+        super().abandon()
         self.theirs.close()
         self._pidfd = -1
-        self._wait = _COMING
         self._belongings.close()
 
-    abandon = close
-
-    def _let_go_of_others(self) -> None:
-        for sock, file in self._files_of_sockets:
-            let_go_of_another(sock, file)
+    def end(self) -> None:
+        """See :meth:`Forking.end`. It ends by itself, for nobody can ask it any more."""
+        self.abandon()
 
 
 class Templates:
@@ -212,7 +200,7 @@ class Templates:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._by_key: OrderedDict[Key, Template] = OrderedDict()
-        self._declined: set[int] = set()  # hashes, for a key has a whole environment in it
+        self._refusals: dict[int, str] = {}  # by hashes, for a key has a whole environment in it
         atexit.register(self.close)  # sockets that the interpreter has to close are warned of
 
     def find(self, key: Key) -> Template | None:
@@ -221,21 +209,26 @@ class Templates:
         template = self._by_key.get(key)
         if template is None or template.is_pending():
             return None
-        if not template.is_valid():
-            if template.is_declined:
-                self._declined.add(hash(key))
-            self.drop(key)
-            return None
-        self._by_key.move_to_end(key)
-        return template
+        why_not = template.why_not()
+        if why_not is None:
+            self._by_key.move_to_end(key)
+            return template
+        self.drop(key)
+        if template.refusal is None:
+            key.log(why_not)
+        else:
+            self._refusals[hash(key)] = why_not
+        return None
 
-    def offer(self, key: Key, importer: Importer) -> Template | None:
+    def expect(self, key: Key, importer: Importer) -> Template | None:
         """One that a process may leave behind when it has imported the app.
 
         None where another may do so already, or where it is known that none can.
         """
         self._forget_those_of_others()
-        if key in self._by_key or hash(key) in self._declined:
+        if refusal := self._refusals.get(hash(key)):
+            key.log(refusal)
+        if key in self._by_key or refusal:
             return None
         while len(self._by_key) >= _MOST:
             self.drop(next(iter(self._by_key)))
@@ -246,7 +239,7 @@ class Templates:
         """There is no use for it any more."""
         template = self._by_key.pop(key, None)  # a signal handler may have been faster
         if template is not None:
-            template.close()
+            template.end()
 
     def close(self) -> None:
         """End them all; there may be others later."""

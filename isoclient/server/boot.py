@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from isoclient.errors import AppNotFound, NotAnApp, ObjectNotLoadable
 from isoclient.server import relief
@@ -20,12 +20,13 @@ from isoclient.transit.codecs import Codec
 from isoclient.wire.protocol import FAILED, READY
 
 if TYPE_CHECKING:
-    from isoclient.server.footprint import Signature
     from isoclient.server.runtime import Runtime
     from isoclient.server.side_channel import SideChannel
-    from isoclient.server.template import Offer
 
-__all__ = ["serve"]
+__all__ = ["Find", "serve"]
+
+Find: TypeAlias = "Callable[[Setup, Runtime], tuple[Any, Any]]"
+"""Finds the app, or its factory; and what the test is to be told of that when the server is ready."""
 
 _MISSING: Final = "this backend needs {0}, which is not installed here: python -m pip install 'isoclient[{0}]'"
 
@@ -41,7 +42,7 @@ class _Boot:
         side: SideChannel | None,
         debugger: Debugger | None,
         crash: int,
-        offer: Offer | None,
+        find: Find,
     ) -> None:
         self.exit_code = 0
         self.server_made = False
@@ -50,8 +51,7 @@ class _Boot:
         self._side = side
         self._debugger = debugger
         self._crash = crash
-        self._offer = offer
-        self._files: dict[str, Signature] | None = None
+        self._find = find
         self._limits: Limits | None = None
 
     def run(self, setup: Setup) -> None:
@@ -74,7 +74,8 @@ class _Boot:
                 from isoclient.server.enforcement import apply_limits
 
                 apply_limits(setup.limits, self._crash)
-            app = self._load(setup, runtime)
+            found, told = self._find(setup, runtime)
+            app = setup.make(found)
             if self._side is not None:
                 self._side.app_is_loaded()
             called = single_callable(app)
@@ -97,20 +98,9 @@ class _Boot:
             side=self._side,
         )
         self.server_made = True
-        self._pipe.mux.tell(READY, self._files)
+        self._pipe.mux.tell(READY, told)
         runtime.write()
         return server
-
-    def _load(self, setup: Setup, runtime: Runtime) -> Any:
-        if self._offer is None:
-            return setup.make(setup.find())
-        try:
-            self._offer.watch(runtime)
-            found = setup.find()
-            self._files = self._offer.take(runtime)
-        finally:
-            self._offer.close()
-        return setup.make(found)
 
     def _leaver(self, runtime: Runtime) -> Callable[[int], None]:
         def leave(code: int) -> None:
@@ -134,6 +124,10 @@ class _Boot:
         self._pipe.sock.setblocking(False)
 
 
+def _find(setup: Setup, _runtime: Runtime) -> tuple[Any, None]:
+    return setup.find(), None
+
+
 def serve(
     sock: socket.socket,
     get_setup: Callable[[], Setup],
@@ -141,7 +135,7 @@ def serve(
     *,
     side: SideChannel | None = None,
     crash: int = -1,
-    offer: Offer | None = None,
+    find: Find = _find,
 ) -> int:
     """Load the app and serve it until the other side of the socket is done with it.
 
@@ -151,7 +145,7 @@ def serve(
         codec: how values cross.
         side: what the process exchanges with the test beside the pipe, where it is there for the app alone.
         crash: the descriptor of the file for the last words, if so.
-        offer: the offer to keep a template of what is imported, if there is one.
+        find: finds the app, where it is not merely to be imported.
 
     Returns:
         The exit code that the process should have: 0, or what the app's ``sys.exit`` asked for.
@@ -165,7 +159,7 @@ def serve(
         pipe.close_in_forks()
         debugger = Debugger(pipe)
         debugger.install()
-    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash, offer=offer)
+    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash, find=find)
     try:
         boot.run(get_setup())
     except BaseException as error:

@@ -13,13 +13,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn, TypeAlias, TypeGuard
 
 from isoclient.compat.python_exit import can_end, end_the_interpreter
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.mirror.differences import Context
 from isoclient.server import lifeline, relief
-from isoclient.server.boot import serve
+from isoclient.server.boot import Find, serve
 from isoclient.server.inherited import BeforeFork, be_a_child, settle
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
@@ -29,15 +29,16 @@ from isoclient.system.modules import io, os, signal, socket
 from isoclient.system.signals import begin_with_own_signals
 from isoclient.transit.codecs import PipeCodec
 
-if TYPE_CHECKING:
-    from isoclient.server.template import Offer
-
 _kept: Final[list[Any]] = []
 
-__all__ = ["DUMP_SIGNAL", "Descriptors", "run", "take_over"]
+__all__ = ["DUMP_SIGNAL", "Descriptors", "Said", "run", "take_over"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
 """The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
+
+
+Said: TypeAlias = tuple[bytes, bytes, bytes]
+"""What has been printed to stdout and to stderr, and what is in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def run(
     sentinel: int,
     *,
     before: BeforeFork | None = None,
-    make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None = None,
+    make_find: Callable[[SideChannel], Find] | None = None,
 ) -> NoReturn:
     """Be the app's process; never returns.
 
@@ -72,16 +73,15 @@ def run(
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
         before: what was to be known of the test's process, if this is a fork of it, with its memory.
-        make_offer: makes the offer to keep a template of what is imported, if there is one; given the side channel, the
-            descriptors and the sentinel.
+        make_find: makes what finds the app, where it is not merely to be imported.
     """
-    _be(partial(_run, descriptors, context, get_setup, sentinel, before=before, make_offer=make_offer))
+    _be(partial(_run, descriptors, context, get_setup, sentinel, before=before, make_find=make_find))
 
 
 def take_over(
     descriptors: Descriptors,
     side: SideChannel,
-    said: tuple[bytes, bytes, bytes],
+    said: Said,
     get_setup: Callable[[], Setup],
     sentinel: int,
 ) -> NoReturn:
@@ -92,7 +92,7 @@ def take_over(
     Args:
         descriptors: see there.
         side: the side channel of the other process, as it was when the app had been imported.
-        said: what that process had printed to stdout and to stderr by then, and what was in its journal.
+        said: what that process had said by then.
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
     """
@@ -126,7 +126,7 @@ def _run(
     sentinel: int,
     *,
     before: BeforeFork | None,
-    make_offer: Callable[[SideChannel, Descriptors, int], Offer] | None,
+    make_find: Callable[[SideChannel], Find] | None,
 ) -> int:
     if before is not None:
         settle(before)
@@ -141,21 +141,17 @@ def _run(
             be_a_child(before, sentinel)
     side = SideChannel(descriptors.journal, context)
     sock = socket.socket(fileno=descriptors.pipe)
+    codec = PipeCodec(same_main=before is not None)
+    be_server = serve if make_find is None else partial(serve, find=make_find(side))
     return context_of_test(forked=before is not None).run(
-        serve,
-        sock,
-        get_setup,
-        PipeCodec(same_main=before is not None),
-        side=side,
-        crash=descriptors.crash,
-        offer=make_offer(side, descriptors, sentinel) if make_offer is not None else None,
+        be_server, sock, get_setup, codec, side=side, crash=descriptors.crash
     )
 
 
 def _take_over(
     descriptors: Descriptors,
     side: SideChannel,
-    said: tuple[bytes, bytes, bytes],
+    said: Said,
     get_setup: Callable[[], Setup],
     sentinel: int,
 ) -> int:

@@ -1,9 +1,9 @@
 """The fork server: a fresh interpreter that has imported the server, for the processes of apps to be forked from.
 
-It also adopts what its children leave behind. Nobody waits for templates, for they are nobody's children (see
-:mod:`isoclient.server.template`), nor for what an app has let go its own way. Such a process is adopted by the first
-process of the system; and in a container that may be one that does not wait for it either, so that it stays as a zombie
-when it has ended. The fork server waits for whatever child ends.
+It is also the reaper of what its children leave behind. Nobody waits for templates, for they are nobody's children (see
+:mod:`isoclient.server.template`), nor for what an app has let go its own way. The parent of such a process would be the
+first process of the system; and in a container that may be one that does not wait for it either, so that it stays as a
+zombie when it has ended. The fork server waits for whatever child ends.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def main(channel: int) -> None:
 def _import_what_is_needed() -> None:
     """Once, and not in each process."""
     import isoclient.server.asyncio_runtime
-    import isoclient.server.fresh  # noqa: F401
+    import isoclient.server.fresh_start  # noqa: F401
 
 
 def _begin(given: list[int], _request: bytes) -> NoReturn:
-    from isoclient.server.fresh import begin_in_fork
+    from isoclient.server.fresh_start import begin_in_fork
 
     begin_in_fork(given)

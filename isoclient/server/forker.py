@@ -31,7 +31,7 @@ _CLOEXEC: Final[int] = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Forker:
     """Forks, and watches over what it has forked.
 
-    It learns of the end of its children by SIGCHLD, and waits for whatever child ends: it may have adopted some.
+    It learns of the end of its children by SIGCHLD, and waits for whatever child ends: it may be the reaper of others.
 
     Args:
         channel: where it is asked.

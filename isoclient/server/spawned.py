@@ -8,8 +8,8 @@ __all__ = ["main"]
 
 
 def main(data: int, sentinel: int, given: list[int]) -> None:
-    """Be the app's process; see :func:`isoclient.server.fresh.begin_spawned`."""
+    """Be the app's process; see :func:`isoclient.server.fresh_start.begin_spawned`."""
     arm(sentinel)
-    from isoclient.server.fresh import begin_spawned
+    from isoclient.server.fresh_start import begin_spawned
 
     begin_spawned(data, sentinel, given)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from isoclient import AppCrashed, AppStartupError, TestClient
-from isoclient.process import fork_server as module
+from isoclient.process.forking import Forking
 from isoclient.process.launch import fork_server, templates
 from tests.processes import wait_gone
 
@@ -56,7 +56,7 @@ def _without_templates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_the_next_request(monkeypatch: pytest.MonkeyPatch, act: Callable[[Callable[[], None]], None]) -> None:
     """The next time that it is asked for a process, do this instead; given what asks."""
-    ask, calls = module.ask, []
+    ask, calls = Forking.ask, []
 
     def ask_or_act(*args: object) -> None:
         calls.append(args)
@@ -65,7 +65,7 @@ def at_the_next_request(monkeypatch: pytest.MonkeyPatch, act: Callable[[Callable
         else:
             act(lambda: ask(*args))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "ask", ask_or_act)
+    monkeypatch.setattr(Forking, "ask", ask_or_act)
 
 
 @pytest.mark.usefixtures("_without_templates")

@@ -263,17 +263,46 @@ def test_so_it_is_where_a_fork_would_not_do(module: Module, options: dict[str, o
 
 
 def test_what_has_shown_that_it_does_more_is_not_watched_again(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    offers: list[bool] = []
+    expected: list[bool] = []
 
-    def offer(*args: Any) -> Any:
-        made = Templates.offer(templates, *args)
-        offers.append(made is not None)
+    def expect(*args: Any) -> Any:
+        made = Templates.expect(templates, *args)
+        expected.append(made is not None)
         return made
 
-    monkeypatch.setattr(templates, "offer", offer)
+    monkeypatch.setattr(templates, "expect", expect)
     module.write("reading, writing = os.pipe()")
     assert not module.is_imported_once()
-    assert offers == [True, False, False]
+    assert expected == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("deed", "options", "why"),
+    [
+        ("reading, writing = os.pipe()", {}, "importing it leaves an open file or socket"),
+        ("os.system('')", {}, "importing it does more than to read: os.system b''"),
+        ("", {"backend": "trio"}, "trio would not do in a fork"),
+    ],
+)
+def test_why_it_is_imported_once_more_is_logged(
+    module: Module, caplog: pytest.LogCaptureFixture, deed: str, options: dict[str, object], why: str
+) -> None:
+    module.write(deed)
+    with caplog.at_level(logging.DEBUG, "isoclient"):
+        assert not module.is_imported_once(**options)
+    app = f"{module.name}:app"
+    assert caplog.messages[-1] == f"{app} is imported, and not forked from a template: {why}"
+
+
+def test_so_is_what_has_changed(module: Module, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "isoclient"):
+        assert module.is_imported_once()
+        assert caplog.messages == []
+        module.write("version = 'two'\n")
+        module.ask()
+    assert caplog.messages == [
+        f"{module.name}:app is imported, and not forked from a template: {module.path} has changed since"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +316,7 @@ def test_what_has_shown_that_it_does_more_is_not_watched_again(module: Module, m
         pytest.param("os.listdir('.')", id="listing"),
         pytest.param("import sqlite3; database = sqlite3.connect(':memory:')", id="database in memory"),
         pytest.param("import asyncio; lock = asyncio.Lock()", id="lock"),
+        pytest.param("__import__('sys').modules.pop('urllib3', None); import urllib3", id="urllib3"),
         pytest.param("import random, uuid; numbers = uuid.uuid4(), random.random()", id="random"),
         pytest.param("import types; __import__('sys').modules['odd'] = types.SimpleNamespace()", id="odd module"),
     ],

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.mirror.differences import Context
 from isoclient.server import child
+from isoclient.server.boot import Find
 from isoclient.server.child import Descriptors
 from isoclient.server.setup import Setup
+from isoclient.server.side_channel import SideChannel
 from isoclient.system.modules import io, os, pickle
 from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit import Names, pack_object, unpack_object
 from isoclient.transit.places import Place, is_importable_there, place_of
-
-if TYPE_CHECKING:
-    from isoclient.server.side_channel import SideChannel
-    from isoclient.server.template import Offer
 
 __all__ = ["FreshStart", "begin_in_fork", "begin_spawned"]
 
@@ -85,8 +82,8 @@ class FreshStart:
         sys.argv[:] = self.arguments
         os.environ.clear()
         os.environ.update(self.environment)
-        make_offer = None if channel is None else _maker_of_offer(channel)
-        child.run(descriptors, self.context, self._unpack, sentinel, make_offer=make_offer)
+        make_find = None if channel is None else partial(_find_with_template, channel, descriptors, sentinel)
+        child.run(descriptors, self.context, self._unpack, sentinel, make_find=make_find)
 
     def _unpack(self) -> Setup:
         try:
@@ -111,15 +108,10 @@ def _advice(place: Place | None) -> str:
     )
 
 
-def _maker_of_offer(channel: int) -> Callable[[SideChannel, Descriptors, int], Offer]:
-    return partial(_make_offer, channel)
+def _find_with_template(channel: int, descriptors: Descriptors, sentinel: int, side: SideChannel) -> Find:
+    from isoclient.server.template import TemplateMaker
 
-
-def _make_offer(channel: int, side: SideChannel, descriptors: Descriptors, sentinel: int) -> Offer:
-    from isoclient.server.heir import Heir
-    from isoclient.server.template import Offer
-
-    return Offer(channel, Heir(side, descriptors, sentinel))
+    return TemplateMaker(channel, descriptors, sentinel, side).find
 
 
 def begin_spawned(data: int, sentinel: int, given: list[int]) -> NoReturn:
