@@ -15,8 +15,9 @@ from isoclient.process.context import ContextWatch
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.journal import JournalFile
-from isoclient.process.launch import AppPopen, launch
+from isoclient.process.launch import launch
 from isoclient.process.output import TAIL, OutputFile
+from isoclient.process.popen import AppPopen
 from isoclient.process.reaper import Reaper
 from isoclient.process.stacks import app_stacks, first_dump, last_words
 from isoclient.server.child import DUMP_SIGNAL, Descriptors

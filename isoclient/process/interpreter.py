@@ -11,14 +11,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from multiprocess import spawn, util
-
-from isoclient.system.modules import bind, os
+from isoclient.compat import multiprocess_
+from isoclient.system.modules import os
 
 __all__ = ["start_interpreter"]
-
-bind(spawn)
-bind(util)
 
 _PYTHONS: Final = os.path.dirname(os.__file__)
 _EXTENSIONS: Final = "lib-dynload"
@@ -43,9 +39,7 @@ def start_interpreter(module: str, arguments: tuple[object, ...], descriptors: l
     """
     code = _CODE.format(path=_path(), module=module, arguments=arguments)
     # From Python 3.13 on, -c itself imports something before it runs the code: hence -P.
-    command = [spawn.get_executable(), *util._args_from_interpreter_flags(), "-P", "-c", code]
-    pid: int = util.spawnv_passfds(command[0], command, descriptors)
-    return pid
+    return multiprocess_.start([*multiprocess_.interpreter(), "-P", "-c", code], descriptors)
 
 
 def _path() -> list[str]:

@@ -1,13 +1,11 @@
-"""Starting a process by one of the three start methods, on top of :mod:`multiprocess`.
+"""Starting a process by one of the three start methods.
 
-multiprocess gives each method a ``Popen`` that starts, polls and signals. Ours differ in what an app's process needs:
+They are called as in multiprocess, and differ in what an app's process needs:
 
-- Each has a *lifeline*: a pipe whose other end only this process holds (see :mod:`isoclient.server.lifeline`).
 - *fork* does not trip over the warning that Python 3.12+ gives when a process with threads (an xdist worker) forks. The
   child runs our code alone, and says when it is ready; one that is stuck in a lock of ours is found out by a deadline.
 - *spawn* and *forkserver* give a clean interpreter. multiprocess would import the main module of this process there (
   pytest's console script, and with it all of pytest). Ours do not; and the fork server is our own, shared with nobody.
-- None of them is entered among the children of multiprocess, which it joins at exit without a deadline.
 """
 
 from __future__ import annotations
@@ -15,30 +13,26 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NoReturn
-
-from multiprocess import popen_fork
 
 from isoclient.mirror.differences import Context
 from isoclient.process.forking import PATIENCE, Forking, ForkServer, Stopped, is_readable
 from isoclient.process.interpreter import start_interpreter
+from isoclient.process.popen import AppPopen
 from isoclient.process.templates import Importer, Key, Templates, key_of
 from isoclient.server import child
 from isoclient.server.child import Descriptors
 from isoclient.server.forker import LONGEST, read_told
 from isoclient.server.fresh_start import FreshStart
 from isoclient.server.inherited import BeforeFork
-from isoclient.server.lifeline import guard
 from isoclient.server.setup import Setup
 from isoclient.server.template import request
-from isoclient.system.descriptors import Belongings, noted
-from isoclient.system.modules import bind, os, pickle, select
+from isoclient.system.descriptors import noted
+from isoclient.system.modules import os, pickle, select
 from isoclient.system.sigpipe import without_sigpipe
 
 __all__ = ["fork_server", "launch", "templates"]
-
-bind(popen_fork)
 
 _TELLING: Final = 200  # milliseconds that the exit code may take after the end
 _NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
@@ -61,7 +55,7 @@ def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup
         OSError: the system refuses a new process.
     """
     if method == "fork":
-        return _ForkPopen(_ForkedStart(descriptors, context, setup))
+        return _ForkPopen(descriptors, context, setup)
     start = FreshStart.of(context, setup)
     with without_sigpipe():
         if method == "spawn":
@@ -101,83 +95,6 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, import
         coming.theirs.close()
 
 
-class AppPopen(popen_fork.Popen):  # type: ignore[misc]  # multiprocess has no types
-    """A running process: what multiprocess has, and the descriptors that keep it alive.
-
-    It is ended by force when nobody refers to it any more: so one whose start is interrupted, wherever that is, leaves
-    nothing behind.
-    """
-
-    returncode: int | None = None
-    has_told: bool = True
-    """Whether the return code is its exit code; False where whoever had started it has died, and nobody knows."""
-    lifeline: int = -1
-    _is_closed = True
-
-    def __init__(self, process_obj: Any) -> None:
-        self._belongings = Belongings()
-        self._pids: list[int] = []
-        self._owner = os.getpid()
-        self._is_closed = False
-        try:
-            super().__init__(process_obj)
-            self.lifeline = guard(self.lifeline, self.pid, self._belongings)
-        except BaseException:
-            if os.getpid() != self._owner:
-                os._exit(1)  # a fork that is interrupted before it comes to its server must not go on as the test
-            self.end()
-            raise
-
-    @property
-    def pid(self) -> int:
-        """Its number; 0 as long as there is no process."""
-        return self._pids[0] if self._pids else 0
-
-    def end(self) -> None:
-        """End it by force, however far it has come, and leave nothing of it."""
-        if self.pid and self.poll() is None:
-            self.kill()
-            self.wait_for_the_end()
-        self.close()
-
-    def __del__(self) -> None:
-        if not self._is_closed and self._owner == os.getpid():
-            self.end()
-
-    def wait_for_the_end(self) -> None:
-        """It has been killed: let no zombie be left."""
-        self.poll(0)
-
-    def poll_ended(self) -> int | None:
-        """Like ``poll()``, for a process that most likely has ended."""
-        returncode: int | None = self.poll()
-        return returncode
-
-    def close(self) -> None:
-        """Close the descriptors; a process that still runs ends by that."""
-        self.lifeline = -1
-        self._belongings.close()
-        self._is_closed = True
-
-
-@dataclass(frozen=True, slots=True)
-class _ForkedStart:
-    """What a fork has in its memory. What multiprocess does in its children, the server does in its own way.
-
-    Each function less that runs in a fork is some memory less that it has to have for itself, and the time to copy
-    that.
-    """
-
-    descriptors: Descriptors
-    context: Context
-    setup: Setup
-    before: BeforeFork = field(default_factory=BeforeFork)
-
-    def _bootstrap(self, parent_sentinel: int) -> NoReturn:
-        """Where the process begins. Never returns."""
-        child.run(self.descriptors, self.context, lambda: self.setup, parent_sentinel, before=self.before)
-
-
 def _fork(pids: list[int]) -> int:
     """Fork, note the new process down, and return its number; 0 in that process.
 
@@ -198,39 +115,48 @@ def _fork(pids: list[int]) -> int:
 
 
 class _ForkPopen(AppPopen):
-    method = "fork"
+    """A fork of this process, with its memory.
 
-    def _launch(self, process_obj: _ForkedStart) -> None:
+    Each function less that runs in a fork is some memory less that it has to have for itself, and the time to copy
+    that.
+    """
+
+    def __init__(self, descriptors: Descriptors, context: Context, setup: Setup) -> None:
+        self._be_app = partial(child.run, descriptors, context, lambda: setup, before=BeforeFork())
+        super().__init__()
+        del self._be_app  # what the app refers to is not to live as long as this
+
+    def launch(self) -> None:
         child_end, self.lifeline = self._belongings.make_all(os.pipe)
         if _fork(self._pids) == 0:
-            self._be_the_child(process_obj, child_end)
+            self._be_the_child(child_end)
         self._belongings.close_one(child_end)
         # The child does the same; whoever comes first. So a Ctrl-C never reaches it.
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)
 
-    def _be_the_child(self, process_obj: _ForkedStart, child_end: int) -> NoReturn:
+    def _be_the_child(self, child_end: int) -> NoReturn:
         try:
             os.close(self.lifeline)
-            process_obj._bootstrap(child_end)
+            self._be_app(sentinel=child_end)
         finally:
             os._exit(1)  # it has ended the process by itself, but for a failure before it came to that
 
 
 class _SpawnPopen(AppPopen):
-    method = "spawn"
+    """A fresh interpreter."""
 
     def __init__(self, start: FreshStart, descriptors: Descriptors) -> None:
+        self._said = pickle.dumps(start)
         self._given = descriptors.all()
-        super().__init__(start)
+        super().__init__()
 
-    def _launch(self, process_obj: FreshStart) -> None:
-        said = pickle.dumps(process_obj)
+    def launch(self) -> None:
         child_end, self.lifeline = self._belongings.make_all(os.pipe)
         reading, writing = self._belongings.make_all(os.pipe)
         arguments = reading, child_end, self._given
         noted(self._pids, start_interpreter, "isoclient.server.spawned", arguments, [reading, child_end, *self._given])
-        _write_all(writing, said)
+        _write_all(writing, self._said)
         for descriptor in (child_end, reading, writing):
             self._belongings.close_one(descriptor)
 
@@ -245,16 +171,16 @@ class _ServedPopen(AppPopen):
         said: what it is to be sent then.
     """
 
-    method = "forkserver"
     sentinel: int = -1
 
     def __init__(self, server: Forking, given: list[int], what: bytes = b".", *, said: bytes = b"") -> None:
         self._server = server
         self._given = given
         self._what = what
-        super().__init__(said)
+        self._said = said
+        super().__init__()
 
-    def _launch(self, process_obj: bytes) -> None:
+    def launch(self) -> None:
         child_end, self.lifeline = self._belongings.make_all(os.pipe)
         self.sentinel, status = self._belongings.make_all(os.pipe)
         directory = self._belongings.make(os.open, ".", _DIRECTORY)
@@ -262,7 +188,7 @@ class _ServedPopen(AppPopen):
         for descriptor in (status, child_end, directory):
             self._belongings.close_one(descriptor)
         noted(self._pids, self._server.read_pid, self.sentinel)
-        _write_all(self.lifeline, process_obj)
+        _write_all(self.lifeline, self._said)
 
     def wait_for_the_end(self) -> None:
         """It is the child of whoever has forked it, who waits for it."""
@@ -280,8 +206,7 @@ class _ServedPopen(AppPopen):
         sentinel = self.sentinel  # a signal handler may close it at any step
         if sentinel >= 0 and not is_readable(sentinel, _TELLING):
             self._server.end_if_stopped()
-        returncode: int | None = self.poll() if self.sentinel >= 0 else self.returncode
-        return returncode
+        return self.poll() if self.sentinel >= 0 else self.returncode
 
     def close(self) -> None:
         AppPopen.close(self)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final
+from typing import Final
 
 from isoclient.drive.connection import Connection
 from isoclient.drive.deadline import Deadline
+from isoclient.process.popen import AppPopen
 from isoclient.system import pidfds
 from isoclient.system.descriptors import Belongings
 from isoclient.system.locks import make_lock
@@ -21,11 +22,11 @@ class Reaper:
     """Waits for one process.
 
     Args:
-        popen: the process, as multiprocess has it.
+        popen: the process.
         connection: the pipe to it, which is read while it is waited for: it may have to write before it can end.
     """
 
-    def __init__(self, popen: Any, connection: Connection) -> None:
+    def __init__(self, popen: AppPopen, connection: Connection) -> None:
         self._popen = popen
         self._connection = connection
         self._lock = make_lock()
@@ -48,8 +49,7 @@ class Reaper:
 
         Somebody else may have waited for it, or whoever would have told it has died.
         """
-        returncode: int | None = self._popen.returncode
-        return returncode if self._popen.has_told else None
+        return self._popen.returncode if self._popen.has_told else None
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; return whether it has ended."""
