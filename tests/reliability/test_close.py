@@ -248,9 +248,10 @@ def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
 
     client = TestClient(plain, isolated=True, timeout=LONG)
     old = signal.signal(signal.SIGALRM, interrupt)
-    began = time.monotonic()
+    longest = 0.0
     try:
         for number in range(300):
+            began = time.monotonic()
             assert client.get("/").text == "alive"
             try:
                 armed = True
@@ -261,12 +262,13 @@ def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
                 armed = False
             finally:
                 armed = False
+            longest = max(longest, time.monotonic() - began)
         assert client.get("/").text == "alive"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
         client.close()
-    assert time.monotonic() - began < LONG
+    assert longest < LONG
 
 
 def test_by_the_garbage_collector() -> None:
