@@ -1,6 +1,6 @@
 """The errors that both processes know.
 
-They live in the link because the app's process may not import :mod:`requests`, on which the front's errors are based.
+The app's process may not import :mod:`requests`, on which the client's errors are based.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One call of the app from the front's side: a stream whose failures are told in the user's terms."""
+"""One call of the app from the client's side: a stream whose failures are told in the user's terms."""
 
 from __future__ import annotations
 

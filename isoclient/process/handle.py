@@ -1,4 +1,4 @@
-"""What the front needs of a running app, whether it has a process of its own or a thread of ours."""
+"""What the client needs of a running app, whether it has a process of its own or a thread of ours."""
 
 from __future__ import annotations
 

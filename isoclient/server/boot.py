@@ -110,7 +110,7 @@ class _Boot:
         return leave
 
     def report(self, error: BaseException) -> None:
-        """Tell the front why there will be no server."""
+        """Tell the client why there will be no server."""
         limit = limit_hit(self._limits, error)
         if limit is not None:
             from isoclient.server.enforcement import lift_limits

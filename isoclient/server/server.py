@@ -87,7 +87,7 @@ class Server:
     # -- what comes in
 
     def take(self, event: mux.Event) -> None:
-        """Act on something that the front has said."""
+        """Act on something that the client has said."""
         kind, stream, value = event
         if stream is None:
             self._hear(kind, value)
@@ -153,7 +153,7 @@ class Server:
             self._plan_flush()
 
     def grant(self, stream: mux.Stream) -> None:
-        """Let the front send more on a stream."""
+        """Let the client send more on a stream."""
         self.mux.grant(stream)
         self._plan_flush()
 

@@ -39,7 +39,7 @@ class Setup(NamedTuple):
     def make(self, found: Any) -> Any:
         """The app, made by its factory if it has one."""
         if not self.factory and not isinstance(self.app, str):
-            return found  # the front has seen that it can be called
+            return found  # the client has seen that it can be called
         app = found() if self.factory else found
         check_app(app)
         return app

@@ -112,7 +112,7 @@ class ReferenceCodec:
         try:
             return self._table.pop(meta)
         except KeyError:
-            raise LinkError(f"there is no value {meta!r} in the table of the link") from None
+            raise LinkError(f"there is no value {meta!r} in the table") from None
 
 
 def dumps(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Both ends of the link, joined over a socketpair in one process: no loop, no child, no app."""
+"""Both ends of the wire, joined over a socketpair in one process: no loop, no child, no app."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOON = 10.0  # seconds; nothing here takes that long
 
 
 class Peer:
-    """The host's end, in the hands of the test."""
+    """The server's end, in the hands of the test."""
 
     def __init__(self, sock: socket.socket, codec: PipeCodec | LocalCodec) -> None:
         self.pipe = Pipe(sock, codec)
@@ -34,13 +34,13 @@ class Peer:
         self._events: list[Event] = []
 
     def next(self) -> tuple[int, int, Any]:
-        """What the front says next: the kind of its frame, its stream, its value."""
+        """What the client says next: the kind of its frame, its stream, its value."""
         while not self._events:
             poll = select.poll()
             poll.register(self.pipe.sock, select.POLLIN)
-            assert poll.poll(SOON * 1000), "the front sent nothing"
+            assert poll.poll(SOON * 1000), "the client sent nothing"
             found = self.pipe.read()
-            assert found is not None, "the front has closed the pipe"
+            assert found is not None, "the client has closed the pipe"
             self._events += found
         kind, stream, value = self._events.pop(0)
         return kind, stream.number if stream is not None else 0, value
@@ -275,7 +275,7 @@ def test_frames_for_streams_that_are_no_more_are_dropped(pair: Pair) -> None:
 
 
 def test_a_full_pipe_is_read_while_it_is_written() -> None:
-    """Two ends that both send more than the pipe holds before either reads: a deadlock, if the front just blocked."""
+    """Two ends that both send more than the pipe holds before either reads: a deadlock, if the client just blocked."""
     pair = Pair(PipeCodec())
     try:
         stream = pair.open()

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is not 
 
 
 def from_a_fork(make: Callable[[], bytes]) -> bytes:
-    """What ``make`` returns in a forked child that does, like the host, freeze what it inherited."""
+    """What ``make`` returns in a forked child that does, like the server, freeze what it inherited."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+, when another test left a thread

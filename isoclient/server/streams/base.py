@@ -52,7 +52,7 @@ class Stream:
         self._signal.set()
 
     def granted(self) -> None:
-        """The front has consumed, so that more may be sent."""
+        """The client has consumed, so that more may be sent."""
         self._signal.set()
 
     def cancel(self, grace: float | None = None) -> None:

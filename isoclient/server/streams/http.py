@@ -60,7 +60,7 @@ class HTTPStream(Stream):
                 return {"type": "http.disconnect"}
             if self.wire.inbox:
                 return self._take()
-            # The front waits for what was sent so far: with the app waiting too, nothing else would get it out.
+            # The client waits for what was sent so far: with the app waiting too, nothing else would get it out.
             self.server.flush()
             await self._signal.wait()
 
