@@ -1,15 +1,13 @@
 """What FastAPI offers to apps and to their tests, and the examples of its documentation, beyond the contract."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from fastapi import (
     APIRouter,
     BackgroundTasks,
-    Cookie,
     Depends,
     FastAPI,
     Header,
@@ -18,21 +16,15 @@ from fastapi import (
     Request,
     Response,
     UploadFile,
-    WebSocket,
-    WebSocketDisconnect,
-    WebSocketException,
-    status,
 )
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials, OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from pydantic import BaseModel, Field, field_validator
 
-from isoclient import TestClient, WebSocketDenialResponse
-from isoclient import WebSocketDisconnect as OurDisconnect
-
 if TYPE_CHECKING:
-    from tests.conftest import Cell, MakeClient
+    from tests.conftest import MakeClient
+
 
 pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio")]
 
@@ -53,6 +45,8 @@ class Item(BaseModel):
 # -- "Testing": an app with a token in a header, and a client at the level of the module
 
 items = {"foo": Item(id="foo", title="Foo"), "bar": Item(id="bar", title="Bar")}
+
+
 shop = FastAPI()
 
 
@@ -156,99 +150,6 @@ def test_a_handler_of_validation_errors(make_client: "MakeClient") -> None:
     assert (response.status_code, response.json()) == (400, {"wrong": ["query.size"]})
 
 
-# -- "Testing dependencies with overrides"
-
-
-async def common_parameters(q: str | None = None, skip: int = 0) -> dict[str, Any]:
-    return {"q": q, "skip": skip}
-
-
-catalogue = FastAPI()
-
-
-@catalogue.get("/items")
-async def read_items(commons: Annotated[dict[str, Any], Depends(common_parameters)]) -> dict[str, Any]:
-    return {"params": commons}
-
-
-async def override_dependency(q: str | None = None) -> dict[str, Any]:
-    return {"q": q, "skip": 5}
-
-
-def override(app: FastAPI) -> None:
-    app.dependency_overrides[common_parameters] = override_dependency
-
-
-def test_a_dependency_is_overridden_through_call(make_client: "MakeClient", cell: "Cell") -> None:
-    client = make_client(catalogue)
-    assert client.get("/items?q=foo").json() == {"params": {"q": "foo", "skip": 0}}
-    client.call(override, catalogue)
-    assert client.get("/items?q=foo&skip=1").json() == {"params": {"q": "foo", "skip": 5}}
-    client.call(lambda: catalogue.dependency_overrides.update({common_parameters: lambda: {"q": "by a lambda"}}))
-    assert client.get("/items").json() == {"params": {"q": "by a lambda"}}
-    client.call(lambda: catalogue.dependency_overrides.clear())
-    assert client.get("/items").json() == {"params": {"q": None, "skip": 0}}
-    assert catalogue.dependency_overrides == {}
-
-
-def test_a_dependency_is_overridden_before_the_first_request(make_client: "MakeClient") -> None:
-    app = FastAPI()
-    app.include_router(catalogue.router)
-    app.dependency_overrides[common_parameters] = lambda: {"q": "here"}  # the fork is made at the first request
-    assert make_client(app).get("/items").json() == {"params": {"q": "here"}}
-
-
-@pytest.mark.modes("fork")
-def test_an_override_ends_with_the_client(make_client: "MakeClient") -> None:
-    client = make_client(catalogue)
-    client.call(override, catalogue)
-    assert client.get("/items").json()["params"]["skip"] == 5
-    client.restart()
-    assert client.get("/items").json()["params"]["skip"] == 0
-
-
-def test_an_override_in_a_fresh_interpreter() -> None:
-    def log_in(name: str) -> None:
-        fastapi_app = import_module("apps.fastapi_app")
-        fastapi_app.app.dependency_overrides[fastapi_app.current_user] = lambda: name
-
-    client = TestClient("apps.fastapi_app:app", isolated=True, timeout=30)
-    try:
-        assert client.get("/me").json() == "nobody"
-        client.call(log_in, "Ada")
-        assert client.get("/me").json() == "Ada"
-    finally:
-        client.close()
-
-
-def test_a_dependency_with_yield_is_left_after_the_request(make_client: "MakeClient") -> None:
-    app = FastAPI()
-    app.state.journal = []
-
-    def session() -> Iterator[str]:
-        app.state.journal.append("opened")
-        try:
-            yield "session"
-        except LookupError:
-            app.state.journal.append("rolled back")
-            raise
-        finally:
-            app.state.journal.append("closed")
-
-    @app.get("/{fail}")
-    def use(fail: bool, session: Annotated[str, Depends(session)]) -> str:
-        if fail:
-            raise LookupError(session)
-        return session
-
-    client = make_client(app)
-    assert client.get("/false").json() == "session"
-    assert client.call(lambda: app.state.journal) == ["opened", "closed"]
-    with pytest.raises(LookupError, match="session"):
-        client.get("/true")
-    assert client.call(lambda: app.state.journal[2:]) == ["opened", "rolled back", "closed"]
-
-
 # -- "Testing events: lifespan"
 
 
@@ -271,119 +172,6 @@ def test_lifespan_events(make_client: "MakeClient") -> None:
     with make_client(app) as client:
         assert client.get("/items/foo").json() == {"name": "Fighters"}
     assert fish == {}
-
-
-# -- "Testing WebSockets", and "WebSockets"
-
-
-async def cookie_or_token(
-    websocket: WebSocket,
-    session: Annotated[str | None, Cookie()] = None,
-    token: Annotated[str | None, Query()] = None,
-) -> str:
-    if session is None and token is None:
-        raise WebSocketException(code=status.WS_1008_POLICY_VIOLATION, reason="no token")
-    return session or token or ""
-
-
-sockets = FastAPI()
-
-
-@sockets.websocket("/ws")
-async def greet(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await websocket.send_json({"msg": "Hello WebSocket"})
-    await websocket.close()
-
-
-@sockets.websocket("/items/{item_id}/ws")
-async def talk(
-    websocket: WebSocket, item_id: str, who: Annotated[str, Depends(cookie_or_token)], q: int | None = None
-) -> None:
-    await websocket.accept()
-    while True:
-        data = await websocket.receive_text()
-        await websocket.send_text(f"Session cookie or query token value is: {who}")
-        if q is not None:
-            await websocket.send_text(f"Query parameter q is: {q}")
-        await websocket.send_text(f"Message text was: {data}, for item ID: {item_id}")
-
-
-class ConnectionManager:
-    def __init__(self) -> None:
-        self.active: list[WebSocket] = []
-
-    async def broadcast(self, message: str) -> None:
-        for connection in self.active:
-            await connection.send_text(message)
-
-
-manager = ConnectionManager()
-
-
-@sockets.websocket("/chat/{client_id}")
-async def chat(websocket: WebSocket, client_id: int) -> None:
-    await websocket.accept()
-    manager.active.append(websocket)
-    try:
-        while True:
-            await manager.broadcast(f"Client #{client_id} says: {await websocket.receive_text()}")
-    except WebSocketDisconnect:
-        manager.active.remove(websocket)
-        await manager.broadcast(f"Client #{client_id} left the chat")
-
-
-def test_a_websocket(make_client: "MakeClient") -> None:
-    with make_client(sockets).websocket_connect("/ws") as session:
-        assert session.receive_json() == {"msg": "Hello WebSocket"}
-
-
-def test_a_websocket_with_dependencies(make_client: "MakeClient") -> None:
-    client = make_client(sockets, cookies={"session": "fakesession"})
-    session = client.websocket_connect("/items/foo/ws", params={"q": 3})
-    session.send_text("Message one")
-    assert [session.receive_text() for _ in range(3)] == [
-        "Session cookie or query token value is: fakesession",
-        "Query parameter q is: 3",
-        "Message text was: Message one, for item ID: foo",
-    ]
-    with pytest.raises(WebSocketDisconnect), session:
-        pass  # the handler does not catch it: see test_leaving_a_handler_that_receives
-
-
-def test_a_websocket_that_a_dependency_refuses(make_client: "MakeClient") -> None:
-    client = make_client(sockets)
-    with pytest.raises(OurDisconnect) as refused:
-        client.websocket_connect("/items/foo/ws")
-    assert (refused.value.code, refused.value.reason) == (1008, "no token")
-
-
-def test_a_websocket_with_invalid_input(make_client: "MakeClient") -> None:
-    # FastAPI sends the list of what is wrong as the reason, which is to be a text. No server looks at it here.
-    with pytest.raises(OurDisconnect) as refused:
-        make_client(sockets).websocket_connect("/items/foo/ws?token=t&q=no-number")
-    assert refused.value.code == 1008
-
-
-def test_a_chat(make_client: "MakeClient") -> None:
-    client = make_client(sockets)
-    with client.websocket_connect("/chat/1") as one:
-        with client.websocket_connect("/chat/2") as two:
-            one.send_text("hello")
-            assert [one.receive_text(), two.receive_text()] == ["Client #1 says: hello"] * 2
-        assert one.receive_text() == "Client #2 left the chat"
-
-
-def test_an_http_exception_denies_a_websocket(make_client: "MakeClient") -> None:
-    app = FastAPI()
-
-    @app.websocket("/")
-    async def refuse(websocket: WebSocket) -> None:
-        raise HTTPException(429, "later", headers={"retry-after": "7"})
-
-    with pytest.raises(WebSocketDenialResponse) as denied:
-        make_client(app).websocket_connect("/")
-    assert (denied.value.status_code, denied.value.headers["retry-after"]) == (429, "7")
 
 
 # -- more of the tutorial

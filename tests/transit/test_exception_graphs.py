@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib.util
-import io
-import json
-import pkgutil
-import re
 import subprocess
 import sys
-import tarfile
-import traceback
-import warnings
 import weakref
-import xml.sax.xmlreader
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,46 +12,6 @@ import pytest
 import requests
 
 from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
-from isoclient.transit.state import read_state
-from isoclient.transit.text import text_of
-
-# One of these fits nearly every constructor.
-ARGUMENTS: list[tuple[Any, ...]] = [
-    (),
-    ("text",),
-    (None, "text"),
-    (2, "no such file", "a", None, "b"),
-    ("utf-8", b"\xff", 0, 1, "bad"),
-    ("utf-8", "\xff", 0, 1, "bad"),
-    ("\xff", 0, 1, "bad"),
-    ("text", ("file.py", 1, 2, "source", 1, 3)),
-    ("group", [ValueError("member")]),
-    ("text", "document", 0),
-    (1, ["command"]),
-    ("command", 1.5),
-    ("text", 1),
-    ("text", 1, "more"),
-]
-
-# These need more than plain values, or misuse them when they are collected.
-OWN_ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "argparse.ArgumentError": (None, "text"),
-    "py_compile.PyCompileError": (ValueError, ValueError("text"), "file.py"),
-    "pydoc.ErrorDuringImport": (
-        "file.py",
-        ValueError("text") if sys.version_info >= (3, 12) else (ValueError, ValueError("text"), None),
-    ),
-    "tarfile.AbsoluteLinkError": (tarfile.TarInfo("name"),),
-    "tarfile.AbsolutePathError": (tarfile.TarInfo("name"),),
-    "tarfile.LinkFallbackError": (tarfile.TarInfo("name"), "path"),
-    "tarfile.LinkOutsideDestinationError": (tarfile.TarInfo("name"), "path"),
-    "tarfile.OutsideDestinationError": (tarfile.TarInfo("name"), "path"),
-    "tarfile.SpecialFileError": (tarfile.TarInfo("name"),),
-    "urllib.error.HTTPError": ("http://testserver/", 404, "not found", {}, io.BytesIO(b"body")),
-    "xml.sax._exceptions.SAXParseException": ("text", None, xml.sax.xmlreader.Locator()),
-}
-# Nothing can make an instance of these: they are abstract, or their base class takes other arguments than they pass on.
-NOT_CONSTRUCTIBLE = {"xml.dom.DOMException"}
 
 
 def across(exc: BaseException) -> BaseException:
@@ -75,143 +25,12 @@ def raised(exc: BaseException) -> BaseException:
         return caught
 
 
-def description(exc: BaseException) -> dict[str, Any]:
-    """All that can be seen of an exception; its parts by repr, as exceptions have no equality."""
-    texts = {how.__name__: text_of(exc, how, 10_000) for how in (str, repr)}
-    return {"class": type(exc), "state": re.sub("0x[0-9a-f]+", "", repr(read_state(exc))), **texts}
-
-
-def instances(cls: type[BaseException]) -> Iterator[BaseException]:
-    own = OWN_ARGUMENTS.get(f"{cls.__module__}.{cls.__qualname__}")
-    for arguments in ARGUMENTS if own is None else [own]:
-        try:
-            yield cls(*arguments)
-        except Exception:  # not what this class takes
-            continue
-
-
-BUILTIN = [cls for cls in vars(builtins).values() if isinstance(cls, type) and issubclass(cls, BaseException)]
-
-
-@pytest.mark.parametrize("cls", BUILTIN, ids=lambda cls: cls.__name__)
-def test_every_builtin_exception_arrives_equal(cls: type[BaseException]) -> None:
-    made = list(instances(cls))
-
-    assert made
-    assert [description(across(exc)) for exc in made] == [description(exc) for exc in made]
-
-
-def standard_library_classes() -> list[type[BaseException]]:
-    """Every exception class of every public module of the standard library that can be imported here."""
-    apart = {"antigravity", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in sorted(name for name in sys.stdlib_module_names - apart if not name.startswith("_")):
-            for module in (name, *submodules(name)):
-                try:
-                    importlib.import_module(module)
-                except Exception:  # of another platform
-                    continue
-    # The classes of stand-ins are named after what they stand for, and those of other tests may still be there.
-    found = {cls for cls in subclasses(BaseException) if not issubclass(cls, ExceptionStandIn)}
-    return sorted(
-        (cls for cls in found if str(cls.__module__).partition(".")[0] in sys.stdlib_module_names),
-        key=lambda cls: (cls.__module__, cls.__qualname__),
-    )
-
-
-def submodules(name: str) -> list[str]:
-    spec = importlib.util.find_spec(name)
-    paths = spec.submodule_search_locations if spec is not None else None
-    names = [info.name for info in pkgutil.iter_modules(paths or [], f"{name}.")]
-    return [name for name in names if "test" not in name and not name.endswith("__main__")]
-
-
-def subclasses(cls: type[BaseException]) -> set[type[BaseException]]:
-    direct = set(type.__subclasses__(cls))
-    return direct.union(*map(subclasses, direct))
-
-
-def test_every_exception_of_the_standard_library_arrives_equal() -> None:
-    outcomes: dict[str, set[str]] = {"equal": set(), "lossy": set(), "stand-in": set(), "never made": set()}
-    for cls in standard_library_classes():
-        name = f"{cls.__module__}.{cls.__qualname__}"
-        made = [(exc, across(exc)) for exc in instances(cls)]
-        for outcome in {outcome_of(exc, arrived) for exc, arrived in made} or {"never made"}:
-            outcomes[outcome].add(name)
-
-    assert outcomes["stand-in"] == set()
-    assert outcomes["lossy"] == {"urllib.error.HTTPError"}  # it owns a file, and so do two of its attributes
-    assert outcomes["never made"] == NOT_CONSTRUCTIBLE
-    assert len(outcomes["equal"]) > 250
-
-
-def outcome_of(exc: BaseException, arrived: BaseException) -> str:
-    if isinstance(arrived, ExceptionStandIn):
-        return "stand-in"
-    state = read_state(arrived)
-    values = [*state["args"], *state["fields"].values(), *state["attributes"].values()]
-    lossy = any(isinstance(value, StandIn) for value in values) or description(arrived) != description(exc)
-    return "lossy" if lossy else "equal"
-
-
-def httpx_status_error() -> BaseException:
-    httpx = pytest.importorskip("httpx")
-    request = httpx.Request("GET", "http://testserver/")
-    response = httpx.Response(500, request=request)
-    error: BaseException = httpx.HTTPStatusError("500", request=request, response=response)
-    return error
-
-
 def pydantic_validation_error() -> BaseException:
     pydantic = pytest.importorskip("pydantic")
     with pytest.raises(pydantic.ValidationError) as caught:
         pydantic.TypeAdapter(list[int]).validate_python(["one", 2])
     error: BaseException = caught.value
     return error
-
-
-def fastapi_http_exception() -> BaseException:
-    error: BaseException = pytest.importorskip("fastapi").HTTPException(418, {"short": True}, {"x-pot": "tea"})
-    return error
-
-
-def starlette_websocket_exception() -> BaseException:
-    error: BaseException = pytest.importorskip("starlette.exceptions").WebSocketException(1008, "policy")
-    return error
-
-
-LIBRARIES: list[Callable[[], BaseException]] = [
-    httpx_status_error,
-    pydantic_validation_error,
-    fastapi_http_exception,
-    starlette_websocket_exception,
-    lambda: requests.HTTPError("500", response=requests.Response()),
-    lambda: json.JSONDecodeError("expecting value", "{", 1),
-    lambda: subprocess.CalledProcessError(3, ["false"], b"out", b"err"),
-]
-
-
-@pytest.mark.parametrize("make", LIBRARIES)
-def test_exceptions_of_libraries_arrive_as_what_they_are(make: Callable[[], BaseException]) -> None:
-    exc = make()
-
-    arrived = across(exc)
-
-    assert type(arrived) is type(exc)
-    assert str(arrived) == str(exc)
-    assert arrived.args == exc.args
-    assert {name: type(value) for name, value in vars(arrived).items()} == {
-        name: type(value) for name, value in vars(exc).items()
-    }
-
-
-def test_a_pydantic_error_has_its_details() -> None:
-    exc: Any = pydantic_validation_error()
-
-    arrived: Any = across(exc)
-
-    assert arrived.errors() == exc.errors()
 
 
 class DatabaseError(Exception):
@@ -377,120 +196,6 @@ def test_a_subclass_of_a_group_with_its_own_constructor() -> None:
 
     assert type(arrived) is Failures
     assert (arrived.message, arrived.count) == ("2 failures", 2)
-
-
-def app_code() -> None:
-    raise LookupError("nothing there")  # the line a traceback shows
-
-
-def test_the_traceback_shows_file_line_function_and_source() -> None:
-    with pytest.raises(LookupError) as caught:
-        app_code()
-
-    shown = "".join(traceback.format_exception(across(caught.value)))
-
-    assert f'File "{__file__}", line {app_code.__code__.co_firstlineno + 1}, in app_code' in shown
-    assert 'raise LookupError("nothing there")  # the line a traceback shows' in shown
-    assert shown.endswith("LookupError: nothing there\n")
-
-
-def test_it_marks_the_failing_expression_as_the_original_does() -> None:
-    def over_two_lines(found: dict[str, int]) -> int:
-        return sum([found["there"],
-                    found["missing"]]) + len(str(found))  # fmt: skip
-
-    def far_to_the_right(found: dict[str, int]) -> int:
-        return max(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, over_two_lines(found)) + 1
-
-    with pytest.raises(KeyError) as caught:
-        far_to_the_right({"there": 1})
-    original = "".join(traceback.format_exception(caught.value))
-
-    assert "^^^^^^" in original
-    assert "".join(traceback.format_exception(across(caught.value))) == original
-
-
-def test_it_marks_nothing_where_the_columns_are_not_known() -> None:
-    code = compile("\n\n1 / 0", "shop.py", "exec")
-    lines = bytes([0x80 | 13 << 3 | 7, 4])  # eight units of code on the third line, without columns
-    with pytest.raises(ZeroDivisionError) as caught:
-        exec(code.replace(co_linetable=lines))
-    *_, last = traceback.extract_tb(across(caught.value).__traceback__)
-
-    assert (last.filename, last.lineno, last.colno) == ("shop.py", 3, None)
-
-
-def test_the_frames_know_where_their_function_begins_and_what_pytest_hides() -> None:
-    def helper() -> None:
-        __tracebackhide__ = True
-        app_code()
-
-    with pytest.raises(LookupError) as caught:
-        helper()
-    frames = [frame for frame, _ in traceback.walk_tb(across(caught.value).__traceback__)]
-
-    assert [frame.f_code.co_name for frame in frames][-2:] == ["helper", "app_code"]
-    assert frames[-1].f_code.co_firstlineno == app_code.__code__.co_firstlineno
-    assert frames[-1].f_globals["__name__"] == __name__
-    assert [bool(frame.f_locals.get("__tracebackhide__")) for frame in frames][-2:] == [True, False]
-
-
-def test_the_frames_of_the_host_before_the_app_s_first_are_left_out() -> None:
-    host = exec_in_file("isoclient/server/tasks.py", "def run(app):\n    app()")
-    library = exec_in_file("framework.py", "def run(app):\n    app()")
-
-    with pytest.raises(LookupError) as caught:
-        host(lambda: library(lambda: host(app_code)))
-    traceback_of_the_app = caught.value.__traceback__.tb_next if caught.value.__traceback__ else None
-    frames = traceback.extract_tb(across(caught.value.with_traceback(traceback_of_the_app)).__traceback__)
-
-    assert [frame.name for frame in frames] == ["<lambda>", "run", "<lambda>", "run", "app_code"]
-
-
-def exec_in_file(path: str, source: str) -> Any:
-    import isoclient
-
-    folder = isoclient.__path__[0].removesuffix("isoclient")
-    namespace: dict[str, Any] = {}
-    exec(compile(source, f"{folder}{path}", "exec"), namespace)
-    return namespace["run"]
-
-
-def recurse(depth: int) -> None:
-    if depth == 0:
-        raise ValueError("at the bottom")
-    recurse(depth - 1)
-
-
-def test_a_recursion_error_keeps_its_first_and_last_frames() -> None:
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(4_000)
-    try:
-        with pytest.raises(ValueError, match="at the bottom") as caught:
-            recurse(2_000)
-    finally:
-        sys.setrecursionlimit(limit)
-
-    arrived = across(caught.value)
-
-    frames = traceback.extract_tb(arrived.__traceback__)
-    assert len(frames) == 1_001
-    assert frames[0].name == "test_a_recursion_error_keeps_its_first_and_last_frames"
-    assert frames[500].name == "(1,002 frames left out)"
-    assert frames[-1].line == 'raise ValueError("at the bottom")'
-
-
-def test_infinite_recursion() -> None:
-    def forever() -> None:
-        forever()
-
-    with pytest.raises(RecursionError) as caught:
-        forever()
-    arrived = across(caught.value)
-
-    assert type(arrived) is RecursionError
-    assert str(arrived) == str(caught.value)
-    assert len(traceback.extract_tb(arrived.__traceback__)) > 500
 
 
 def test_cycles_arrive_as_cycles() -> None:
