@@ -76,7 +76,7 @@ class HTTPRules(BodyRules):
 
     _start = START
     _body = BODY
-    _protocol = Protocol("http", NEW, _TABLE, _ORDER, _UNFINISHED)
+    protocol = Protocol("http", NEW, _TABLE, _ORDER, _UNFINISHED)
 
     @property
     def started(self) -> bool:

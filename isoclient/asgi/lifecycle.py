@@ -19,10 +19,10 @@ class Rules:
 
     __slots__ = ("_state",)
 
-    _protocol: ClassVar[Protocol]
+    protocol: ClassVar[Protocol]
 
     def __init__(self) -> None:
-        self._state = self._protocol.first
+        self._state = self.protocol.first
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._state}>"
@@ -35,7 +35,7 @@ class Rules:
     @property
     def complete(self) -> bool:
         """Whether nothing more may be sent."""
-        return not self._protocol.table[self._state]
+        return not self.protocol.table[self._state]
 
     def check(self, message: object) -> Message:
         """Take one message that the app sends, and move on.
@@ -55,9 +55,9 @@ class Rules:
         kind = message.get("type")
         if type(kind) is not str:
             kind = self._kind(message)
-        step = self._protocol.table[self._state].get(kind)
+        step = self.protocol.table[self._state].get(kind)
         if step is None:
-            raise AppProtocolError(out_of_place(kind, self._protocol, self._state))
+            raise AppProtocolError(out_of_place(kind, self.protocol, self._state))
         schema, after, after_flag = step
         try:
             read = schema.read(message)
@@ -70,11 +70,11 @@ class Rules:
 
     def knows(self, kind: str) -> bool:
         """Whether there is such a type of message here, at whatever time."""
-        return kind in self._protocol.order
+        return kind in self.protocol.order
 
     def unfinished(self) -> str | None:
         """What is missing when the app returns now, as the text of an AppProtocolError; None if nothing is."""
-        return self._protocol.unfinished.get(self._state)
+        return self.protocol.unfinished.get(self._state)
 
     def _mapping(self, message: object) -> dict[Any, Any]:
         try:
@@ -95,5 +95,5 @@ class Rules:
 
     def _not_a_message(self, message: object, what: str) -> AppProtocolError:
         sent = f"the message of type {type(message).__name__} ({short(message)})"
-        example = f"{{'type': {next(iter(self._protocol.order))!r}, ...}}"
+        example = f"{{'type': {next(iter(self.protocol.order))!r}, ...}}"
         return AppProtocolError(f"{sent} {what} (state: {self._state}); send a dict such as {example}")

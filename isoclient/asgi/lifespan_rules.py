@@ -76,7 +76,7 @@ class LifespanRules(Rules):
 
     __slots__ = ()
 
-    _protocol = Protocol("lifespan", NEW, _TABLE, _ORDER, _UNFINISHED)
+    protocol = Protocol("lifespan", NEW, _TABLE, _ORDER, _UNFINISHED)
 
     def delivered(self, event_type: str) -> None:
         """Note that the app received an event.

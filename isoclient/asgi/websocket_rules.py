@@ -59,7 +59,7 @@ class WebSocketRules(BodyRules):
 
     _start = DENIAL_START
     _body = DENIAL_BODY
-    _protocol = Protocol("websocket", CONNECTING, _TABLE, _ORDER, _UNFINISHED)
+    protocol = Protocol("websocket", CONNECTING, _TABLE, _ORDER, _UNFINISHED)
 
     @property
     def started(self) -> bool:

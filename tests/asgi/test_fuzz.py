@@ -199,6 +199,6 @@ def test_any_message_where_it_is_expected(protocol: type[Rules], way: list[Messa
             rules.delivered(step)
         else:
             rules.check(step)
-    expected = sorted(protocol._protocol.table[rules.state])
+    expected = sorted(protocol.protocol.table[rules.state])
     for kind in data.draw(st.lists(st.sampled_from(expected), min_size=1, max_size=3)):
         feed(rules, data.draw(messages_of(kind)))

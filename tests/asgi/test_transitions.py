@@ -201,7 +201,7 @@ def test_every_message_in_every_state(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_tables_here_know_every_state(protocol: type[Rules]) -> None:
-    assert set(protocol._protocol.table) == set(PROTOCOLS[protocol])
+    assert set(protocol.protocol.table) == set(PROTOCOLS[protocol])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

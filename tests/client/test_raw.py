@@ -259,4 +259,6 @@ def test_an_interrupted_error_of_the_apps_ends_the_reading(wrapper: Callable[[An
 
 
 def test_a_body_whose_making_was_interrupted_is_dropped_in_silence() -> None:
-    Body.__new__(Body).__del__()
+    body = Body.__new__(Body)
+    body.__del__()
+    assert body.closed

@@ -15,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from isoclient import AppTimeout, ObjectNotLoadable, ObjectNotSendable
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -153,8 +154,7 @@ def test_it_runs_on_the_apps_loop(make_client: MakeClient, cell: Cell) -> None:
     results = []
     thread = threading.Thread(target=lambda: results.append(client.get("/").status_code))
     thread.start()
-    while not client.call(lambda: hasattr(app, "event")):
-        pass
+    eventually(lambda: client.call(lambda: hasattr(app, "event")))
 
     def set_from_the_loop() -> bool:
         app.event.set()
@@ -331,8 +331,7 @@ def test_one_that_does_not_end(make_client: MakeClient) -> None:
         client.call(wait_for_ever)
     assert "in wait_for_ever" in caught.value.tasks
     client.timeout = 30.0
-    while not client.call(lambda: app.cancelled):
-        pass
+    eventually(lambda: client.call(lambda: app.cancelled))
 
 
 @pytest.mark.modes("fork", "thread")
@@ -353,8 +352,7 @@ def test_calls_and_requests_at_the_same_time(make_client: MakeClient) -> None:
     threads = [threading.Thread(target=client.get, args=("/",)) for _ in range(3)]
     for thread in threads:
         thread.start()
-    while client.call(lambda: app.waiting) < 3:
-        pass
+    eventually(lambda: client.call(lambda: app.waiting) >= 3)
     client.get("/")
     for thread in threads:
         thread.join(30)

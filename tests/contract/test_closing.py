@@ -17,6 +17,7 @@ import requests
 from isoclient import TestClient
 from isoclient.system import modules as system
 from tests.contract.test_threads import Threads
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -190,8 +191,7 @@ def test_those_who_wait_are_told_before_the_app_has_ended(make_client: MakeClien
         threads = Threads()
         for use in (get, get, post, listen):
             threads.start(wait, use)
-        while client.call(lambda: served.waiting) < 4:
-            pass
+        eventually(lambda: client.call(lambda: served.waiting) >= 4)
     threads.join()
     assert len(told) == 4
     assert_closed(told)
@@ -215,8 +215,7 @@ def test_one_that_is_being_started(make_client: MakeClient, tmp_path: Path) -> N
 
     threads = Threads()
     threads.start(start)
-    while not begun.exists():
-        pass
+    eventually(begun.exists)
     client.close()
     threads.join()
     assert len(told) == 1

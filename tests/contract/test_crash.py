@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from isoclient import AppCrashed, AppTimeout
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -357,8 +358,7 @@ def test_everybody_who_waits_is_told(make_client: MakeClient) -> None:
     threads = [threading.Thread(target=wait) for _ in range(4)]
     for thread in threads:
         thread.start()
-    while client.call(lambda: waiting_app.waiting) < 4:
-        pass
+    eventually(lambda: client.call(lambda: waiting_app.waiting) >= 4)
     os.kill(client.pid, signal.SIGKILL)
     for thread in threads:
         thread.join(30)

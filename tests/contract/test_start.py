@@ -99,10 +99,12 @@ def test_restart_is_a_fresh_copy(make_client: MakeClient, cell: Cell) -> None:
 def test_a_client_that_is_collected_ends_its_app(cell: Cell) -> None:
     client = TestClient(hello, **cell.options)
     client.get("/")
+    pid = client.pid
     del client
     gc.collect()
 
-    # The rest is the work of the fixture that looks for what is left.
+    # That of a thread is the work of the fixture that looks for what is left.
+    assert not cell.isolated or wait_gone(pid, 30)
 
 
 @pytest.mark.backends("asyncio")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 import pytest
+import requests
 
 from isoclient import ClientDisconnected, TestClient
 
@@ -296,8 +298,11 @@ def test_the_client_is_closed_over_an_open_stream(make_client: MakeClient) -> No
 
     client = make_client(app)
     response = client.get("/", stream=True)
-    next(response.iter_content(None))
+    pieces = response.iter_content(None)
+    next(pieces)
     client.close()
+    with pytest.raises(requests.ConnectionError, match="the client was closed"):
+        deque(pieces, 0)
     response.close()
 
 

@@ -14,6 +14,7 @@ import requests
 from isoclient import AppCrashed, WebSocketDisconnect
 from isoclient.process.app_process import AppProcess
 from tests.reliability.handles import handle_of
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -161,8 +162,7 @@ def test_one_that_waits_long_holds_up_nobody(make_client: MakeClient) -> None:
     threads = Threads()
     for _ in range(3):
         threads.start(lambda: answers.append(client.get("/long").text))
-    while not client.call(lambda: app.waiting):
-        pass
+    eventually(lambda: client.call(lambda: app.waiting))
     for _ in range(30):
         assert client.get("/short").text == "/short"
     assert answers == []
@@ -274,8 +274,7 @@ def test_closing_while_others_wait(make_client: MakeClient) -> None:
     threads = Threads()
     for function in (wait, wait, listen):
         threads.start(function)
-    while client.call(lambda: app.waiting) < 3:
-        pass
+    eventually(lambda: client.call(lambda: app.waiting) >= 3)
     client.close()
     threads.join()
     assert len(told) == 3
@@ -300,8 +299,7 @@ def test_a_timeout_of_one_is_none_of_the_others(make_client: MakeClient) -> None
     statuses: list[int] = []
     threads = Threads()
     threads.start(lambda: statuses.append(client.get("/").status_code))
-    while client.call(lambda: app.there) < 1:
-        pass
+    eventually(lambda: client.call(lambda: app.there) >= 1)
     with pytest.raises(requests.ReadTimeout):
         client.get("/", timeout=0.05)
     client.call(setattr, app, "go_on", True)

@@ -15,6 +15,7 @@ from isoclient import AppStartupError, AppTimeout
 from isoclient.process.app_process import AppProcess
 from isoclient.process.app_thread import AppThread
 from isoclient.server.server import Server
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
@@ -68,8 +69,7 @@ def test_the_call_that_is_late_is_ended(make_client: MakeClient) -> None:
     client = make_client(app)
     with pytest.raises(AppTimeout):
         client.get("/", timeout=0.05)
-    while not client.call(lambda: app.ended):
-        pass
+    eventually(lambda: client.call(lambda: app.ended))
     assert client.call(lambda: app.ended) == "http.disconnect"
 
 
@@ -324,8 +324,7 @@ def test_the_apps_own_exception_beats_the_timeout(make_client: MakeClient) -> No
 
     def body() -> object:
         yield b"one"
-        while not client.call(lambda: app.raised):
-            pass
+        eventually(lambda: client.call(lambda: app.raised))
         yield b"two"
 
     with pytest.raises(LookupError, match="the app's own"):

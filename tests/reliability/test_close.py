@@ -39,6 +39,7 @@ from tests.reliability.plain_apps import (
     live,
     plain,
 )
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND = AppProcess.grace + 5.0  # a client's end, by force; generous, for it is not about clocks
@@ -321,8 +322,7 @@ def test_by_another_thread_while_requests_wait() -> None:
     threads = [threading.Thread(target=wait) for _ in range(4)]
     for thread in threads:
         thread.start()
-    while client.call(_count_waiting) < 4:
-        pass
+    eventually(lambda: client.call(_count_waiting) >= 4)
     assert _timed(client.close) < BOUND
     for thread in threads:
         thread.join(BOUND)
