@@ -30,25 +30,17 @@ OF_THE_SYSTEM = {
 WORDS = {"_dill", "_pytest", "_test"}
 # What is yet to be moved.
 STILL_PRIVATE = {
-    "_args_from_interpreter_flags",
     "_cache",
     "_clear_cache",
-    "import _collections",
     "_collector",
-    "_content_consumed",
-    "_cookies",
     "_current_context",
     "_filters_mutated",
     "_filters_mutated_lock_held",
     "_handlerList",
-    "_init_decoder",
     "_inorout",
-    "_original_response",
-    "_pairs",
     "_runner",
     "_showwarning_orig",
     "_showwarnmsg_impl",
-    "_store",
     "_warn",
 }
 

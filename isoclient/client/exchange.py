@@ -10,10 +10,12 @@ import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import DecodeError
 
-from isoclient.client.raw import Body, RawResponse
+from isoclient.client.raw import READ, Body
 from isoclient.client.reraise import reraise
 from isoclient.client.response import Response, build_response
 from isoclient.client.response_builder import ResponseBuilder
+from isoclient.compat.requests_ import CONTENT, IS_CONSUMED, IS_KNOWN
+from isoclient.compat.urllib3_ import RawResponse
 from isoclient.system.modules import io
 
 if TYPE_CHECKING:
@@ -95,12 +97,14 @@ class Exchange:
 
     def _filled(self, content: bytes) -> Response:
         status, headers = self._parts.head
-        response = self._build(RawResponse(self._request, status, headers, size=len(content)))
+        if not IS_KNOWN:
+            return self._build(RawResponse(self._request, status, headers, Body.of(content)))
+        response = self._build(RawResponse(self._request, status, headers, READ, len(content)))
         if "content-encoding" in response.headers:
             content = _decoded(RawResponse(self._request, status, headers, Body.of(content)))
         # What Response.content does at its first use; here the body is whole already.
-        response._content = content
-        response._content_consumed = True  # type: ignore[attr-defined]
+        own = vars(response)
+        own[CONTENT], own[IS_CONSUMED] = content, True
         return response
 
     def _build(self, raw: RawResponse) -> Response:

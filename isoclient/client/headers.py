@@ -8,7 +8,8 @@ from typing import Any
 from requests.exceptions import InvalidHeader
 from requests.structures import CaseInsensitiveDict
 
-from isoclient.client.raw import Headers
+from isoclient.compat.requests_ import IS_KNOWN, STORE
+from isoclient.compat.urllib3_ import Headers
 
 __all__ = ["Repeated", "ResponseHeaders", "as_headers"]
 
@@ -101,10 +102,17 @@ class ResponseHeaders(CaseInsensitiveDict[str]):
     def __init__(self, pairs: Headers) -> None:
         super().__init__()
         self.raw = pairs
-        store = vars(self)["_store"]  # by name in lower case: name and value
+        if not IS_KNOWN:
+            self._join()
+            return
+        store = vars(self)[STORE]  # by name in lower case: name and value
         for name, value in self.multi_items():
             key = name.lower()
             store[key] = (name, f"{store[key][1]}, {value}" if key in store else value)
+
+    def _join(self) -> None:
+        for name, value in self.multi_items():
+            self[name] = f"{self[name]}, {value}" if name in self else value
 
     def multi_items(self) -> list[tuple[str, str]]:
         """All of them as the app sent them, in order, repeated ones by themselves."""

@@ -21,6 +21,7 @@ from isoclient.client.headers import as_headers
 from isoclient.client.reraise import shows_app_errors
 from isoclient.client.session import Session
 from isoclient.client.urls import absolute
+from isoclient.compat.requests_ import IS_CONSUMED
 
 if TYPE_CHECKING:
     from isoclient.client.response import Response
@@ -165,13 +166,13 @@ class ResponseNames(own.Response):
         Raises:
             requests.exceptions.StreamConsumedError: it has been read already.
         """
-        if getattr(self, "_content_consumed", False):
+        if vars(self).get(IS_CONSUMED):
             raise StreamConsumedError
         return _regrouped(self._undecoded(), chunk_size)
 
     def _undecoded(self) -> Iterator[bytes]:
         yield from self.raw.stream(None, decode_content=False)
-        vars(self)["_content_consumed"] = True  # not before: requests does not close what has been read
+        vars(self)[IS_CONSUMED] = True  # not before: requests does not close what has been read
 
     def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
         """The body as text, as it comes; with ``chunk_size``, in pieces of so many characters."""

@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.exceptions import InvalidHeader
-from requests.structures import CaseInsensitiveDict
 
 from isoclient.client.headers import Repeated
+from isoclient.compat.requests_ import PLAIN_HEADERS, STORE
 
 __all__ = ["http_scope", "websocket_scope"]
 
@@ -92,8 +92,8 @@ def _headers(request: requests.PreparedRequest, host: str, port: int, scheme: st
 
 
 def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
-    if type(headers) is CaseInsensitiveDict:
-        headers = vars(headers)["_store"]  # whose values are pairs; as a mapping, it takes calls of Python for each
+    if type(headers) is PLAIN_HEADERS:
+        headers = vars(headers)[STORE]  # whose values are pairs; as a mapping, it takes calls of Python for each
         return headers.values()  # type: ignore[no-any-return]
     return headers.items()  # type: ignore[no-any-return]
 

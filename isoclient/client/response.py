@@ -13,8 +13,9 @@ from requests.utils import get_encoding_from_headers
 
 from isoclient.client.headers import ResponseHeaders
 from isoclient.client.httpx_names import ResponseNames
-from isoclient.client.raw import RawResponse
 from isoclient.client.reraise import reraise
+from isoclient.compat.requests_ import IS_CONSUMED
+from isoclient.compat.urllib3_ import RawResponse
 from isoclient.system.modules import pickle
 
 __all__ = ["Response", "build_response"]
@@ -48,7 +49,7 @@ class Response(ResponseNames):
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         """The body in pieces, as :meth:`requests.Response.iter_content` has it; the app's exceptions are the app's."""
         pieces = super().iter_content(chunk_size, decode_unicode)
-        return pieces if self._content_consumed else self._untranslated(pieces)  # type: ignore[attr-defined]
+        return pieces if vars(self).get(IS_CONSUMED) else self._untranslated(pieces)
 
     def _untranslated(self, pieces: Iterator[Any]) -> Iterator[Any]:
         """Without what requests makes of urllib3's exceptions, which may be the app's own here."""
@@ -82,14 +83,14 @@ def build_response(request: requests.PreparedRequest, raw: RawResponse, adapter:
     """What :meth:`requests.adapters.HTTPAdapter.build_response` does, for ours."""
     response = Response()
     response.status_code = raw.status
-    response.headers = ResponseHeaders(raw._pairs)
+    response.headers = ResponseHeaders(raw.pairs)
     response.encoding = _encoding_of(response.headers.get("content-type"))
     response.raw = raw
     response.reason = raw.reason or ""
     response.url = request.url or ""
     response.request = request
     response.connection = adapter
-    if raw._original_response is not None:
+    if raw.has_cookies:
         extract_cookies_to_jar(response.cookies, request, cast(Any, raw))  # type: ignore[no-untyped-call,unused-ignore]
     return response
 

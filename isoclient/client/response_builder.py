@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isoclient.client.raw import Headers
 from isoclient.client.response import Response
+from isoclient.compat.urllib3_ import Headers
 
 __all__ = ["ResponseBuilder"]
 

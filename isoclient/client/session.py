@@ -22,6 +22,7 @@ from requests.utils import check_header_validity
 from isoclient.client import own
 from isoclient.client.cookies import as_cookies
 from isoclient.client.headers import as_headers
+from isoclient.compat.requests_ import COOKIES, IS_KNOWN, PLAIN_HEADERS, STORE
 
 __all__ = ["Session"]
 
@@ -76,17 +77,17 @@ class Session(own.Session):
             prepared.prepare_headers(_merge(own, self.headers, dict_class=CaseInsensitiveDict))
             return
         prepared.headers = CaseInsensitiveDict()
-        prepared.headers._store.update(common)
+        vars(prepared.headers)[STORE].update(common)
         for name, value in own.items():
             check_header_validity((name, value))
             prepared.headers[name] = value
 
     def _common_headers(self) -> _Fields | None:
         """Those of the session, if they go into every request as they are; looked at when they have changed."""
-        if type(self.headers) is not CaseInsensitiveDict:
+        if type(self.headers) is not PLAIN_HEADERS:
             return None
         headers: Any = self.headers
-        now = list(headers._store.values())
+        now = list(vars(headers)[STORE].values())
         before, common = self._known_headers
         # By identity: what is sent for two values of the same text may differ, see Repeated.
         if len(now) != len(before) or not all(map(is_, now, before)):
@@ -95,10 +96,10 @@ class Session(own.Session):
         return common
 
     def _put_cookies(self, prepared: Any) -> None:
-        if len(self.cookies):
+        if len(self.cookies) or not IS_KNOWN:
             prepared.prepare_cookies(_merge_cookies(RequestsCookieJar(), self.cookies))
         else:
-            prepared._cookies = RequestsCookieJar()  # which gives no header
+            vars(prepared)[COOKIES] = RequestsCookieJar()  # which gives no header
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Merge what is not part of the request, as :meth:`requests.Session.merge_environment_settings` does."""
@@ -123,7 +124,7 @@ def _checked(headers: Any) -> _Fields | None:
         prepared.prepare_headers(headers)
     except requests.exceptions.InvalidHeader:
         return None  # which is no error in a request that has a better value for it
-    return dict(prepared.headers._store) if _is_simple(headers) else None
+    return dict(vars(prepared.headers)[STORE]) if _is_simple(headers) else None
 
 
 @lru_cache(maxsize=512)

@@ -10,9 +10,10 @@ import requests
 
 from isoclient.client.call import Call
 from isoclient.client.disconnect import WebSocketDenialResponse, WebSocketDisconnect, catchable
-from isoclient.client.raw import Headers, RawResponse
+from isoclient.client.raw import Body
 from isoclient.client.reraise import reraise, shows_app_errors
 from isoclient.client.response import build_response
+from isoclient.compat.urllib3_ import Headers, RawResponse
 from isoclient.system.modules import json
 
 __all__ = ["WebSocketSession"]
@@ -100,9 +101,8 @@ class WebSocketSession:
         raise self._denial(start["status"], start["headers"], b"".join(pieces))
 
     def _denial(self, status: int, headers: Headers, content: bytes) -> WebSocketDenialResponse:
-        raw = RawResponse(self._request, status, headers, size=len(content))
+        raw = RawResponse(self._request, status, headers, Body.of(content))
         response = build_response(self._request, raw, None)
-        response._content = content
         return catchable(WebSocketDenialResponse)(response)
 
     # -- sending

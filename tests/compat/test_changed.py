@@ -89,6 +89,14 @@ for _ in range(2):
         ("import anyio._core._eventloop as it; del it.threadlocals", "The use of anyio in an app that is a fork"),
         ("import concurrent.futures.thread as it; it._threads_queues = {}", "The use of the test's ThreadPoolExecutor"),
         ("import dill._dill as it; it._create_type = None", "Finding the app's own class or function for one that"),
+        (
+            "import requests\n"
+            "def init(self, init=requests.Response.__init__):\n"
+            "    init(self)\n"
+            "    self._content_consumed = None\n"
+            "requests.Response.__init__ = init",
+            "Preparing requests and reading responses faster than requests does",
+        ),
         ("import pickle; del pickle._Unpickler", "Reading what the app sends of classes of its own"),
     ],
 )
