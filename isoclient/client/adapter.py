@@ -12,8 +12,8 @@ from isoclient.client import body
 from isoclient.client.exchange import Exchange
 from isoclient.client.request_scope import http_scope
 from isoclient.client.response import Response
-from isoclient.client.runners import Runner
 from isoclient.client.settings import Settings
+from isoclient.client.supervisor import Supervisor
 from isoclient.client.timeout import read_timeout
 from isoclient.wire.protocol import CallSpec
 
@@ -24,13 +24,13 @@ class ASGIAdapter(BaseAdapter):
     """Sends requests to an app.
 
     Args:
-        runner: runs the app.
+        supervisor: has the app.
         settings: those of the client, which may change from one request to the next.
     """
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
+    def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
         super().__init__()
-        self._runner = runner
+        self._supervisor = supervisor
         self._settings = settings
 
     def send(
@@ -57,11 +57,11 @@ class ASGIAdapter(BaseAdapter):
             _correct_length(request, len(content))
             messages = body.messages(content)
         scope = http_scope(request, self._settings.root_path, self._settings.client)
-        call = self._runner.open(
+        call = self._supervisor.open(
             # What is whole already goes along with the scope. A generator may do anything before its first piece.
             CallSpec("http", scope, () if content is None else (next(messages),)),
             doing=f"handling {request.method} {scope['path']}",
-            timeout=read_timeout(timeout, self._runner.timeout),
+            timeout=read_timeout(timeout, self._supervisor.plan.timeout),
             request=request,
         )
         exchange = Exchange(call, request, self, raises=self._settings.raises)

@@ -251,11 +251,11 @@ class Call:
         return f"{hit}: {_in_words(error)}"
 
     def _crashed(self, limit: str | None = None) -> AppCrashed:
-        death = self._handle.death()
-        death.limit = death.limit or limit
+        status = self._handle.final_status()
+        status.limit = status.limit or limit
         self._handle.is_told = True
         doing = self.doing if self._handle.connection.ready else "being started"
-        return AppCrashed.of(death, doing=doing, request=self._request, limits=self._limits)
+        return AppCrashed.of(status, doing=doing, request=self._request, limits=self._limits)
 
     def _exited(self, outcome: Exited) -> NoReturn:
         self._handle.is_told = not self.codec.by_reference  # else nothing has ended

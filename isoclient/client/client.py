@@ -10,22 +10,21 @@ import requests
 
 from isoclient.client import aliases, defaults
 from isoclient.client.adapter import ASGIAdapter
+from isoclient.client.app_copy import warn_of
 from isoclient.client.app_names import name_of_app
+from isoclient.client.client_options import Isolated, Lifespan, make_setup, make_supervisor
 from isoclient.client.cookies import as_cookies
 from isoclient.client.headers import as_headers
 from isoclient.client.httpx_names import ClientNames
-from isoclient.client.modes import Isolated, Lifespan, make_runner
 from isoclient.client.registry import registry
 from isoclient.client.request_scope import websocket_scope
 from isoclient.client.reraise import shows_app_errors
 from isoclient.client.response import Response
-from isoclient.client.runner import warn_of
-from isoclient.client.runners import Runner
 from isoclient.client.settings import Configurable, Settings
+from isoclient.client.supervisor import Supervisor
 from isoclient.client.timeout import read_timeout
 from isoclient.client.urls import absolute, handshake_url
 from isoclient.client.websocket_session import WebSocketSession
-from isoclient.process.setup import make_setup
 from isoclient.system.modules import os
 from isoclient.wire.protocol import CallSpec
 
@@ -119,19 +118,19 @@ class TestClient(Configurable, ClientNames):
         if cookies is not None:
             self.cookies.update(as_cookies(cookies))
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
-        self._runner = make_runner(
+        self._supervisor = make_supervisor(
             setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart, lifespan=lifespan
         )
-        self._runner.owner = weakref.ref(self)
-        adapter = ASGIAdapter(self._runner, self._settings)
+        self._supervisor.plan.owner = weakref.ref(self)
+        adapter = ASGIAdapter(self._supervisor, self._settings)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         self._blocks: list[None] = []  # one for each ``with`` that it is in; a list, for threads may enter and leave
-        self._finalizer = weakref.finalize(self, _finalize, self._runner, os.getpid())
-        registry.enter(self)
+        self._finalizer = weakref.finalize(self, _finalize, self._supervisor, os.getpid())
+        registry.enter(self, self._supervisor.plan.usage)
 
     def __repr__(self) -> str:
-        return f"<TestClient for {name_of_app(self.app)}: {self._runner.describe()}>"
+        return f"<TestClient for {name_of_app(self.app)}: {self._supervisor.describe()}>"
 
     # -- requests
 
@@ -191,6 +190,18 @@ class TestClient(Configurable, ClientNames):
         """Send a DELETE request."""
         return self.request("DELETE", url, **kwargs)
 
+    @shows_app_errors
+    def send(self, request: requests.PreparedRequest, **options: Any) -> Response:
+        """Send a prepared request, as :meth:`requests.Session.send` does.
+
+        ``follow_redirects`` is another name of ``allow_redirects``; without either, the client's holds.
+        """
+        follow = options.pop("follow_redirects", None)
+        if follow is not None:
+            options["allow_redirects"] = follow
+        options.setdefault("allow_redirects", self.follow_redirects)
+        return super().send(request, **options)  # type: ignore[return-value,unused-ignore]
+
     # -- WebSockets
 
     @shows_app_errors
@@ -217,7 +228,7 @@ class TestClient(Configurable, ClientNames):
         url = handshake_url(absolute(self.base_url, url))
         request = self._handshake_request(url, list(subprotocols or ()), options)
         scope = websocket_scope(request, self.root_path, self.client_address)
-        call = self._runner.open(
+        call = self._supervisor.open(
             CallSpec("websocket", scope, ({"type": "websocket.connect"},)),
             doing=f"handling WebSocket {scope['path']}",
             timeout=timeout,
@@ -276,7 +287,7 @@ class TestClient(Configurable, ClientNames):
             ...     client.call(os.getpid) == client.pid
             True
         """
-        return self._runner.call(func, args, kwargs, self.trust_results)
+        return self._supervisor.call(func, args, kwargs, self.trust_results)
 
     def patched(self, target: str, /, *new: Any, **options: Any) -> AppPatch:
         """Patch something in the app's process, for the length of a ``with`` block, by :func:`unittest.mock.patch`.
@@ -305,16 +316,25 @@ class TestClient(Configurable, ClientNames):
         """
         from isoclient.client.patching import AppPatch  # with unittest.mock, which is large
 
-        return AppPatch.of(self._runner, target, new, options)
+        return AppPatch.of(self._supervisor, target, new, options)
+
+    @property
+    def app_state(self) -> dict[str, Any]:
+        """The state that the app's lifespan has filled, within ``with``; empty without.
+
+        In-process it is the app's own. From another process it is a copy, in which what can't cross is a
+        :class:`~isoclient.StandIn`.
+        """
+        return self._supervisor.state()
 
     @property
     def timeout(self) -> float | None:
         """How long each wait for the app may take, in seconds; None for no limit. It may be set at any time."""
-        return self._runner.timeout
+        return self._supervisor.plan.timeout
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
-        self._runner.timeout = seconds
+        self._supervisor.plan.timeout = seconds
 
     @property
     def pid(self) -> int:
@@ -322,7 +342,7 @@ class TestClient(Configurable, ClientNames):
 
         With ``isolated="request"``, that of the last request, which may have ended.
         """
-        return self._runner.pid
+        return self._supervisor.pid
 
     # -- its life
 
@@ -336,7 +356,7 @@ class TestClient(Configurable, ClientNames):
             AppStartupError: the app says that its startup failed, or can't be loaded.
             BaseException: the app's own, from its startup.
         """
-        self._runner.enter()
+        self._supervisor.enter()
         self._blocks.append(None)
         return self
 
@@ -351,17 +371,17 @@ class TestClient(Configurable, ClientNames):
     @shows_app_errors
     def restart(self) -> None:
         """End the app and start a fresh copy of it; with ``isolated="request"``, end what still runs."""
-        self._runner.restart()
+        self._supervisor.restart()
 
     @shows_app_errors
     def close(self) -> None:
         """End the app, in order where it can be, within ``with`` too. The next use would start it again."""
         self._blocks.clear()
         super().close()
-        self._runner.close()
+        self._supervisor.close()
 
 
-def _finalize(runner: Runner, owner: int) -> None:
+def _finalize(supervisor: Supervisor, owner: int) -> None:
     """When the client is collected, or the interpreter exits."""
     if os.getpid() == owner:
-        warn_of(runner.close)
+        warn_of(supervisor.close)

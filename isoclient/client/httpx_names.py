@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast
+from typing import Any, Final, NoReturn, Self, TypeVar, cast
 
 import requests
 from requests.exceptions import StreamConsumedError
@@ -18,14 +18,9 @@ from requests.structures import CaseInsensitiveDict
 from isoclient.client import aliases, own
 from isoclient.client.cookies import Cookies, as_jar
 from isoclient.client.headers import as_headers
-from isoclient.client.reraise import shows_app_errors
 from isoclient.client.session import Session
 from isoclient.client.urls import absolute
 from isoclient.compat.requests_ import IS_CONSUMED
-
-if TYPE_CHECKING:
-    from isoclient.client.response import Response
-    from isoclient.client.runners import Runner
 
 __all__ = ["ClientNames", "ResponseNames"]
 
@@ -199,7 +194,6 @@ class ClientNames(Session):
 
     base_url: str
     follow_redirects: bool
-    _runner: Runner
 
     def __init__(self) -> None:
         self._stream = False
@@ -226,15 +220,6 @@ class ClientNames(Session):
         self._cookies: Any = as_jar(cookies)
 
     @property
-    def app_state(self) -> dict[str, Any]:
-        """The state that the app's lifespan has filled, within ``with``; empty without.
-
-        In-process it is the app's own. From another process it is a copy, in which what can't cross is a
-        :class:`~isoclient.StandIn`.
-        """
-        return self._runner.state()
-
-    @property
     def stream(self) -> Any:
         """``with client.stream(method, url) as response``: a streamed response, whose ``iter_lines`` gives str.
 
@@ -258,18 +243,6 @@ class ClientNames(Session):
         named = aliases.resolve((), options, follow_redirects=True)
         del named["allow_redirects"]
         return self.prepare_request(requests.Request(method.upper(), absolute(self.base_url, url), **named))
-
-    @shows_app_errors
-    def send(self, request: requests.PreparedRequest, **options: Any) -> Response:
-        """Send a prepared request, as :meth:`requests.Session.send` does.
-
-        ``follow_redirects`` is another name of ``allow_redirects``; without either, the client's holds.
-        """
-        follow = options.pop("follow_redirects", None)
-        if follow is not None:
-            options["allow_redirects"] = follow
-        options.setdefault("allow_redirects", self.follow_redirects)
-        return super().send(request, **options)  # type: ignore[return-value,unused-ignore]
 
 
 class _Stream:

@@ -10,8 +10,9 @@ from unittest import mock
 
 import requests
 
+from isoclient.client.app_copy import Ask
 from isoclient.client.reraise import shows_app_errors
-from isoclient.client.runners import Ask, Runner
+from isoclient.client.supervisor import Supervisor
 from isoclient.server import patches
 from isoclient.system.modules import os
 
@@ -42,9 +43,10 @@ class AppPatch:
 
     __module__ = "isoclient"  # where it is to be imported from
 
-    def __init__(self, runner: Runner, target: str, options: dict[str, Any]) -> None:
+    def __init__(self, supervisor: Supervisor, target: str, options: dict[str, Any]) -> None:
         self.target = target
-        self._runner = runner
+        self._supervisor = supervisor
+        self._is_here = supervisor.plan.launcher.shares_memory
         self._options = options
         self._key = f"{os.getpid()}-{next(_numbers)}"
         self._past: list[Any] = []
@@ -52,7 +54,7 @@ class AppPatch:
         self._in_force = False
 
     @classmethod
-    def of(cls, runner: Runner, target: str, args: tuple[Any, ...], options: dict[str, Any]) -> AppPatch:
+    def of(cls, supervisor: Supervisor, target: str, args: tuple[Any, ...], options: dict[str, Any]) -> AppPatch:
         """The patch for the arguments of ``client.patched``.
 
         Raises:
@@ -67,7 +69,7 @@ class AppPatch:
             raise TypeError(f"patched({target!r}, ...) takes one replacement, not {len(args)}")
         if args and "new" in options:
             raise TypeError(f"patched({target!r}, ...) got two replacements: by position and as new=")
-        return cls(runner, target, {"new": args[0], **options} if args else options)
+        return cls(supervisor, target, {"new": args[0], **options} if args else options)
 
     def __repr__(self) -> str:
         return f"<AppPatch of {self.target}, {'in force' if self._in_force else 'not in force'}>"
@@ -84,10 +86,10 @@ class AppPatch:
         """
         if self._in_force:
             raise RuntimeError(f"the patch of {self.target} is in force already")
-        if self._runner.isolated:
-            self._runner.install(self)
-        else:
+        if self._is_here:
             self.begin(_here)
+        else:
+            self._supervisor.install(self)
         self._in_force = True
         return self
 
@@ -100,29 +102,29 @@ class AppPatch:
             return
         self._in_force = False
         try:
-            if self._runner.isolated:
-                self._runner.uninstall(self)
-            else:
+            if self._is_here:
                 self.finish(_here)
+            else:
+                self._supervisor.uninstall(self)
         except requests.RequestException as ending:
             # What failed inside the block comes first; most likely it is the same.
             if error is None:
                 raise
             error.add_note(f"While this was raised, undoing the patch of {self.target} failed too: {ending!r:.200}")
 
-    # -- for the runner
+    # -- for the copies of the app
 
     def begin(self, ask: Ask) -> None:
-        """See :class:`isoclient.client.runners.Patch`."""
+        """See :class:`isoclient.client.app_copy.Patch`."""
         ask(patches.start, self._key, self.target, self._options)
 
     def recorded(self, ask: Ask) -> list[Any]:
-        """See :class:`isoclient.client.runners.Patch`."""
-        return self._unpacked(ask(patches.calls, self._key, not self._runner.isolated))
+        """See :class:`isoclient.client.app_copy.Patch`."""
+        return self._unpacked(ask(patches.calls, self._key, self._is_here))
 
     def finish(self, ask: Ask) -> None:
-        """See :class:`isoclient.client.runners.Patch`."""
-        self._past += self._unpacked(ask(patches.stop, self._key, not self._runner.isolated))
+        """See :class:`isoclient.client.app_copy.Patch`."""
+        self._past += self._unpacked(ask(patches.stop, self._key, self._is_here))
 
     def _unpacked(self, packed: Any) -> list[Any]:
         if packed is None:
@@ -146,7 +148,7 @@ class AppPatch:
         """
         running: list[Any] = []
         if self._in_force:
-            running = self._runner.peek(self) if self._runner.isolated else self.recorded(_here)
+            running = self.recorded(_here) if self._is_here else self._supervisor.recorded(self)
         if not self._records:
             raise TypeError(
                 f"{self.target} was replaced by {self._options.get('new')!r}, whose calls are not recorded: those of "

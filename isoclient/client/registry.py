@@ -8,15 +8,23 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from isoclient.client.client import TestClient
     from isoclient.process.handle import AppHandle
 
-__all__ = ["Registry", "Usage", "registry"]
+__all__ = ["Client", "Registry", "Usage", "registry"]
 
 _KEPT: Final = 3
+
+
+class Client(Protocol):
+    """What the plugin needs of a client."""
+
+    app: Any
+
+    def close(self) -> None:
+        """End its app."""
 
 
 class Registry:
@@ -25,17 +33,17 @@ class Registry:
     Attributes:
         test: the number of the present test.
         watch: called with each new client.
-        clients: those that live.
+        clients: those that live, each with what it has used.
     """
 
     def __init__(self) -> None:
         self.test = 0
-        self.watch: Callable[[TestClient], object] = _nobody
-        self.clients: weakref.WeakSet[TestClient] = weakref.WeakSet()
+        self.watch: Callable[[Client], object] = _nobody
+        self.clients: weakref.WeakKeyDictionary[Client, Usage] = weakref.WeakKeyDictionary()
 
-    def enter(self, client: TestClient) -> None:
+    def enter(self, client: Client, usage: Usage) -> None:
         """There is a new client."""
-        self.clients.add(client)
+        self.clients[client] = usage
         self.watch(client)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import errno
+from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from isoclient.process.handle import ProcessStatus
     from isoclient.server.limits import Limits
 
-__all__ = ["AppCrashed", "AppStartupError", "AppTimeout", "ending"]
+__all__ = ["REFUSALS", "AppCrashed", "AppStartupError", "AppTimeout", "ending", "not_started"]
 
 
 class AppCrashed(requests.ConnectionError):
@@ -72,22 +73,28 @@ class AppCrashed(requests.ConnectionError):
 
     @classmethod
     def of(
-        cls, death: ProcessStatus, *, doing: str, request: Any = None, limits: Limits | None = None, after: bool = False
+        cls,
+        status: ProcessStatus,
+        *,
+        doing: str,
+        request: Any = None,
+        limits: Limits | None = None,
+        after: bool = False,
     ) -> AppCrashed:
-        """The error for a death, while the app did something or after that."""
+        """The error for an app that has ended so, while it did something or after that."""
         error = cls(
             doing=doing,
-            pid=death.pid,
-            exitcode=death.exitcode,
-            stderr=death.stderr,
-            stack=death.stack,
+            pid=status.pid,
+            exitcode=status.exitcode,
+            stderr=status.stderr,
+            stack=status.stack,
             request=request,
-            limit=death.limit,
+            limit=status.limit,
             limits=limits,
-            why=death.why,
+            why=status.why,
             after=after,
         )
-        error.__cause__ = death.cause
+        error.__cause__ = status.cause
         return error
 
     def _limit_of_signal(self) -> str | None:
@@ -179,3 +186,47 @@ class AppStartupError(requests.ConnectionError):
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+REFUSALS: Final = (OSError, MemoryError, EOFError)
+"""What is raised where the system refuses something; EOFError where what was to start it has ended."""
+_ADVICE: Final = {
+    errno.EAGAIN: "There may be no more processes or threads: see what is left running, `ulimit -u`, and pids.max of "
+    "the container.",
+    errno.ENOMEM: "There is not enough memory for another process: see what else runs, and the container's limit.",
+    errno.EMFILE: "This process has too many files open: close clients that are not used any more, find what else is "
+    "left open, or raise `ulimit -n`.",
+    errno.ENFILE: "The system has too many files open.",
+    errno.ENOENT: "A fresh interpreter is started from `sys.executable`: is that still there?",
+    errno.EPERM: "Something forbids it, such as the system call filter of a container.",
+    errno.ENOSYS: "Something forbids it, such as the system call filter of a container.",
+    errno.ENOSPC: "There is no room left where temporary files go, or for watches and the like.",
+}
+_TOO_LONG: Final = (
+    "The machine may be too busy for what is started at once; or what starts processes for isoclient is stopped."
+)
+_GONE: Final = (
+    "What starts processes for isoclient has ended. There may have been no more processes or memory for it: see what "
+    "it said on standard error, `ulimit -u`, and the container's limits."
+)
+
+
+def not_started(error: OSError | MemoryError | EOFError) -> AppStartupError:
+    """The error that tells the user so.
+
+    Example:
+        >>> print(not_started(OSError(errno.ENFILE, "File table overflow")))
+        the app could not be started: [Errno 23] File table overflow. The system has too many files open.
+    """
+    what = str(error) or type(error).__name__
+    told = AppStartupError(f"the app could not be started: {what}. {_advice(error)}".rstrip())
+    told.__cause__ = error
+    return told
+
+
+def _advice(error: OSError | MemoryError | EOFError) -> str:
+    if isinstance(error, MemoryError):
+        return _ADVICE[errno.ENOMEM]
+    if isinstance(error, (EOFError, ConnectionError)):
+        return _GONE
+    return _TOO_LONG if isinstance(error, TimeoutError) else _ADVICE.get(error.errno or 0, "")

@@ -20,31 +20,31 @@ _LINES: Final = 30
 def sections() -> list[tuple[str, str]]:
     """A title and a text for each process of an app that the present test has used, the ended ones included."""
     found = {}
-    for client in list(registry.clients):
-        for handle in client._runner.usage.of_this_test():
-            report = handle.report()
-            if report is not None:
-                found[report.pid] = (f"isoclient: {name_of_app(client.app)} (pid {report.pid})", _text(report))
+    for client, usage in list(registry.clients.items()):
+        for handle in usage.of_this_test():
+            status = handle.status()
+            if status is not None:
+                found[status.pid] = (f"isoclient: {name_of_app(client.app)} (pid {status.pid})", _text(status))
     return [found[pid] for pid in sorted(found)]
 
 
-def _text(report: ProcessStatus) -> str:
-    text = f"It {_state(report)}.\n"
-    if report.stack:
-        text += f"Its stack{_when(report)}:\n{_indented(_last_stack(report.stack))}"
-    if report.stderr.strip():
-        text += f"The end of its stderr:\n{_indented(_end(report.stderr))}"
+def _text(status: ProcessStatus) -> str:
+    text = f"It {_state(status)}.\n"
+    if status.stack:
+        text += f"Its stack{_when(status)}:\n{_indented(_last_stack(status.stack))}"
+    if status.stderr.strip():
+        text += f"The end of its stderr:\n{_indented(_end(status.stderr))}"
     return text
 
 
-def _state(report: ProcessStatus) -> str:
-    if report.exitcode is None:
+def _state(status: ProcessStatus) -> str:
+    if status.exitcode is None:
         return "runs"
-    return "was ended by force, for it did not answer" if report.forced else ending(report.exitcode)
+    return "was ended by force, for it did not answer" if status.forced else ending(status.exitcode)
 
 
-def _when(report: ProcessStatus) -> str:
-    return " when it was last asked for it" if report.exitcode is None else ""
+def _when(status: ProcessStatus) -> str:
+    return " when it was last asked for it" if status.exitcode is None else ""
 
 
 def _last_stack(stack: str) -> str:

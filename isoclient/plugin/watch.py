@@ -11,14 +11,11 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from isoclient.client.registry import registry
-
-if TYPE_CHECKING:
-    from isoclient.client.client import TestClient
+from isoclient.client.registry import Client, registry
 
 __all__ = ["Watch"]
 
@@ -40,7 +37,7 @@ class Watch:
 
         return end
 
-    def _take(self, client: TestClient) -> None:
+    def _take(self, client: Client) -> None:
         """There is a new client."""
         _prepare(self._config)
         if self._makers and self._makers[-1] is not None:
@@ -99,7 +96,7 @@ class _Test:
     """A test under way, and the clients that it has made."""
 
     def __init__(self, item: pytest.Item) -> None:
-        self.clients: list[weakref.ref[TestClient]] = []  # one that the test drops ends at once
+        self.clients: list[weakref.ref[Client]] = []  # one that the test drops ends at once
         self._item = item
         self._registered = False
 

@@ -11,11 +11,11 @@ from isoclient.drive.connection import Connection
 from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import CutOff
 from isoclient.drive.terminal import Terminal
+from isoclient.mirror.differences import Context
 from isoclient.process.context import ContextWatch
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.journal import JournalFile
-from isoclient.process.launch import launch
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.popen import AppPopen
 from isoclient.process.reaper import Reaper
@@ -31,6 +31,8 @@ from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import PipeCodec
 
 __all__ = ["EXTENSIONS", "AppProcess"]
+
+Launch = Callable[[Descriptors, Context, Setup, Connection], AppPopen]
 
 _DUMP_TIME: Final = 0.2
 EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
@@ -56,8 +58,9 @@ class AppProcess:
     goes on with that.
 
     Args:
-        method: the start method.
         setup: what to run.
+        launch: starts the process.
+        is_snapshot: whether it begins as a copy of this one.
     """
 
     force = "so its process was ended"
@@ -69,11 +72,12 @@ class AppProcess:
     connection: Connection
     pid: int
 
-    def __init__(self, method: str, setup: Setup) -> None:
+    def __init__(self, setup: Setup, launch: Launch, *, is_snapshot: bool) -> None:
         self.abandoned = False
         self.is_told = False
-        self._method = method
         self._setup = setup
+        self._launch = launch
+        self._is_snapshot = is_snapshot
         self._closed = False  # nothing can be read from it any more
         self._is_over = False
         self._forced = False
@@ -81,7 +85,7 @@ class AppProcess:
         self._files: list[OutputFile | JournalFile] = []
         self._popen: AppPopen | None = None
         self._reaper: Reaper | None = None
-        self._known_death: ProcessStatus | None = None
+        self._known_status: ProcessStatus | None = None
         self._watch = Watch(setup.limits) if setup.limits is not None else None
         self._stack_then = ""  # when it was ended beyond a limit
 
@@ -93,7 +97,7 @@ class AppProcess:
             OSError: the system refuses a new process.
         """
         occupy_standard_streams()
-        if self._method == "fork" and self._setup.backend == "asyncio":
+        if self._is_snapshot and self._setup.backend == "asyncio":
             import_ahead()
         try:
             self._make_files()
@@ -117,9 +121,9 @@ class AppProcess:
 
     def _connect_and_launch(self) -> None:
         ours, theirs = socket.socketpair()
-        self.connection = connection = Connection(ours, PipeCodec(same_main=self._method == "fork"))
+        self.connection = connection = Connection(ours, PipeCodec(same_main=self._is_snapshot))
         forks.register(self)
-        context = ContextWatch(fresh=self._method != "fork")
+        context = ContextWatch(fresh=not self._is_snapshot)
         connection.news = context.news
         connection.meanwhile = self._look_after
         connection.terminal = Terminal(self.sync_output)
@@ -128,7 +132,7 @@ class AppProcess:
             given = Descriptors(
                 belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in self._files)
             )
-            self._popen = launch(self._method, given, context.first(), self._setup, connection)
+            self._popen = self._launch(given, context.first(), self._setup, connection)
         finally:
             belongings.close()
         self.pid = self._popen.pid
@@ -223,23 +227,23 @@ class AppProcess:
 
     # -- when it ends
 
-    def death(self) -> ProcessStatus:
-        """See :meth:`isoclient.process.handle.AppHandle.death`."""
+    def final_status(self) -> ProcessStatus:
+        """See :meth:`isoclient.process.handle.AppHandle.final_status`."""
         lost = self.connection.lost
         cause = lost.__cause__ if lost is not None else None
         # The exit status can lag the end of file by a moment. And a process may have closed its end and live on, or
         # have put something else than frames on it: that can't be reached any more, which is as good as dead.
         if self._reaper is None or self._reaper.wait(_EXIT_TIME if cause is None else 0.0):
-            return self._death()
+            return self._read_status()
         self._reaper.signal(signal.SIGKILL)
         self._reaper.wait(1.0)
-        death = self._death()
-        death.why = _WHY if cause is None else f"for {_WHAT[not isinstance(cause, CutOff)]} ({cause!r})"
-        return death
+        status = self._read_status()
+        status.why = _WHY if cause is None else f"for {_WHAT[not isinstance(cause, CutOff)]} ({cause!r})"
+        return status
 
-    def _death(self) -> ProcessStatus:
-        if self._closed and self._known_death is not None:
-            return self._known_death  # the files that it was read from are closed
+    def _read_status(self) -> ProcessStatus:
+        if self._closed and self._known_status is not None:
+            return self._known_status  # the files that it was read from are closed
         deadline = Deadline(PATIENCE if self._forced else _LAST)
         self._journal.sync_at_the_end(deadline)
         self._stdout.sync_at_the_end(deadline)
@@ -251,14 +255,14 @@ class AppProcess:
         )
         if not self._forced:
             stack = self._stack_then or last_words(stack, exitcode)
-        self._known_death = ProcessStatus(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
-        self._known_death.limit = limit
-        return self._known_death
+        self._known_status = ProcessStatus(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
+        self._known_status.limit = limit
+        return self._known_status
 
-    def report(self) -> ProcessStatus | None:
-        """See :meth:`isoclient.process.handle.AppHandle.report`."""
+    def status(self) -> ProcessStatus | None:
+        """See :meth:`isoclient.process.handle.AppHandle.status`."""
         if self._closed or self._reaper is None:
-            return self._known_death
+            return self._known_status
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
         exitcode = self._reaper.exitcode
         stack = last_words(self._crash.tail(TAIL), exitcode)
@@ -283,15 +287,15 @@ class AppProcess:
         connection, was_cut_off = self.connection, self._is_cut_off
         was_told = self.is_told or was_cut_off
         has_died = self._has_died(reaper)
-        death = self.death() if has_died else self._end(reaper)
-        death.asked = connection.ending
+        status = self.final_status() if has_died else self._end(reaper)
+        status.asked = connection.ending
         self._clear_away(in_order=not (has_died or was_cut_off or connection.exiting))
         self.is_told = True
         # One that could not be loaded has told so, and ends with an exit code. One that was still on its way up has not
         # heard of its end, and nobody has used it: it need not have ended in order.
-        if was_told or connection.failure is not None or (death.forced and not self._has_heard):
+        if was_told or connection.failure is not None or (status.forced and not self._has_heard):
             return None
-        return None if death.asked and not death.forced and not death.exitcode else death
+        return None if status.asked and not status.forced and not status.exitcode else status
 
     def _has_died(self, reaper: Reaper) -> bool:
         """Whether that is seen, before it is asked to end."""
@@ -310,7 +314,7 @@ class AppProcess:
             self._has_heard = self.connection.ready
             return self._force(reaper)
         self.connection.read_until_lost(_EXIT_TIME)  # another thread may be about to read its last words
-        return self._death()
+        return self._read_status()
 
     def _ends(self, reaper: Reaper) -> bool:
         was_ready, before = self.connection.ready, processor_time(self.pid)
@@ -343,9 +347,9 @@ class AppProcess:
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
             reaper.signal(signal.SIGKILL)
             reaper.wait(5.0)
-        death = ProcessStatus(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
-        death.limit = limit
-        return death
+        status = ProcessStatus(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
+        status.limit = limit
+        return status
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
@@ -362,7 +366,7 @@ class AppProcess:
         if self._reaper is not None:
             self._reaper.wait(5.0)
         try:
-            self._death()  # while it can still be read, for those who ask later
+            self._read_status()  # while it can still be read, for those who ask later
         finally:
             self._close_descriptors(in_order=in_order)
 

@@ -85,8 +85,8 @@ class AppThread:
     def sync_output(self, seconds: float | None = PATIENCE) -> None:
         """There is nothing to pass on: the app prints where the test does."""
 
-    def death(self) -> ProcessStatus:
-        """See :meth:`isoclient.process.handle.AppHandle.death`."""
+    def final_status(self) -> ProcessStatus:
+        """See :meth:`isoclient.process.handle.AppHandle.final_status`."""
         self._has_ended(1.0)
         return ProcessStatus(self.pid, None, "", "", self._outcome.error)
 
@@ -104,19 +104,19 @@ class AppThread:
             raise
 
     def _stop(self) -> ProcessStatus | None:
-        death = None
+        status = None
         self.connection.ask_to_end()
         if threading.get_ident() != self._thread.ident:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
             end = time.monotonic() + (0.0 if self.connection.stuck else self.grace)
             self.connection.read_until_lost(max(0.0, end - time.monotonic()))
             if not self._has_ended(max(0.2, end - time.monotonic())):
-                death = ProcessStatus(self.pid, None, "", self.stack(), forced=True)
+                status = ProcessStatus(self.pid, None, "", self.stack(), forced=True)
             elif self._outcome.error is not None and not self.is_told:
-                death = self.death()
+                status = self.final_status()
         self.connection.close()
         self._stopped = self.is_told = True
-        return death
+        return status
 
     def limit_reached(self) -> str | None:
         """See :meth:`isoclient.process.handle.AppHandle.limit_reached`. A thread has no limits."""
@@ -131,8 +131,8 @@ class AppThread:
         """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""
         return self.stack
 
-    def report(self) -> ProcessStatus | None:
-        """See :meth:`isoclient.process.handle.AppHandle.report`."""
+    def status(self) -> ProcessStatus | None:
+        """See :meth:`isoclient.process.handle.AppHandle.status`."""
         return None
 
     def kill(self) -> None:

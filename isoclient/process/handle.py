@@ -15,11 +15,11 @@ PATIENCE: Final = 1.0
 
 
 class ProcessStatus:
-    """How an app ended, and what it left to say.
+    """What there is to tell of an app: whether it runs, or how it ended and what it left to say.
 
     Args:
         pid: its process.
-        exitcode: its exit status, negative for a signal, as in :mod:`subprocess`; None where nobody knows.
+        exitcode: its exit status, negative for a signal, as in :mod:`subprocess`; None where it runs, or nobody knows.
         stderr: the tail of what it wrote to its standard error.
         stack: what faulthandler wrote: the stacks of its threads in Python, if it died of a signal.
         cause: what ended the event loop, where it is known.
@@ -80,7 +80,7 @@ class AppHandle(Protocol):
             seconds: how long that may take; what is left then is for the next time. None for no limit.
         """
 
-    def death(self) -> ProcessStatus:
+    def final_status(self) -> ProcessStatus:
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
 
     def stop(self) -> ProcessStatus | None:
@@ -105,8 +105,8 @@ class AppHandle(Protocol):
     def kill(self) -> None:
         """End it by force, at once; it does not answer. Idempotent; never raises."""
 
-    def report(self) -> ProcessStatus | None:
-        """What there is to tell of it, whether it runs (then without an exit code) or has ended.
+    def status(self) -> ProcessStatus | None:
+        """What there is to tell of it, whether it runs or has ended.
 
         None where it has no process of its own.
         """

@@ -122,7 +122,7 @@ def test_whatever_is_held_at_the_fork(make_client: MakeClient) -> None:
     client = make_client(app)
     session = client.websocket_connect("/")
     with session:
-        connection = client._runner.handle().connection  # type: ignore[attr-defined]
+        connection = client._supervisor.copies[0].handle.connection
         locks = [connection._write_lock, connection._waiters._mutex, connection.receiving]
         held, may_end = threading.Event(), threading.Event()
 

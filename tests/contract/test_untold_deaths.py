@@ -77,7 +77,7 @@ def test_the_end_tells_it(make_client: MakeClient, path: str, lifespan: bool) ->
 def test_it_says_after_what(make_client: MakeClient) -> None:
     client = make_client(app)
     assert client.get("/zero").text == "alive"
-    handle = client._runner.handle()  # type: ignore[attr-defined]
+    handle = client._supervisor.copies[0].handle
     assert wait_gone(handle.pid, 30)
     handle.connection.read_until_lost(30)
     with pytest.raises(AppCrashed, match="exited with code 0 after handling GET /zero") as caught:

@@ -25,8 +25,8 @@ def test_clients_end_with_the_scope_that_made_them(suite: Suite) -> None:
 
         def runs(name):
             try:
-                os.kill(made[name]._runner._handle.pid, 0)
-            except (AttributeError, ProcessLookupError):
+                os.kill(made[name]._supervisor.copies[0].handle.pid, 0)
+            except (IndexError, ProcessLookupError):
                 return False
             return True
 

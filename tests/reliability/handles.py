@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from isoclient import TestClient
-from isoclient.client.runner import AppRunner
 from isoclient.process.handle import AppHandle
 
 
 def handle_of(client: TestClient) -> AppHandle | None:
     """The handle of the app that runs now, or that ran last; none is started."""
-    runner = client._runner
-    assert isinstance(runner, AppRunner)
-    return runner._handle
+    copies = client._supervisor.copies
+    return copies[-1].handle if copies else None

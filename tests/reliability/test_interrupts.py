@@ -49,7 +49,7 @@ def test_an_end_that_is_interrupted(
     """It is done by force at once, or gone on with by the next who asks for it."""
     client = make_client(app, restart=False)
     client.get("/")
-    handle: Any = client._runner._handle  # type: ignore[attr-defined]
+    handle: Any = client._supervisor.copies[0].handle
 
     def interrupted(*args: Any) -> None:
         raise Stop

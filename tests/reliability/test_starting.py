@@ -48,9 +48,9 @@ def test_a_fork_that_hangs_at_once_is_not_ended_by_being_asked_for_its_stack(mon
             client.get("/")
     handle = handle_of(client)
     assert handle is not None
-    death = handle.report()
-    assert death is not None
-    assert (death.pid, death.exitcode) == (handle.pid, -signal.SIGKILL)
+    status = handle.status()
+    assert status is not None
+    assert (status.pid, status.exitcode) == (handle.pid, -signal.SIGKILL)
     client.timeout = 30.0
     assert client.get("/").status_code == 200  # the next fork does not hang
     client.close()
