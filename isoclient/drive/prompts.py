@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Final
 
 from isoclient.compat.pydevd_ import is_attached
+from isoclient.compat.python_pdb import PROMPT
 from isoclient.system.modules import time
 
 __all__ = ["is_at_work", "prompts"]
@@ -59,4 +60,4 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 def _is_stop(frame: FrameType, files: set[str | None]) -> bool:
     code = frame.f_code
-    return code.co_filename in files and (code.co_name.startswith("dispatch_") or code.co_name == "interaction")
+    return code.co_filename in files and (code.co_name.startswith("dispatch_") or code.co_name == PROMPT)

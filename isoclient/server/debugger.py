@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.compat import python_asyncio
 from isoclient.compat.pytest_ import forget_pytest
+from isoclient.compat.python_pdb import can_be_patched
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import io, os, select, signal, threading, time
 from isoclient.wire.protocol import DEBUG
@@ -61,6 +62,8 @@ class Debugger:
             sys.meta_path.insert(0, _WhenImported("pdb", self._patch))
 
     def _patch(self, pdb: Any) -> None:
+        if not can_be_patched():
+            return
         original = getattr(pdb.Pdb.interaction, "__wrapped__", pdb.Pdb.interaction)
 
         def interaction(this: Any, *args: Any, **kwargs: Any) -> None:
