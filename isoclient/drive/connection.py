@@ -53,7 +53,6 @@ class Connection:
         self.mux = Mux("client", codec)
         self.receiving = make_lock()
         self.ready = False
-        self.template: dict[str, Any] | str | None = None  # what one that was left behind depends on, or why none was
         self.ending = False  # the other side has heard that it is to end, or nobody would see its answer
         self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
@@ -256,7 +255,6 @@ class Connection:
     def _hear(self, kind: int, value: Any) -> None:
         """Act on what is of no stream."""
         if kind == READY:
-            self.template = value
             self.ready = True
         elif kind == ENDING:
             self.ending = True

@@ -32,7 +32,7 @@ from isoclient.transit.codecs import PipeCodec
 
 __all__ = ["EXTENSIONS", "AppProcess"]
 
-Launch = Callable[[Descriptors, Context, Setup, Connection], AppPopen]
+Launch = Callable[[Descriptors, Context, Setup], AppPopen]
 
 _DUMP_TIME: Final = 0.2
 EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
@@ -132,7 +132,7 @@ class AppProcess:
             given = Descriptors(
                 belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in self._files)
             )
-            self._popen = self._launch(given, context.first(), self._setup, connection)
+            self._popen = self._launch(given, context.first(), self._setup)
         finally:
             belongings.close()
         self.pid = self._popen.pid

@@ -20,7 +20,7 @@ from isoclient.mirror.differences import Context
 from isoclient.process.forking import PATIENCE, Forking, ForkServer, Stopped, is_readable
 from isoclient.process.interpreter import start_interpreter
 from isoclient.process.popen import AppPopen
-from isoclient.process.templates import Importer, Key, Templates, key_of
+from isoclient.process.templates import Key, Templates, key_of
 from isoclient.server import child
 from isoclient.server.child import Descriptors
 from isoclient.server.forker import LONGEST, read_told
@@ -32,7 +32,7 @@ from isoclient.system.descriptors import noted
 from isoclient.system.modules import os, pickle, select
 from isoclient.system.sigpipe import without_sigpipe
 
-__all__ = ["fork_server", "launch", "templates"]
+__all__ = ["by_fork", "by_fork_server", "by_spawn", "fork_server", "templates"]
 
 _TELLING: Final = 200  # milliseconds that the exit code may take after the end
 _NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
@@ -40,30 +40,37 @@ _DIRECTORY: Final = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_R
 _NO_FORK_WARNING: Final = ("ignore", re.compile(".*multi-threaded, use of fork"), DeprecationWarning, None, 0)
 
 
-def launch(method: str, descriptors: Descriptors, context: Context, setup: Setup, importer: Importer) -> AppPopen:
-    """Start the app's process. The caller holds the start lock.
+def by_fork(descriptors: Descriptors, context: Context, setup: Setup) -> AppPopen:
+    """Start the app's process as a fork of this one. The caller holds the start lock.
 
     Args:
-        method: ``"fork"``, ``"forkserver"`` or ``"spawn"``.
         descriptors: of this process; the child gets duplicates of its own.
         context: what of this process is to be in force there.
         setup: what it is to run.
-        importer: the connection to the process.
 
     Raises:
-        ObjectNotSendable: the setup can't be sent to a fresh interpreter.
         OSError: the system refuses a new process.
     """
-    if method == "fork":
-        return _ForkPopen(descriptors, context, setup)
+    return _ForkPopen(descriptors, context, setup)
+
+
+def by_spawn(descriptors: Descriptors, context: Context, setup: Setup) -> AppPopen:
+    """The same as a fresh interpreter.
+
+    Raises:
+        ObjectNotSendable: the setup can't be sent there.
+        OSError: the system refuses a new process.
+    """
     start = FreshStart.of(context, setup)
     with without_sigpipe():
-        if method == "spawn":
-            return _SpawnPopen(start, descriptors)
-        key = key_of(setup, context)
-        return (
-            _from_server(start, descriptors.all()) if key is None else _from_template(start, descriptors, key, importer)
-        )
+        return _SpawnPopen(start, descriptors)
+
+
+def by_fork_server(descriptors: Descriptors, context: Context, setup: Setup) -> AppPopen:
+    """The same as a fork of the fork server, or of a template; which raises the same."""
+    start, key = FreshStart.of(context, setup), key_of(setup, context)
+    with without_sigpipe():
+        return _from_server(start, descriptors.all()) if key is None else _from_template(start, descriptors, key)
 
 
 def _from_server(start: FreshStart, given: list[int]) -> AppPopen:
@@ -73,7 +80,7 @@ def _from_server(start: FreshStart, given: list[int]) -> AppPopen:
     return _ServedPopen(fork_server, given, said=said)
 
 
-def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, importer: Importer) -> AppPopen:
+def _from_template(start: FreshStart, descriptors: Descriptors, key: Key) -> AppPopen:
     """A fork of the template for this, or else a process that may leave one behind."""
     template, what = templates.find(key), request(start.setup)
     if template is not None and len(what) <= LONGEST:
@@ -83,7 +90,7 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key, import
             key.log(f"it does not give a process: {error}")
             templates.drop(key)
             template.say_that_it_was_stopped()
-    coming = templates.expect(key, importer)
+    coming = templates.expect(key)
     if coming is None:
         return _from_server(start, descriptors.all())
     try:

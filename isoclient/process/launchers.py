@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from isoclient.server.setup import Setup
@@ -54,10 +53,11 @@ class _InAProcess:
         self.is_snapshot = is_snapshot
 
     def make(self, setup: Setup) -> AppHandle:
+        from isoclient.process import launch
         from isoclient.process.app_process import AppProcess
-        from isoclient.process.launch import launch
 
-        return AppProcess(setup, partial(launch, self.name), is_snapshot=self.is_snapshot)
+        start = {"fork": launch.by_fork, "forkserver": launch.by_fork_server, "spawn": launch.by_spawn}[self.name]
+        return AppProcess(setup, start, is_snapshot=self.is_snapshot)
 
 
 IN_A_THREAD: Final[Launcher] = _InAThread()

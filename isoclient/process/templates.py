@@ -13,39 +13,22 @@ import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from isoclient.mirror.differences import Context
-from isoclient.process.forking import Forking, Stopped, is_readable
+from isoclient.process.forking import Forking, Stopped
 from isoclient.process.reaper import is_stopped
-from isoclient.server.forker import TOLD
 from isoclient.server.import_watch import Dependencies, signature
 from isoclient.server.setup import Setup
-from isoclient.server.template import CURRENT_TEST
+from isoclient.server.template import CURRENT_TEST, unpack_told
 from isoclient.system import pidfds
-from isoclient.system.descriptors import Belongings
+from isoclient.system.descriptors import Belongings, let_go_of_another
 from isoclient.system.modules import os, signal, socket
 
-__all__ = ["Importer", "Key", "Template", "Templates", "key_of"]
+__all__ = ["Key", "Template", "Templates", "key_of"]
 
 _MOST: Final = 4  # a template has the memory of an app
-_COMING: Final = 1000  # milliseconds that a template may take to tell its pid
-
-
-class Importer(Protocol):
-    """The connection to the process that imports the app, as far as it matters here.
-
-    Attributes:
-        ready: whether the app is loaded.
-        template: what the template depends on that was left behind then, or why there is none.
-        lost: whether the process has ended.
-        failure: why the app could not be loaded.
-    """
-
-    ready: bool
-    template: Dependencies | str | None
-    lost: Any
-    failure: Any
+_LONGEST: Final = 2**20  # of what is told of one, in bytes
 
 
 class Key(NamedTuple):
@@ -98,64 +81,45 @@ def _why_never(setup: Setup, context: Context) -> str | None:
 class Template(Forking):
     """A template, or what may become one when the app has been imported.
 
-    Args:
-        importer: the connection to the process that may leave it behind.
-
     Attributes:
-        theirs: the end of the channel that is for that process.
+        theirs: the end of the channel that is for the process that may leave it behind.
         refusal: why the app can't have one; None if it can, or nothing is known.
     """
 
     patience = 5  # it does nothing but fork, and without it there is another way
 
-    def __init__(self, importer: Importer) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._importer: Importer | None = importer
         self._depends_on: Dependencies | None = None
         self._pidfd = -1
-        self._wait = _COMING
         self._belongings = Belongings()
+        self._is_pending = True
         self.refusal: str | None = None
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._be_asked_on(ours)
 
     def is_pending(self) -> bool:
-        """Whether it is not known yet if there will be one."""
-        importer = self._importer
-        if importer is None:
+        """Whether it is not known yet if there will be one, for the app is being imported."""
+        channel = self._channel
+        if not self._is_pending or channel is None or let_go_of_another(channel, self._file):
             return False
-        if not (importer.ready or importer.lost or importer.failure):
+        try:
+            message = channel.recv(_LONGEST, socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return True
-        told = importer.template
-        if isinstance(told, str):
-            self.refusal = told
-        elif told is not None and not self._has_come():
-            return True
-        else:
-            self._depends_on = told
-        self._importer = None
+        self._is_pending = False
+        if message:
+            self._take(message)
         return False
 
-    def _has_come(self) -> bool:
-        """Whether it has told its pid; or nobody will, which shows when it is asked.
-
-        It is there, and tells as soon as it gets a processor: the first who asks waits for that, rather than for
-        another import. One that is stopped does not tell.
-        """
-        channel = self._channel
-        if channel is None:
-            return True
-        milliseconds, self._wait = self._wait, 0
-        is_readable(channel.fileno(), milliseconds)
-        try:
-            told = channel.recv(TOLD.size, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        if told:
-            (self.pid,) = TOLD.unpack(told)
-            with contextlib.suppress(ProcessLookupError):
-                self._pidfd = self._belongings.make(os.pidfd_open, self.pid)
-        return True
+    def _take(self, message: bytes) -> None:
+        self.pid, told = unpack_told(message)
+        if isinstance(told, str):
+            self.refusal = told
+            return
+        self._depends_on = told
+        with contextlib.suppress(ProcessLookupError):
+            self._pidfd = self._belongings.make(os.pidfd_open, self.pid)
 
     def why_not(self) -> str | None:
         """Why it is not there, or of no use any more; None if it will do."""
@@ -220,7 +184,7 @@ class Templates:
             self._refusals[hash(key)] = why_not
         return None
 
-    def expect(self, key: Key, importer: Importer) -> Template | None:
+    def expect(self, key: Key) -> Template | None:
         """One that a process may leave behind when it has imported the app.
 
         None where another may do so already, or where it is known that none can.
@@ -232,7 +196,7 @@ class Templates:
             return None
         while len(self._by_key) >= _MOST:
             self.drop(next(iter(self._by_key)))
-        self._by_key[key] = template = Template(importer)
+        self._by_key[key] = template = Template()
         return template
 
     def drop(self, key: Key) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Find", "serve"]
 
-Find: TypeAlias = "Callable[[Setup, Runtime], tuple[Any, Any]]"
-"""Finds the app, or its factory; and what the test is to be told of that when the server is ready."""
+Find: TypeAlias = "Callable[[Setup, Runtime], Any]"
+"""Finds the app, or its factory."""
 
 _MISSING: Final = "this backend needs {0}, which is not installed here: python -m pip install 'isoclient[{0}]'"
 
@@ -74,8 +74,7 @@ class _Boot:
                 from isoclient.server.enforcement import apply_limits
 
                 apply_limits(setup.limits, self._crash)
-            found, told = self._find(setup, runtime)
-            app = setup.make(found)
+            app = setup.make(self._find(setup, runtime))
             if self._side is not None:
                 self._side.app_is_loaded()
             called = single_callable(app)
@@ -98,7 +97,7 @@ class _Boot:
             side=self._side,
         )
         self.server_made = True
-        self._pipe.mux.tell(READY, told)
+        self._pipe.mux.tell(READY)
         runtime.write()
         return server
 
@@ -124,8 +123,8 @@ class _Boot:
         self._pipe.sock.setblocking(False)
 
 
-def _find(setup: Setup, _runtime: Runtime) -> tuple[Any, None]:
-    return setup.find(), None
+def _find(setup: Setup, _runtime: Runtime) -> Any:
+    return setup.find()
 
 
 def serve(

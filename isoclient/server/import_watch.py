@@ -27,8 +27,8 @@ from isoclient.system.modules import io, os, signal, threading, time
 
 __all__ = ["Dependencies", "ImportWatch", "Signature", "signature"]
 
-Signature: TypeAlias = tuple[int | str, ...] | None
-"""What tells one state of a file from another; integers and texts, for it crosses the pipe."""
+Signature: TypeAlias = list[int] | list[str] | None
+"""What tells one state of a file from another; as JSON has it."""
 Dependencies: TypeAlias = dict[str, Signature]
 """Files, and listings of directories, each as it was."""
 
@@ -159,11 +159,11 @@ def signature(path: str) -> Signature:
     try:
         if path.endswith((_LISTED, _LISTED_FOR_IMPORT)):
             names = sorted(name for name in os.listdir(path) if not _NO_MATTER(name))
-            return tuple(filter(_is_importable, names) if path.endswith(_LISTED_FOR_IMPORT) else names)
+            return list(filter(_is_importable, names)) if path.endswith(_LISTED_FOR_IMPORT) else names
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
 
 
 def _is_importable(name: str) -> bool:

@@ -2,8 +2,8 @@
 
 Importing an app may take a second; a fork takes milliseconds. So the first process of an app that is given as an import
 string leaves a copy of itself behind when it has imported it, and goes on. The copy, the *template*, serves the test's
-process like the fork server, when it has told its pid: see :mod:`isoclient.server.forker`. Each process that it forks
-says again what importing the app has said, and has the hooks of the side channel in place.
+process like the fork server (see :mod:`isoclient.server.forker`), on a channel by which it was told of before. Each
+process that it forks says again what importing the app has said, and has the hooks of the side channel in place.
 
 There is one only where a fork of it can't be told from a process that imports the app anew: see
 :mod:`isoclient.server.import_watch`.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import zlib
 from typing import Any, Final, NoReturn
 
 from isoclient.server import child
@@ -23,10 +24,10 @@ from isoclient.server.preimports import import_ahead
 from isoclient.server.runtime import Runtime
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
-from isoclient.system.modules import os, pickle, socket
+from isoclient.system.modules import json, os, pickle, socket
 from isoclient.transit import unpack_object
 
-__all__ = ["CURRENT_TEST", "TemplateMaker", "request"]
+__all__ = ["CURRENT_TEST", "TemplateMaker", "request", "unpack_told"]
 
 CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """Other in each test, and set for whoever wants to know of it."""
@@ -45,7 +46,7 @@ class TemplateMaker:
     """
 
     def __init__(self, channel: int, descriptors: Descriptors, sentinel: int, side: SideChannel) -> None:
-        self._channel = channel
+        self._channel = socket.socket(fileno=channel)
         self._descriptors = descriptors
         self._sentinel = sentinel
         self._side = side
@@ -53,46 +54,55 @@ class TemplateMaker:
         self._has_moved = False
         self._said: Said = b"", b"", b""
 
-    def find(self, setup: Setup, runtime: Runtime) -> tuple[Any, Dependencies | str]:
-        """Import the app.
-
-        Returns:
-            It, or its factory; and what the template depends on, or why there is none. It does not return in the
-            template itself.
-        """
+    def find(self, setup: Setup, runtime: Runtime) -> Any:
+        """Import the app, and return it, or its factory. It does not return in the template itself."""
         watch = ImportWatch(runtime.imprint)
         try:
             found = setup.find()
             import_ahead()  # as a part of what is watched, and said again
-            return found, self._leave_behind(watch.dependencies(), runtime)
+            self._leave_behind(watch.dependencies(), runtime)
+            return found
         finally:
             watch.close()
             with contextlib.suppress(OSError):  # an app may have closed all descriptors
-                os.close(self._channel)
+                self._channel.close()
 
-    def _leave_behind(self, depends_on: Dependencies | str, runtime: Runtime) -> Dependencies | str:
+    def _leave_behind(self, depends_on: Dependencies | str, runtime: Runtime) -> None:
         if isinstance(depends_on, str):
-            return depends_on
+            return self._tell(depends_on)
         try:
             self._has_moved = os.getcwd() != self._directory
             self._said = _content(1), _content(2), _content(self._descriptors.journal)
             if max(map(len, self._said)) > _MOST:
-                return "importing it says more than can be said again"
-            self._fork(runtime)
+                return self._tell("importing it says more than can be said again")
+            self._fork(depends_on, runtime)
         except OSError as error:
-            return f"it could not be left behind: {error}"
-        return depends_on
+            self._tell(f"it could not be left behind: {error}")
 
-    def _fork(self, runtime: Runtime) -> None:
-        """Become two, of which the other is no child of this one: the app need not know of it."""
+    def _tell(self, depends_on: Dependencies | str, pid: int = 0) -> None:
+        """Tell the test what a template depends on, or why there is none. Never blocks."""
+        try:
+            self._channel.send(_pack_told(pid, depends_on), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError as error:  # it is too much, or nobody wants to know any more
+            if pid:
+                self._tell(f"it could not be told of: {error}")
+
+    def _fork(self, depends_on: Dependencies | str, runtime: Runtime) -> None:
+        """Become two, of which the other is no child of this one: the app need not know of it.
+
+        It is the process between them that tells of the template: so that is told when the app's process is ready.
+        """
         between = os.fork()
         if between == 0:
             try:
                 # Before this process knows of the copy, which is to stay when its group is ended with it.
                 os.setpgid(0, 0)
-                if os.fork() == 0:
+                pid = os.fork()
+                if pid == 0:
                     os.setpgid(0, 0)
                     self._be_the_template(runtime)
+                else:
+                    self._tell(depends_on, pid)
             finally:
                 os._exit(0)
         with contextlib.suppress(ChildProcessError):  # an app that ignores SIGCHLD
@@ -101,9 +111,7 @@ class TemplateMaker:
     def _be_the_template(self, runtime: Runtime) -> None:
         _close([self._descriptors.journal, self._descriptors.crash, self._sentinel, *runtime.descriptors()])
         gc.freeze()  # so that the collector does not write to memory that the forks would share otherwise
-        channel = socket.socket(fileno=self._channel)
-        channel.send(TOLD.pack(os.getpid()), socket.MSG_NOSIGNAL)
-        Forker(channel, self._begin).run()
+        Forker(self._channel, self._begin).run()
 
     def _begin(self, given: list[int], asked: bytes) -> NoReturn:
         """Be a new process of the app, given the sentinel, the directory, and the rest; see :func:`request`."""
@@ -124,6 +132,16 @@ def request(setup: bytes) -> bytes:
         setup: what to run, packed.
     """
     return pickle.dumps((setup, os.environ.get(CURRENT_TEST)))
+
+
+def _pack_told(pid: int, depends_on: Dependencies | str) -> bytes:
+    return TOLD.pack(pid) + zlib.compress(json.dumps(depends_on).encode())
+
+
+def unpack_told(message: bytes) -> tuple[int, Dependencies | str]:
+    """In the test's process: the pid of the template, and what it depends on; or 0, and why there is none."""
+    (pid,) = TOLD.unpack(message[: TOLD.size])
+    return pid, json.loads(zlib.decompress(message[TOLD.size :]))
 
 
 def _content(descriptor: int) -> bytes:

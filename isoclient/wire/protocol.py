@@ -80,7 +80,7 @@ CANCEL: Final = 4
 END: Final = 5
 """the last frame of a stream; the value is an :data:`Outcome`."""
 READY: Final = 6
-"""the app is loaded and the loop runs; the value is None, or what a template depends on."""
+"""the app is loaded and the loop runs; there is no value."""
 FAILED: Final = 7
 """the app could not be loaded; the value is a packed exception."""
 STOP: Final = 8
