@@ -16,6 +16,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
+from isoclient.compat.coverage_py import can_measure
+from isoclient.compat.python_logging import CACHE, FORGETFUL, handlers_at_exit
+from isoclient.compat.python_warnings import can_be_shown_by
 from isoclient.mirror.differences import Context, Filter, Level, Pattern
 from isoclient.system.locks import make_lock
 
@@ -63,6 +66,7 @@ class ContextWatch:
 
     def first(self) -> Context:
         """What the app is to start with."""
+        can_be_shown_by()  # asked here, where it is heard if they can't
         context: Context = {"locals": self._locals, "coverage": coverage_in_force(), "hooks": _hooks()}
         if self._fresh:
             context["levels"] = self._new_levels()
@@ -76,7 +80,7 @@ class ContextWatch:
         """What has changed since this was asked for the last time; None for nothing, which is seen within 1 µs."""
         if (
             warnings.filters is self._filters
-            and _SEEN in logging.root._cache  # type: ignore[attr-defined]
+            and _SEEN in getattr(logging.root, CACHE, FORGETFUL)
             and _levels.version == self._version
             and settings.epoch == self._epoch
             and settings.locals is self._locals
@@ -125,7 +129,7 @@ class _Levels:
 
     def seen(self) -> int:
         """The version now. A change that comes while somebody reads the levels makes another one."""
-        cache = logging.root._cache  # type: ignore[attr-defined]
+        cache = getattr(logging.root, CACHE, FORGETFUL)
         if _SEEN not in cache:
             self.version += 1
             cache[_SEEN] = True
@@ -159,7 +163,7 @@ def _handlers() -> tuple[frozenset[tuple[int, int]], list[Any]]:
     """Here, for a fork would get a copy of the memory of each logger that it looks at."""
     found = [(logger, handler) for logger in _loggers() for handler in logger.handlers]
     ids = {id(handler) for _, handler in found}
-    others = [reference for reference in logging._handlerList if id(reference()) not in ids]  # type: ignore[attr-defined]
+    others = [reference for reference in handlers_at_exit() if id(reference()) not in ids]
     return frozenset((id(logger), id(handler)) for logger, handler in found), others
 
 
@@ -184,7 +188,7 @@ def coverage_in_force() -> tuple[dict[str, Any], str] | None:
     """The configuration that this process measures coverage with, and where its paths begin; None if it does not."""
     coverage = sys.modules.get("coverage")
     current = coverage.Coverage.current() if coverage is not None else None
-    if current is None:
+    if current is None or not can_measure():
         return None
     config = {name: value for name, value in vars(current.config).items() if not name.startswith("_")}
     return config, sys.modules["coverage.files"].relative_directory()

@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import Any, Final
 
+from isoclient.compat.python_warnings import filters_have_changed
 from isoclient.mirror.differences import Context, Filter, Level, Pattern
 from isoclient.transit.wishes import wishes
 
@@ -66,15 +67,13 @@ in_force: Final = InForce()
 
 def _assign(target: Any, attribute: str, value: int | bool) -> None:
     setattr(target, attribute, value)
-    logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # what setLevel() does
+    logging.root.setLevel(logging.root.level)  # so that what loggers remember is forgotten
 
 
 def _apply_filters(filters: list[Filter] | None) -> None:
     if filters is not None:
         warnings.filters[:] = [_as_filter(*plain) for plain in filters]  # type: ignore[index]
-    # Each module's record of what has been shown there is void from now on.
-    mutated = getattr(warnings, "_filters_mutated", None) or warnings._filters_mutated_lock_held  # type: ignore[attr-defined]
-    mutated()
+    filters_have_changed()
 
 
 def _as_filter(action: str, message: Pattern, category: tuple[str, str], module: Pattern, line: int) -> tuple[Any, ...]:

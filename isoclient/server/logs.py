@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from isoclient.compat.python_logging import keep_at_exit
 from isoclient.server.journal import Journal
 from isoclient.system.modules import os
 from isoclient.transit.records import Likeness, likeness, pack_record
@@ -36,7 +37,7 @@ def capture_logs(journal: Journal, *, inherited: tuple[Inherited, list[Any]] | N
     if inherited is not None:
         strangers, others = inherited
         # Of the handlers that are flushed and closed at the end of this process, only these are left.
-        logging._handlerList[:] = others  # type: ignore[attr-defined]
+        keep_at_exit(others)
     elif handled:
         stand_in = logging.NullHandler()
         logging.root.addHandler(stand_in)

@@ -12,6 +12,7 @@ import marshal
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from isoclient.compat import coverage_py
 from isoclient.server.journal import Journal
 from isoclient.system.modules import os
 from isoclient.wire.journal import COVERAGE
@@ -38,17 +39,17 @@ class Measurement:
 
             _end_others()
             coverage: Any = Coverage(data_file=None, config_file=False)
-            coverage._warn = _ignore  # the test's own has warned of the configuration, or will
+            coverage_py.silence(coverage)  # the test's own has warned of the configuration, or will
             _configure(coverage.config, config)
             coverage.start()
-        coverage._collector.use_data(self._sink, None)
+        coverage_py.divert(coverage, self._sink)
         self._coverage = coverage
 
     def tell(self) -> None:
         """Tell the test what has run since the last time."""
-        self._coverage._collector.flush_data()
+        coverage_py.flush(self._coverage)
         if self._sink.has_news:
-            unmatched = list(self._coverage._inorout.source_pkgs_unmatched)
+            unmatched = list(coverage_py.unmatched(self._coverage))
             self._journal.write(COVERAGE, marshal.dumps((*self._sink.take(), unmatched)))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 
+from isoclient.compat.python_warnings import can_be_shown_by, show_by
 from isoclient.server.journal import Journal
 from isoclient.transit.records import pack_warning
 from isoclient.wire.journal import WARNING
@@ -26,5 +27,5 @@ def capture_warnings(journal: Journal) -> None:
         journal.write(WARNING, pack_warning(message, shown.filename, shown.lineno, shown.line))
 
     # A fork inherits what the test has put there, to record warnings with.
-    warnings.showwarning = warnings._showwarning_orig  # type: ignore[attr-defined]
-    warnings._showwarnmsg_impl = show  # type: ignore[attr-defined]
+    if can_be_shown_by():
+        show_by(show)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from isoclient.compat import coverage_py
+
 __all__ = ["merge_coverage"]
 
 Ran = Mapping[str, Iterable[Any]]
@@ -21,12 +23,12 @@ class _Merged:
 
     def __init__(self, data: Any) -> None:
         self._data = data
-        self._context = data._current_context
+        self._context = coverage_py.context_of(data)
         self._known: dict[str, set[Any]] = {}
 
     def is_of(self, data: Any) -> bool:
         """Whether it is about this database, in the context that it is in now."""
-        return self._data is data and self._context == data._current_context
+        return self._data is data and self._context == coverage_py.context_of(data)
 
     def new(self, ran: Ran) -> dict[str, set[Any]]:
         """What of this is new; from now on it is not."""
@@ -48,9 +50,9 @@ def merge_coverage(payload: bytes) -> None:
     current: Any = coverage.Coverage.current() if coverage is not None else None
     if current is not None:
         lines, arcs, tracers, unmatched = marshal.loads(payload)
-        _merge(current._collector.covdata, lines, arcs, tracers)
+        _merge(coverage_py.data_of(current), lines, arcs, tracers)
         # What this process has never imported, but the app has, is not missing.
-        mine: list[str] = current._inorout.source_pkgs_unmatched
+        mine = coverage_py.unmatched(current)
         mine[:] = [name for name in mine if name in unmatched]
 
 
