@@ -120,7 +120,7 @@ def test_a_template_that_is_stopped_is_replaced(told: list[warnings.WarningMessa
     running().close()
     assert wait_gone(template, LONG)
     assert [f"(pid {template}) was stopped" in str(warning.message) for warning in told] == [True]
-    assert parent(client.pid) == fork_server.pid  # which has adopted it
+    assert parent(client.pid) == fork_server.pid  # which is its parent now
     client.close()
 
 
