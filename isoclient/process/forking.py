@@ -17,7 +17,7 @@ from isoclient.drive.deadline import Deadline
 from isoclient.process.interpreter import start_interpreter
 from isoclient.server.forker import read_told
 from isoclient.system import forks
-from isoclient.system.descriptors import identity, let_go_of_another
+from isoclient.system.descriptors import identity, let_go_of_another, noted
 from isoclient.system.modules import os, select, signal, socket, time
 
 __all__ = ["PATIENCE", "ForkServer", "Forking", "Stopped", "is_readable"]
@@ -165,13 +165,12 @@ class ForkServer(Forking):
 
         Where another thread holds the start lock, that sees to it.
         """
-        lock = forks.start_lock()
-        if not lock.acquire(blocking=False):
-            return False
+        lock, taken = forks.start_lock(), list[bool]()
         try:
-            return self._end_if_stopped()
+            return noted(taken, lock.acquire, False) and self._end_if_stopped()
         finally:
-            lock.release()
+            if True in taken:
+                lock.release()
 
     def _end_if_stopped(self) -> bool:
         pid = self.pid
