@@ -12,7 +12,7 @@ import requests
 
 from isoclient.client.bound import owner_over_there
 from isoclient.client.call import Call
-from isoclient.client.registry import Usage
+from isoclient.client.registry import Usage, registry
 from isoclient.client.request_errors import REFUSALS, AppCrashed, AppStartupError, not_started
 from isoclient.client.reraise import reraise
 from isoclient.drive.failures import Reentered
@@ -98,7 +98,7 @@ class AppCopy:
 
     Attributes:
         handle: the app.
-        is_ready: whether its start is over, with its patches and its lifespan.
+        test: the number of the test that has used it last; -1 until its start is over.
         is_left: whether nobody waits for its end any more. It has been told to end, and whoever comes next sees to it.
     """
 
@@ -106,7 +106,8 @@ class AppCopy:
 
     def __init__(self, plan: Plan, patches: list[Patch], forget: Callable[[AppCopy], object]) -> None:
         self.handle = plan.launcher.make(plan.setup)  # ours before there is anything of it
-        self.is_ready = self.is_left = False
+        self.test = -1
+        self.is_left = False
         self._plan = plan
         self._patches = patches
         self._forget = forget
@@ -136,7 +137,7 @@ class AppCopy:
                     patch.begin(self._ask)
                 if lifespan:
                     self.start_lifespan()
-                self.is_ready = True
+                self.note_its_use()
             except BaseException as error:
                 self._end_after(error)
                 raise
@@ -151,6 +152,11 @@ class AppCopy:
         self._is_up = True
         if self._is_dismissed:
             self.handle.connection.dismiss()  # who closes it has looked already whether it is up
+        self._plan.usage.note(self.handle)
+
+    def note_its_use(self) -> None:
+        """The present test uses it."""
+        self.test = registry.test
         self._plan.usage.note(self.handle)
 
     def start_lifespan(self) -> None:
@@ -199,14 +205,12 @@ class AppCopy:
 
     def open(self, spec: CallSpec, *, doing: str, timeout: float | None, request: Any = None) -> Call:
         """Begin a call of the app."""
-        self._plan.usage.note(self.handle)
         return self._begin(self.kind_of_call, spec, doing, timeout, request, self._plan.owner())
 
     def call(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
     ) -> Any:
         """Call a function in the app's process, and return what it returns; if trusted, whatever that runs here."""
-        self._plan.usage.note(self.handle)
         return self._call(func, args, kwargs, self._plan.timeout, trusted)
 
     def state(self) -> dict[str, Any]:

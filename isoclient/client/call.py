@@ -129,7 +129,8 @@ class Call:
             AppCrashed, AppStartupError, AppTimeout: see there.
         """
         try:
-            self._await_ready()
+            if not self._handle.connection.ready:
+                self._await_ready()
             return self._stream.receive(Deadline(self._timeout if timeout is None else timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
@@ -141,7 +142,8 @@ class Call:
             AppCrashed, AppStartupError, AppTimeout: see there.
         """
         try:
-            self._await_ready()
+            if not self._handle.connection.ready:
+                self._await_ready()
             return self._stream.receive_all(Deadline(self._timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
@@ -153,7 +155,8 @@ class Call:
         only goes out along with what is sent next: one wake-up of the app less.
         """
         try:
-            self._await_ready()
+            if not self._handle.connection.ready:
+                self._await_ready()
             while not self._stream.may_send(Deadline(self._timeout)):
                 self._stream.make_room(Deadline(self._timeout))
             return self._stream.send(message, Deadline(self._timeout), hold=hold)
@@ -195,7 +198,8 @@ class Call:
             AppCrashed, AppStartupError, AppTimeout: see there.
         """
         try:
-            self._await_ready()
+            if not self._handle.connection.ready:
+                self._await_ready()
             outcome = self._stream.wait_end(Deadline(self._timeout))
         except (ConnectionLost, NotReady, DeadlineExceeded) as error:
             self._fail(error)
@@ -212,8 +216,7 @@ class Call:
 
     def _await_ready(self) -> None:
         connection = self._handle.connection
-        if not connection.ready:
-            connection.wait(lambda: connection.ready or connection.failure, self._deadline_of_start())
+        connection.wait(lambda: connection.ready or connection.failure, self._deadline_of_start())
 
     def _deadline_of_start(self) -> Deadline:
         """A short timeout is about what the app does: that a process takes its time to start is no fault of the app."""

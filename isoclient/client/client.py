@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from isoclient.client import aliases, defaults
+from isoclient.client import defaults, request_options
 from isoclient.client.adapter import ASGIAdapter
 from isoclient.client.app_copy import warn_of
 from isoclient.client.app_names import name_of_app
+from isoclient.client.asgi_request import websocket_scope
 from isoclient.client.client_options import Isolated, Lifespan, make_setup, make_supervisor
 from isoclient.client.cookies import as_cookies
 from isoclient.client.headers import as_headers
 from isoclient.client.httpx_names import ClientNames
 from isoclient.client.registry import registry
-from isoclient.client.request_scope import websocket_scope
+from isoclient.client.request_options import absolute, handshake_url, read_timeout
 from isoclient.client.reraise import shows_app_errors
 from isoclient.client.response import Response
 from isoclient.client.settings import Configurable, Settings
 from isoclient.client.supervisor import Supervisor
-from isoclient.client.timeout import read_timeout
-from isoclient.client.urls import absolute, handshake_url
 from isoclient.client.websocket_session import WebSocketSession
 from isoclient.system.modules import os
 from isoclient.wire.protocol import CallSpec
@@ -149,7 +148,7 @@ class TestClient(Configurable, ClientNames):
             TypeError: the same is given under both names.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
-        options = aliases.resolve(args, kwargs, follow_redirects=self.follow_redirects)
+        options = request_options.resolve(args, kwargs, follow_redirects=self.follow_redirects)
         return super().request(method, absolute(self.base_url, url), **options)  # type: ignore[return-value]
 
     @shows_app_errors
@@ -182,7 +181,7 @@ class TestClient(Configurable, ClientNames):
     @shows_app_errors
     def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a PATCH request. What patches something in the app is :meth:`patched`."""
-        aliases.check_is_request(url, data, kwargs)
+        request_options.check_is_request(url, data, kwargs)
         return self.request("PATCH", url, data=data, **kwargs)
 
     @shows_app_errors
@@ -228,7 +227,7 @@ class TestClient(Configurable, ClientNames):
         url = handshake_url(absolute(self.base_url, url))
         request = self._handshake_request(url, list(subprotocols or ()), options)
         scope = websocket_scope(request, self.root_path, self.client_address)
-        call = self._supervisor.open(
+        call = self._supervisor.copy().open(
             CallSpec("websocket", scope, ({"type": "websocket.connect"},)),
             doing=f"handling WebSocket {scope['path']}",
             timeout=timeout,
@@ -287,7 +286,7 @@ class TestClient(Configurable, ClientNames):
             ...     client.call(os.getpid) == client.pid
             True
         """
-        return self._supervisor.call(func, args, kwargs, self.trust_results)
+        return self._supervisor.copy().call(func, args, kwargs, self.trust_results)
 
     def patched(self, target: str, /, *new: Any, **options: Any) -> AppPatch:
         """Patch something in the app's process, for the length of a ``with`` block, by :func:`unittest.mock.patch`.

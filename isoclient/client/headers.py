@@ -1,4 +1,4 @@
-"""Headers that come more than once, in requests and in responses."""
+"""The headers of a request, in whichever form they are given, also those that come more than once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 from requests.exceptions import InvalidHeader
 from requests.structures import CaseInsensitiveDict
 
-from isoclient.compat.requests_ import IS_KNOWN, STORE
-from isoclient.compat.urllib3_ import Headers
-
-__all__ = ["Repeated", "ResponseHeaders", "as_headers"]
+__all__ = ["Repeated", "as_headers"]
 
 
 class Repeated(str):
@@ -85,51 +82,3 @@ def _pairs(given: Any) -> list[tuple[Any, Any]]:
     if not all(isinstance(name, str | bytes) for name, _ in pairs):
         raise TypeError(f"headers are a mapping or pairs of name and value, not {given!r:.200}")
     return pairs
-
-
-class ResponseHeaders(CaseInsensitiveDict[str]):
-    """The headers of a response: a mapping in which those that came more than once are joined by commas.
-
-    Args:
-        pairs: as the app sent them.
-
-    Example:
-        >>> headers = ResponseHeaders([(b"vary", b"accept"), (b"vary", b"origin")])
-        >>> headers["Vary"], headers.get_list("Vary")
-        ('accept, origin', ['accept', 'origin'])
-    """
-
-    def __init__(self, pairs: Headers) -> None:
-        super().__init__()
-        self.raw = pairs
-        if not IS_KNOWN:
-            self._join()
-            return
-        store = vars(self)[STORE]  # by name in lower case: name and value
-        for name, value in self.multi_items():
-            key = name.lower()
-            store[key] = (name, f"{store[key][1]}, {value}" if key in store else value)
-
-    def _join(self) -> None:
-        for name, value in self.multi_items():
-            self[name] = f"{self[name]}, {value}" if name in self else value
-
-    def multi_items(self) -> list[tuple[str, str]]:
-        """All of them as the app sent them, in order, repeated ones by themselves."""
-        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
-
-    def get_list(self, name: str, split_commas: bool = False) -> list[str]:
-        """The values of a header, one for each time that the app sent it.
-
-        Args:
-            name: its name, in any case.
-            split_commas: whether each is split at its commas, too.
-        """
-        values = [value for key, value in self.multi_items() if key.lower() == name.lower()]
-        if self.get(name) != ", ".join(values):
-            values = [self[name]] if name in self else []  # it has been changed here
-        if split_commas:
-            return [part.strip() for value in values for part in value.split(",")]
-        return values
-
-    getlist = get_list

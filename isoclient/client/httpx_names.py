@@ -15,11 +15,11 @@ import requests
 from requests.exceptions import StreamConsumedError
 from requests.structures import CaseInsensitiveDict
 
-from isoclient.client import aliases, own
+from isoclient.client import own, request_options
 from isoclient.client.cookies import Cookies, as_jar
 from isoclient.client.headers import as_headers
+from isoclient.client.request_options import absolute
 from isoclient.client.session import Session
-from isoclient.client.urls import absolute
 from isoclient.compat.requests_ import IS_CONSUMED
 
 __all__ = ["ClientNames", "ResponseNames"]
@@ -240,7 +240,7 @@ class ClientNames(Session):
             url: absolute, or relative to ``base_url``.
             **options: ``params``, ``headers``, ``cookies``, ``content``, ``data``, ``json``, ``files``, ``auth``.
         """
-        named = aliases.resolve((), options, follow_redirects=True)
+        named = request_options.resolve((), options, follow_redirects=True)
         del named["allow_redirects"]
         return self.prepare_request(requests.Request(method.upper(), absolute(self.base_url, url), **named))
 

@@ -42,7 +42,7 @@ class Lifetime:
         """
 
     def is_over(self, usage: Usage, *, entered: bool) -> bool:
-        """Whether a copy that could be used on is to be replaced by a fresh one, before the next use.
+        """Whether a copy that could be used on is to be replaced by a fresh one; asked at the first use in each test.
 
         Args:
             usage: which copies the present test has used.

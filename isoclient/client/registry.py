@@ -57,22 +57,19 @@ registry: Final = Registry()
 class Usage:
     """The last apps of one client that the present test has used, the ended ones included."""
 
-    __slots__ = ("_handles", "_last", "_test")
+    __slots__ = ("_handles", "_test")
 
     def __init__(self) -> None:
         self._test = -1
-        self._last: AppHandle | None = None
         self._handles: deque[AppHandle] = deque(maxlen=_KEPT)
 
     def note(self, handle: AppHandle) -> None:
         """It is used now."""
-        if self._last is not handle or self._test != registry.test:
-            if self._test != registry.test:
-                self._test = registry.test
-                self._handles.clear()
-            self._last = handle
-            if handle not in self._handles:
-                self._handles.append(handle)
+        if self._test != registry.test:
+            self._test = registry.test
+            self._handles.clear()
+        if handle not in self._handles:
+            self._handles.append(handle)
 
     def of_this_test(self) -> list[AppHandle]:
         """Those that the present test has used."""

@@ -11,14 +11,62 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from isoclient.client.headers import ResponseHeaders
 from isoclient.client.httpx_names import ResponseNames
 from isoclient.client.reraise import reraise
-from isoclient.compat.requests_ import IS_CONSUMED
-from isoclient.compat.urllib3_ import RawResponse
+from isoclient.compat.requests_ import IS_CONSUMED, IS_KNOWN, STORE
+from isoclient.compat.urllib3_ import Headers, RawResponse
 from isoclient.system.modules import pickle
 
-__all__ = ["Response", "build_response"]
+__all__ = ["Response", "ResponseHeaders", "build_response"]
+
+
+class ResponseHeaders(CaseInsensitiveDict[str]):
+    """The headers of a response: a mapping in which those that came more than once are joined by commas.
+
+    Args:
+        pairs: as the app sent them.
+
+    Example:
+        >>> headers = ResponseHeaders([(b"vary", b"accept"), (b"vary", b"origin")])
+        >>> headers["Vary"], headers.get_list("Vary")
+        ('accept, origin', ['accept', 'origin'])
+    """
+
+    def __init__(self, pairs: Headers) -> None:
+        super().__init__()
+        self.raw = pairs
+        if not IS_KNOWN:
+            self._join()
+            return
+        store = vars(self)[STORE]  # by name in lower case: name and value
+        for raw_name, raw_value in pairs:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            key = name.lower()
+            store[key] = (name, f"{store[key][1]}, {value}" if key in store else value)
+
+    def _join(self) -> None:
+        for name, value in self.multi_items():
+            self[name] = f"{self[name]}, {value}" if name in self else value
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """All of them as the app sent them, in order, repeated ones by themselves."""
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
+
+    def get_list(self, name: str, split_commas: bool = False) -> list[str]:
+        """The values of a header, one for each time that the app sent it.
+
+        Args:
+            name: its name, in any case.
+            split_commas: whether each is split at its commas, too.
+        """
+        values = [value for key, value in self.multi_items() if key.lower() == name.lower()]
+        if self.get(name) != ", ".join(values):
+            values = [self[name]] if name in self else []  # it has been changed here
+        if split_commas:
+            return [part.strip() for value in values for part in value.split(",")]
+        return values
+
+    getlist = get_list
 
 
 class Response(ResponseNames):

@@ -84,9 +84,9 @@ class Session(own.Session):
 
     def _common_headers(self) -> _Fields | None:
         """Those of the session, if they go into every request as they are; looked at when they have changed."""
-        if type(self.headers) is not PLAIN_HEADERS:
-            return None
         headers: Any = self.headers
+        if type(headers) is not PLAIN_HEADERS:
+            return None
         now = list(vars(headers)[STORE].values())
         before, common = self._known_headers
         # By identity: what is sent for two values of the same text may differ, see Repeated.
@@ -96,8 +96,9 @@ class Session(own.Session):
         return common
 
     def _put_cookies(self, prepared: Any) -> None:
-        if len(self.cookies) or not IS_KNOWN:
-            prepared.prepare_cookies(_merge_cookies(RequestsCookieJar(), self.cookies))
+        cookies = self.cookies
+        if len(cookies) or not IS_KNOWN:
+            prepared.prepare_cookies(_merge_cookies(RequestsCookieJar(), cookies))
         else:
             vars(prepared)[COOKIES] = RequestsCookieJar()  # which gives no header
 

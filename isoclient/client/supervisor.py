@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import requests
 
 from isoclient.client.app_copy import AppCopy, Patch, Plan, warn_of
-from isoclient.client.call import Call
 from isoclient.client.lifetimes import Lifetime
+from isoclient.client.registry import registry
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import os
-from isoclient.wire.protocol import CallSpec
 
 __all__ = ["Supervisor"]
 
@@ -57,17 +55,15 @@ class Supervisor:
             self._last_pid = copy.handle.pid
             return copy
         for copy in self.copies[:1]:
-            if copy.is_ready and self._serves(copy):
+            if copy.test == registry.test and copy.is_usable:
                 return copy
         with self._lock:
             for copy in list(self.copies):
-                if self._serves(copy):
+                if copy.is_usable and not self._lifetime.is_over(self.plan.usage, entered=self._is_entered):
+                    copy.note_its_use()
                     return copy
                 self._replace(copy)
             return self._start(lifespan=self._is_entered)
-
-    def _serves(self, copy: AppCopy) -> bool:
-        return copy.is_usable and not self._lifetime.is_over(self.plan.usage, entered=self._is_entered)
 
     def _replace(self, copy: AppCopy) -> None:
         if self._is_closing():
@@ -121,16 +117,6 @@ class Supervisor:
             return launcher.name
         pids = ", ".join(str(copy.handle.pid) for copy in list(self.copies) if copy.is_running)
         return f"isolated ({self._lifetime.describe(launcher.name)}), " + (f"pid {pids}" if pids else "not running")
-
-    def open(self, spec: CallSpec, *, doing: str, timeout: float | None, request: Any = None) -> Call:
-        """Begin a call of the app."""
-        return self.copy().open(spec, doing=doing, timeout=timeout, request=request)
-
-    def call(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
-    ) -> Any:
-        """Call a function in the app's process, and return what it returns; if trusted, whatever that runs here."""
-        return self.copy().call(func, args, kwargs, trusted)
 
     def state(self) -> dict[str, Any]:
         """What the app's lifespan has put into its state; nothing without one."""

@@ -1,13 +1,17 @@
-"""The options of a request under the names of requests and under those of httpx."""
+"""What a user says of a request, in any of the forms that it may have, as what requests takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
-from isoclient.client.body import as_bytes
+import urllib3
 
-__all__ = ["check_is_request", "resolve"]
+from isoclient.client.asgi_request import as_bytes
+
+__all__ = ["absolute", "check_is_request", "handshake_url", "read_timeout", "resolve"]
 
 _POSITIONAL: Final = ("params", "data", "headers", "cookies", "files", "auth", "timeout", "allow_redirects")
 _OF_MOCK: Final = frozenset(
@@ -30,14 +34,16 @@ def resolve(args: tuple[Any, ...], kwargs: dict[str, Any], *, follow_redirects: 
         >>> resolve((), {"content": "text", "follow_redirects": False}, follow_redirects=True)
         {'data': 'text', 'allow_redirects': False}
     """
-    options = {**kwargs, **_named(args, kwargs)}
-    _check_content(options)
-    if isinstance(options.get("content"), list | tuple):
-        options["content"] = iter(options["content"])  # pieces of a body; for requests, a list is the items of a form
-    _rename(options, "content", "data")
-    if "data" in options:
+    options = {**kwargs, **_named(args, kwargs)} if args else dict(kwargs)
+    if "content" in options:
+        _check_content(options)
+        if isinstance(options["content"], list | tuple):
+            options["content"] = iter(options["content"])  # pieces of a body; for requests, the items of a form
+        _rename(options, "content", "data")
+    if options.get("data") is not None:
         options["data"] = as_bytes(options["data"])
-    _rename(options, "follow_redirects", "allow_redirects")
+    if "follow_redirects" in options:
+        _rename(options, "follow_redirects", "allow_redirects")
     if options.get("allow_redirects") is None:
         options["allow_redirects"] = follow_redirects
     return options
@@ -97,3 +103,50 @@ def _rename(options: dict[str, Any], alias: str, name: str) -> None:
     if options.get(name) is not None:
         raise TypeError(f"{alias}= and {name}= mean the same: give one of them")
     options[name] = value
+
+
+_joined = lru_cache(maxsize=512)(urljoin)
+
+
+def absolute(base: Any, url: Any) -> str:
+    """A URL joined to another, as a link is. Either may be an object with a URL as its ``str``, or bytes.
+
+    Example:
+        >>> absolute("http://testserver/a/b", "c?d=1")
+        'http://testserver/a/c?d=1'
+    """
+    if type(base) is not str or type(url) is not str:
+        base, url = (each.decode() if isinstance(each, bytes) else str(each) for each in (base, url))
+    return str(_joined(base, url))
+
+
+@lru_cache(maxsize=512)
+def handshake_url(url: str) -> str:
+    """The URL of a WebSocket with the scheme that requests knows.
+
+    Example:
+        >>> handshake_url("wss://testserver/chat")
+        'https://testserver/chat'
+    """
+    scheme = urlsplit(url).scheme.lower()
+    known = {"ws": "http", "wss": "https"}.get(scheme)
+    return url if known is None else known + url[len(scheme) :]
+
+
+def read_timeout(timeout: Any, default: float | None) -> float | None:
+    """The seconds that a wait may take.
+
+    Args:
+        timeout: seconds; or requests' ``(connect, read)``, of which the second counts; or a :class:`urllib3.Timeout`;
+            or None for the default.
+        default: that of the client.
+
+    Example:
+        >>> read_timeout((3.05, 27), 60.0)
+        27.0
+    """
+    if isinstance(timeout, tuple):
+        timeout = timeout[1]
+    elif isinstance(timeout, urllib3.Timeout):
+        timeout = timeout.read_timeout
+    return default if timeout is None else float(timeout)

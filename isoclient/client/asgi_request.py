@@ -1,11 +1,11 @@
-"""From a prepared request to the scope of ASGI HTTP 2.5, apart from what the server adds.
+"""A prepared request in the terms of ASGI HTTP 2.5: its scope, and its body as ``http.request`` messages.
 
-That is ``asgi``, ``state`` and ``extensions``.
+Of the scope the server adds ``asgi``, ``state`` and ``extensions``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,7 +16,12 @@ from requests.exceptions import InvalidHeader
 from isoclient.client.headers import Repeated
 from isoclient.compat.requests_ import PLAIN_HEADERS, STORE
 
-__all__ = ["http_scope", "websocket_scope"]
+__all__ = ["PIECE", "as_bytes", "http_scope", "messages", "messages_of_pieces", "websocket_scope", "whole"]
+
+PIECE: Final = 64 * 1024
+"""The longest body that one message carries, in bytes; a longer one goes in several, as from a server."""
+
+_AS_THEY_ARE: Final = frozenset({type(None), bytes, str, list, dict, tuple})
 
 # What the name of a header is made of (RFC 9110, 5.6.2), without the capitals.
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -81,14 +86,10 @@ def _common(
         "raw_path": target.raw_path,
         "query_string": target.query,
         "root_path": root_path,
-        "headers": _headers(request, target.host, port, scheme),
+        "headers": list(_encoded(tuple(_pairs(request.headers)), target.host, port, scheme)),
         "client": client,
         "server": (target.host, port),
     }
-
-
-def _headers(request: requests.PreparedRequest, host: str, port: int, scheme: str) -> list[tuple[bytes, bytes]]:
-    return list(_encoded(tuple(_pairs(request.headers)), host, port, scheme))
 
 
 def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
@@ -129,3 +130,85 @@ def _value(name: str | bytes, value: str | bytes) -> bytes:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
+
+
+# -- the body
+
+
+def as_bytes(data: Any) -> Any:
+    """The same body; as bytes, if it is anything else that has the buffer protocol.
+
+    requests would take the length of an array for the number of its bytes, and a matrix for no value at all.
+
+    Example:
+        >>> import array
+        >>> as_bytes(array.array("H", [0x4141, 0x4242])), as_bytes({"a": "1"})
+        (b'AABB', {'a': '1'})
+    """
+    if type(data) in _AS_THEY_ARE or hasattr(data, "read"):
+        return data
+    content = _buffer(data)
+    return data if content is None else content
+
+
+def whole(body: Any) -> bytes | None:
+    """All of the body of a :class:`requests.PreparedRequest`; None if it has yet to be read or produced."""
+    if body is None:
+        return b""
+    body = as_bytes(body)
+    return body.encode() if isinstance(body, str) else _buffer(body)
+
+
+def messages(body: bytes) -> Iterator[dict[str, Any]]:
+    """The messages for a body that is whole.
+
+    Example:
+        >>> list(messages(b"data"))
+        [{'type': 'http.request', 'body': b'data', 'more_body': False}]
+    """
+    size = len(body)
+    if size <= PIECE:
+        return iter((_message(body, more=False),))
+    return (_message(body[at : at + PIECE], more=at + PIECE < size) for at in range(0, size, PIECE))
+
+
+def messages_of_pieces(body: Any) -> Iterator[dict[str, Any]]:
+    """The messages for a file or an iterable, which come as its pieces are read or produced.
+
+    Raises:
+        TypeError: a piece is neither str nor bytes.
+    """
+    pieces: Iterable[Any] = _read(body) if hasattr(body, "read") else body
+    for number, piece in enumerate(pieces):
+        content = _piece(piece, number)
+        if content:
+            yield _message(content, more=True)
+    yield _message(b"", more=False)
+
+
+def _read(file: Any) -> Iterator[Any]:
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _piece(piece: Any, number: int) -> bytes:
+    if piece is None:
+        return b""
+    content = piece.encode() if isinstance(piece, str) else _buffer(piece)
+    if content is None:
+        what = f"piece {number} of the request's body is of type {type(piece).__name__} ({piece!r:.80})"
+        raise TypeError(f"{what}; each piece is bytes or str. A body of single bytes is bytes(...) of them")
+    return content
+
+
+def _buffer(value: Any) -> bytes | None:
+    if type(value) is bytes:
+        return value
+    try:
+        return memoryview(value).tobytes()
+    except TypeError:
+        return None  # it has no buffer
+
+
+def _message(body: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
