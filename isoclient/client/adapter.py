@@ -12,10 +12,10 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import DecodeError
 
 from isoclient.client.asgi_request import http_scope, messages, messages_of_pieces, whole
-from isoclient.client.raw import READ, Body
 from isoclient.client.request_options import read_timeout
 from isoclient.client.reraise import reraise
 from isoclient.client.response import Response, build_response
+from isoclient.client.response_body import READ, Body
 from isoclient.client.settings import Settings
 from isoclient.client.supervisor import Supervisor
 from isoclient.compat.requests_ import CONTENT, IS_CONSUMED, IS_KNOWN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 import requests
 
-from isoclient.client.bound import owner_over_there
+from isoclient.client.bound_methods import owner_over_there
 from isoclient.client.call import Call
 from isoclient.client.registry import Usage, registry
 from isoclient.client.request_errors import REFUSALS, AppCrashed, AppStartupError, not_started

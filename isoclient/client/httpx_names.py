@@ -15,7 +15,7 @@ import requests
 from requests.exceptions import StreamConsumedError
 from requests.structures import CaseInsensitiveDict
 
-from isoclient.client import own, request_options
+from isoclient.client import request_options, unpatched
 from isoclient.client.cookies import Cookies, as_jar
 from isoclient.client.headers import as_headers
 from isoclient.client.request_options import absolute
@@ -86,7 +86,7 @@ def _without(names: Mapping[str, str]) -> Callable[[type[_Class]], type[_Class]]
 
 
 @_without(_ON_RESPONSES)
-class ResponseNames(own.Response):
+class ResponseNames(unpatched.Response):
     """Those of a response."""
 
     _lines_are_text = False

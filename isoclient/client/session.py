@@ -19,7 +19,7 @@ from requests.sessions import merge_hooks, merge_setting
 from requests.structures import CaseInsensitiveDict
 from requests.utils import check_header_validity
 
-from isoclient.client import own
+from isoclient.client import unpatched
 from isoclient.client.cookies import as_cookies
 from isoclient.client.headers import as_headers
 from isoclient.compat.requests_ import COOKIES, IS_KNOWN, PLAIN_HEADERS, STORE
@@ -33,7 +33,7 @@ _merge_hooks: Any = merge_hooks
 _Fields = dict[str, tuple[str, Any]]  # by name in lower case: name and value, as CaseInsensitiveDict keeps them
 
 
-class Session(own.Session):
+class Session(unpatched.Session):
     """A :class:`requests.Session` that prepares plain requests faster, to the same result."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Session(own.Session):
             request.cookies = as_cookies(request.cookies)
         if type(request.url) is not str or not self._is_plain(request):
             return super().prepare_request(request)
-        prepared: Any = own.PreparedRequest()
+        prepared: Any = unpatched.PreparedRequest()
         prepared.prepare_method(request.method)
         prepared.url = _prepared_url(request.url)
         self._put_headers(prepared, request.headers)
@@ -120,7 +120,7 @@ def _is_simple(headers: Mapping[Any, Any]) -> bool:
 
 
 def _checked(headers: Any) -> _Fields | None:
-    prepared: Any = own.PreparedRequest()
+    prepared: Any = unpatched.PreparedRequest()
     try:
         prepared.prepare_headers(headers)
     except requests.exceptions.InvalidHeader:
@@ -130,6 +130,6 @@ def _checked(headers: Any) -> _Fields | None:
 
 @lru_cache(maxsize=512)
 def _prepared_url(url: str) -> str | None:
-    prepared = own.PreparedRequest()
+    prepared = unpatched.PreparedRequest()
     prepared.prepare_url(url, None)
     return prepared.url

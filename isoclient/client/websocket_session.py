@@ -10,9 +10,9 @@ import requests
 
 from isoclient.client.call import Call
 from isoclient.client.disconnect import WebSocketDenialResponse, WebSocketDisconnect, catchable
-from isoclient.client.raw import Body
 from isoclient.client.reraise import reraise, shows_app_errors
 from isoclient.client.response import build_response
+from isoclient.client.response_body import Body
 from isoclient.compat.urllib3_ import Headers, RawResponse
 from isoclient.system.modules import json
 

@@ -53,7 +53,7 @@ def start(key: str, target: str, options: dict[str, Any]) -> None:
 
 
 def calls(key: str, by_reference: bool) -> Any:
-    """The calls so far, for :func:`isoclient.client.patching.unpack_calls`."""
+    """The calls so far, for :class:`isoclient.client.patching.AppPatch`."""
     active = _active.get(key)
     return None if active is None else _packed(active.recorded(), by_reference)
 
