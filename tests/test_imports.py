@@ -81,17 +81,13 @@ def test_there_is_a_room_for_everything() -> None:
     assert found == set(ROOMS)
 
 
-# What is yet to be taken apart.
-STILL_TWICE = {"context", "journal", "logs", "unhandled", "warns"}
-
-
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def test_each_module_has_a_name_of_its_own() -> None:
     names = Counter(path.stem for path in modules() if path.stem != "__init__")
-    assert {name for name, count in names.items() if count > 1} == STILL_TWICE
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def needs(path: Path, known: set[str]) -> Iterator[str]:
@@ -127,9 +123,8 @@ MEANT = {
     ("client/lifetimes.py", "os"),  # it asks what the platform has, and calls nothing
     ("server/streams/http.py", "os"),  # a file that the app names is read as the app would read it
     ("server/streams/http.py", "open"),
-    ("server/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
-    ("process/context.py", "threading"),
-    ("process/replay/unhandled.py", "threading"),
+    ("mirror/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
+    ("server/relief.py", "threading"),  # the same
 }
 
 

@@ -52,9 +52,9 @@ class Watch:
         registry.test += 1
         if registry.clients:
             _prepare(self._config)
-        context = sys.modules.get("isoclient.process.context")
-        if context is not None:
-            context.settings.epoch += 1
+        wanted = sys.modules.get("isoclient.mirror.run")
+        if wanted is not None:
+            wanted.run.epoch += 1
         try:
             return (yield)
         finally:
@@ -122,9 +122,9 @@ class _Test:
 def _prepare(config: pytest.Config) -> None:
     """What the rest of isoclient is to know of this run; as soon as there is a client, and once more for each test."""
     if config.getoption("showlocals", False) or config.getoption("usepdb", False):
-        from isoclient.process.context import settings
+        from isoclient.mirror.run import run
 
-        settings.locals = True
+        run.locals = True
     _lend_the_terminal(config)
 
 

@@ -11,11 +11,11 @@ from isoclient.drive.connection import Connection
 from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import CutOff
 from isoclient.drive.terminal import Terminal
-from isoclient.mirror.differences import Context
-from isoclient.process.context import ContextWatch
+from isoclient.mirror.mirrored import Context
+from isoclient.mirror.mirrors import ClientMirror
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
-from isoclient.process.journal import JournalFile
+from isoclient.process.journal_file import JournalFile
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.popen import AppPopen
 from isoclient.process.reaper import Reaper
@@ -86,6 +86,7 @@ class AppProcess:
         self._popen: AppPopen | None = None
         self._reaper: Reaper | None = None
         self._known_status: ProcessStatus | None = None
+        self._mirror = ClientMirror(fresh=not is_snapshot)
         self._watch = Watch(setup.limits) if setup.limits is not None else None
         self._stack_then = ""  # when it was ended beyond a limit
 
@@ -116,15 +117,14 @@ class AppProcess:
         self._files.append(self._stderr)
         self._crash = OutputFile("isoclient-crash", None)
         self._files.append(self._crash)
-        self._journal = JournalFile(self._pass_on)
+        self._journal = JournalFile(self._pass_on, self._mirror.replay)
         self._files.append(self._journal)
 
     def _connect_and_launch(self) -> None:
         ours, theirs = socket.socketpair()
         self.connection = connection = Connection(ours, PipeCodec(same_main=self._is_snapshot))
         forks.register(self)
-        context = ContextWatch(fresh=not self._is_snapshot)
-        connection.news = context.news
+        connection.news = self._mirror.news
         connection.meanwhile = self._look_after
         connection.terminal = Terminal(self.sync_output)
         belongings = Belongings()  # the child's, which gets duplicates: ours are closed in every fork, and so in it
@@ -132,7 +132,7 @@ class AppProcess:
             given = Descriptors(
                 belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in self._files)
             )
-            self._popen = self._launch(given, context.first(), self._setup)
+            self._popen = self._launch(given, self._mirror.first(), self._setup)
         finally:
             belongings.close()
         self.pid = self._popen.pid

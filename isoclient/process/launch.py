@@ -16,7 +16,7 @@ import warnings
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from isoclient.mirror.differences import Context
+from isoclient.mirror.mirrored import Context
 from isoclient.process.forking import PATIENCE, Forking, ForkServer, Stopped, is_readable
 from isoclient.process.interpreter import start_interpreter
 from isoclient.process.popen import AppPopen

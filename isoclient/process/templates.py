@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final, NamedTuple
 
-from isoclient.mirror.differences import Context
+from isoclient.mirror.mirrored import Context
 from isoclient.process.forking import Forking, Stopped
 from isoclient.process.reaper import is_stopped
 from isoclient.server.import_watch import Dependencies, signature
@@ -71,7 +71,7 @@ def _why_never(setup: Setup, context: Context) -> str | None:
         "trio would not do in a fork": setup.backend != "asyncio",
         "nothing is known of its event loop": setup.options.get("loop_factory") is not None,
         "it has limits": setup.limits is not None,
-        "the lines that run then are measured for each client": context["coverage"] is not None,
+        "the lines that run then are measured for each client": "coverage" in context,
         "the system has no pidfds, or no /proc": not (pidfds.are_there() and os.path.exists("/proc/self/fd")),
         "the current directory has been removed": _directory() is None,
     }

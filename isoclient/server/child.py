@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeGuard
 
 from isoclient.compat.python_exit import can_end, end_the_interpreter
 from isoclient.mirror.context_variables import context_of_test
-from isoclient.mirror.differences import Context
+from isoclient.mirror.mirrored import Context
 from isoclient.server import lifeline, relief
 from isoclient.server.boot import Find, serve
 from isoclient.server.inherited import BeforeFork, be_a_child, settle
@@ -69,7 +69,7 @@ def run(
 
     Args:
         descriptors: see there.
-        context: what is to be in force; see :mod:`isoclient.mirror.differences`.
+        context: what is to be in force; see :mod:`isoclient.mirror.mirrored`.
         get_setup: returns what to run; it may raise, which is then told to the test.
         sentinel: a descriptor that becomes readable when the test's process has died.
         before: what was to be known of the test's process, if this is a fork of it, with its memory.
@@ -139,9 +139,9 @@ def _run(
     if before is not None:
         with Patches():  # for it goes through multiprocessing
             be_a_child(before, sentinel)
-    side = SideChannel(descriptors.journal, context)
-    sock = socket.socket(fileno=descriptors.pipe)
     codec = PipeCodec(same_main=before is not None)
+    side = SideChannel(descriptors.journal, context, codec)
+    sock = socket.socket(fileno=descriptors.pipe)
     be_server = serve if make_find is None else partial(serve, find=make_find(side))
     return context_of_test(forked=before is not None).run(
         be_server, sock, get_setup, codec, side=side, crash=descriptors.crash
@@ -162,7 +162,7 @@ def _take_over(
         os.write(descriptor, content)
     side.move(descriptors.journal)
     sock = socket.socket(fileno=descriptors.pipe)
-    return serve(sock, get_setup, PipeCodec(same_main=False), side=side, crash=descriptors.crash)
+    return serve(sock, get_setup, side.codec, side=side, crash=descriptors.crash)
 
 
 def _own_group() -> None:

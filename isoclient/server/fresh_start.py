@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Final, NoReturn
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
-from isoclient.mirror.differences import Context
+from isoclient.mirror.mirrored import Context
 from isoclient.server import child
 from isoclient.server.boot import Find
 from isoclient.server.child import Descriptors

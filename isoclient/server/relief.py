@@ -6,6 +6,8 @@ that it is given is there already. Then it is noted, for whatever follows may fa
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from isoclient.server.limits import Limits, limit_hit, note_of
 from isoclient.system.modules import os
 
-__all__ = ["arm", "end_here", "relieve"]
+__all__ = ["arm", "relieve"]
 
 _limits: Limits | None = None
 _raise: Callable[[], Any] = bool  # which does nothing, and needs nothing for that
@@ -22,7 +24,7 @@ _descriptor = -1
 
 
 def arm(limits: Limits, descriptor: int, raise_memory: Callable[[], Any]) -> None:
-    """There are limits.
+    """There are limits. From now on, an exception that comes from one ends the process where nobody handles it.
 
     Args:
         limits: they.
@@ -33,6 +35,18 @@ def arm(limits: Limits, descriptor: int, raise_memory: Callable[[], Any]) -> Non
     _limits, _descriptor = limits, descriptor
     if limits.memory is not None:
         _raise, _note = raise_memory, partial(os.write, descriptor, note_of("memory"))
+    threading.excepthook = _ending(threading.excepthook)
+    sys.unraisablehook = _ending(sys.unraisablehook)
+
+
+def _ending(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Before this hook for exceptions that nobody has handled."""
+
+    def end_or_call(args: Any) -> None:
+        _end_here(args.exc_type, args.exc_value)
+        hook(args)
+
+    return end_or_call
 
 
 def relieve() -> None:
@@ -41,7 +55,7 @@ def relieve() -> None:
     _note()
 
 
-def end_here(kind: type[BaseException], error: BaseException | None) -> None:
+def _end_here(kind: type[BaseException], error: BaseException | None) -> None:
     """An exception has been raised where nobody waits for an answer: if it comes from a limit, that ends the process.
 
     Args:

@@ -56,6 +56,9 @@ class PipeCodec(wire.ValueCodec):
     Args:
         same_main: whether both have the same main module, because one is a fork of the other.
 
+    Attributes:
+        with_locals: whether the frames of exceptions carry the text of their local variables.
+
     Example:
         >>> codec = PipeCodec()
         >>> codec.unpack_exception(codec.pack_exception(LookupError("no such book")))
@@ -64,9 +67,10 @@ class PipeCodec(wire.ValueCodec):
 
     def __init__(self, *, same_main: bool = True) -> None:
         self._same_main = same_main
+        self.with_locals = False
 
     def pack_exception(self, error: BaseException) -> Any:
-        return _transit().pack_exception(error)
+        return _transit().pack_exception(error, with_locals=self.with_locals)
 
     def unpack_exception(self, packed: Any) -> BaseException:
         return _transit().unpack_exception(packed)  # type: ignore[no-any-return]

@@ -28,7 +28,6 @@ from isoclient.transit.text import class_name, text_of
 from isoclient.transit.tracebacks import FrameRecord, read_frames, rebuild_traceback
 from isoclient.transit.trees import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
-from isoclient.transit.wishes import wishes
 
 __all__ = ["pack_exception", "unpack_exception"]
 
@@ -54,7 +53,7 @@ class _Node(NamedTuple):
     alone: bool = True  # no other exception in its state
 
 
-def pack_exception(exc: BaseException) -> bytes:
+def pack_exception(exc: BaseException, *, with_locals: bool = False) -> bytes:
     """Put an exception, with all that hangs on it, into bytes. Runs in the app's process.
 
     Never raises, whatever the exception's class or attributes do, and is bounded: up to 1,000 exceptions, of each
@@ -63,12 +62,16 @@ def pack_exception(exc: BaseException) -> bytes:
     An exception is copied rather than constructed, so its ``__init__``, ``__new__`` and ``__reduce__`` do not matter.
     An attribute that cannot be pickled is replaced with a :class:`StandIn`, alone.
 
+    Args:
+        exc: the exception.
+        with_locals: whether its frames carry the text of their local variables.
+
     Example:
         >>> unpack_exception(pack_exception(KeyError("name")))
         KeyError('name')
     """
     try:
-        return _dumps(_Packer(exc).pack())
+        return _dumps(_Packer(exc, LocalsReader() if with_locals else None).pack())
     except BaseException as error:  # KeyboardInterrupt included: an exception may raise it when looked at
         return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
@@ -132,11 +135,11 @@ class _Graph:
 class _Packer:
     """Turns a graph of exceptions into nodes, breadth first."""
 
-    def __init__(self, root: BaseException) -> None:
+    def __init__(self, root: BaseException, reader: LocalsReader | None) -> None:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
         self._values = ValueWriter(self._graph.number, self._graph.recall)
-        self._locals = LocalsReader() if wishes.locals else None
+        self._locals = reader
         self._frames = 0
         self._graph.number(root)
 

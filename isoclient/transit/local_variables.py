@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 from isoclient.system.modules import time
 from isoclient.transit.bounds import bounded
 from isoclient.transit.text import shortened, text_of
-from isoclient.transit.wishes import wishes
 
 __all__ = ["LocalText", "LocalsReader", "PackedLocal", "rebuild_locals"]
 
@@ -56,11 +55,10 @@ class LocalsReader:
         self._end = time.monotonic() + _SECONDS
 
     def read(self, frame: FrameType) -> list[PackedLocal]:
-        """Those of a frame; none if the test did not ask for them. Never raises."""
+        """Those of a frame. Never raises."""
         found: list[PackedLocal] = []
-        if wishes.locals:
-            with contextlib.suppress(BaseException), bounded(self._end):
-                found += (self._pack(name, value) for name, value in list(frame.f_locals.items())[:_MOST_NAMES])
+        with contextlib.suppress(BaseException), bounded(self._end):
+            found += (self._pack(name, value) for name, value in list(frame.f_locals.items())[:_MOST_NAMES])
         return found
 
     def _pack(self, name: str, value: object) -> PackedLocal:

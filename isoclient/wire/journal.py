@@ -6,8 +6,8 @@ need the event loop, but are appended to a file of the test's process. An entry 
 
     magic u32 | kind u8 | 0 | stdout u64 | stderr u64 | len(payload) u32 | crc(payload) u32 | crc(header so far) u32
 
-``stdout`` and ``stderr`` say how much the app had printed by then: what it prints goes into two other files, and so the
-order of the three is known.
+The kind says whose payload it is; see :mod:`isoclient.mirror.mirrors`. ``stdout`` and ``stderr`` say how much the app
+had printed by then: what it prints goes into two other files, and so the order of the three is known.
 
 The checksums keep away what else may get into the file, from an app that writes to descriptors which are not its own:
 such bytes are skipped up to the next entry.
@@ -19,18 +19,7 @@ import struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ["COVERAGE", "LOG", "THREAD_EXCEPTION", "UNRAISABLE", "WARNING", "Entry", "JournalReader", "pack"]
-
-LOG: Final = 1
-"""a log record; see :mod:`isoclient.server.logs`."""
-WARNING: Final = 2
-"""a warning that passed the filters; see :mod:`isoclient.server.warns`."""
-COVERAGE: Final = 3
-"""lines or arcs that ran since the last such entry; see :mod:`isoclient.server.measure`."""
-THREAD_EXCEPTION: Final = 4
-"""an exception that has ended a thread; see :mod:`isoclient.server.unhandled`."""
-UNRAISABLE: Final = 5
-"""an exception that could not be raised."""
+__all__ = ["Entry", "JournalReader", "pack"]
 
 _MAGIC: Final = b"\xf5jn\xfa"  # the outer two bytes are in no text in UTF-8
 _HEADER: Final = struct.Struct("<4sBxxxQQIII")
@@ -50,7 +39,7 @@ def pack(kind: int, payload: bytes, printed: tuple[int, int] = (0, 0)) -> bytes:
     """An entry as bytes, to be written in one piece.
 
     Example:
-        >>> JournalReader().feed(pack(LOG, b"record"))
+        >>> JournalReader().feed(pack(1, b"record"))
         [Entry(kind=1, payload=b'record', printed=(0, 0))]
     """
     head = _head(_MAGIC, kind, *printed, len(payload), crc32(payload))
@@ -62,7 +51,7 @@ class JournalReader:
 
     Example:
         >>> reader = JournalReader()
-        >>> data = b"rubbish" + pack(LOG, b"record")
+        >>> data = b"rubbish" + pack(1, b"record")
         >>> reader.feed(data[:20]), reader.feed(data[20:])
         ([], [Entry(kind=1, payload=b'record', printed=(0, 0))])
     """

@@ -16,12 +16,9 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from isoclient.drive.deadline import Deadline
-from isoclient.process.journal import JournalFile
 from isoclient.process.output import OutputFile
 from isoclient.system.bounded_files import KEPT, MOST
 from isoclient.system.shared_files import SharedFile
-from isoclient.transit.records import pack_warning
-from isoclient.wire.journal import WARNING, pack
 from tests.conftest import MakeClient, Receive, Scope, Send
 from tests.reliability.marks import slow
 
@@ -282,41 +279,6 @@ def test_a_character_that_is_cut_off_at_the_end_is_passed_on_as_its_bytes(capsys
         output.sync_at_the_end(Deadline(60))
     output.close()
     assert capsys.readouterr().out == "caf\\xc3"
-
-
-def test_records_that_are_not_replayed_in_time_at_the_end_are_left_out(
-    recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    journal = JournalFile(lambda stdout, stderr, deadline: None)
-    payload = pack_warning(UserWarning("ripe"), __file__, 1, None)
-    os.write(journal.file.descriptor, pack(WARNING, payload) * 3)
-    for _ in range(2):  # whoever asks for the death of an app comes by here, too
-        journal.sync_at_the_end(Deadline(0))
-    journal.close()
-    assert len(recwarn) == 1
-    left_out = f"(isoclient: {2 * len(payload)} bytes of the app's log records and warnings are left out here, "
-    assert capsys.readouterr().err == left_out + "it was too much)\n"
-
-
-def test_records_are_replayed_up_to_where_they_ended_then(recwarn: pytest.WarningsRecorder) -> None:
-    journal = JournalFile(lambda stdout, stderr, deadline: None)
-    entry = pack(WARNING, pack_warning(UserWarning("ripe"), __file__, 1, None))
-    os.write(journal.file.descriptor, entry * 3)
-    with pytest.MonkeyPatch.context() as patch:
-        show = sys.modules["warnings"].showwarning
-
-        def show_and_warn(*args: object) -> None:
-            os.write(journal.file.descriptor, entry)
-            show(*args)
-
-        patch.setattr("warnings.showwarning", show_and_warn)
-        journal.sync(journal.file.size, Deadline(60))
-        assert len(recwarn) == 3
-        journal.sync(journal.file.size, Deadline(0))
-        assert len(recwarn) == 4
-        journal.sync_at_the_end(Deadline(60))
-    assert len(recwarn) == 4 + 3  # what was there then, and not what came of it
-    journal.close()
 
 
 def print_much() -> int:

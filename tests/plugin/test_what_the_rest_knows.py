@@ -12,17 +12,17 @@ Suite = Callable[..., pytest.RunResult]
 def test_each_test_is_a_new_epoch(suite: Suite) -> None:
     source = """
         from isoclient import TestClient
-        from isoclient.process.context import settings
+        from isoclient.mirror.run import run
         from shop import app
 
-        seen = [settings.epoch]
+        seen = [run.epoch]
 
         def test_one():
             TestClient(app, isolated=True).get("/")
-            seen.append(settings.epoch)
+            seen.append(run.epoch)
 
         def test_two():
-            seen.append(settings.epoch)
+            seen.append(run.epoch)
             assert len({*seen}) == 3
     """
     suite(source).assert_outcomes(passed=2)
@@ -36,8 +36,8 @@ def test_tracebacks_carry_locals_where_they_are_shown(suite: Suite, options: tup
             from shop import app
             client = TestClient(app, isolated=True)
             client.get("/")
-            from isoclient.process.context import settings
-            assert settings.locals is {wanted}
+            from isoclient.mirror.run import run
+            assert run.locals is {wanted}
     """
     suite(source, *options).assert_outcomes(passed=1)
 

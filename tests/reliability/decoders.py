@@ -25,7 +25,8 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import transit
-from isoclient.transit import records
+from isoclient.mirror import logs, unhandled, warns
+from isoclient.transit.codecs import PipeCodec
 from tests.reliability.bench import machine, print_table
 
 SECONDS = 30  # for a hundred payloads
@@ -108,14 +109,15 @@ def an_error() -> BaseException:
 
 def samples() -> dict[str, tuple[Decoder, bytes]]:
     """A decoder and what it is fed, of each kind."""
+    codec = PipeCodec()
     record = logging.LogRecord("shop", logging.INFO, "shop.py", 7, "%s sold", (Order(),), None)
     return {
         "exception": (transit.unpack_exception, transit.pack_exception(an_error())),
         "debug": (transit.unpack_debug, transit.pack_debug({"order": Order(), "context": {"a": [Order()]}})),
         "result": (result, transit.pack_result([Order(), Order, Path("a")], {})),
-        "record": (records.unpack_record, records.pack_record(record, "root", [])),
-        "warning": (records.unpack_warning, records.pack_warning(UserWarning(Order()), "shop.py", 7, None)),
-        "unhandled": (records.unpack_unhandled, records.pack_unhandled(an_error(), "Thread-1")),
+        "record": (logs.unpack_record, logs.pack_record(record, "root", [], codec)),
+        "warning": (warns.unpack_warning, warns.pack_warning(UserWarning(Order()), "shop.py", 7, None, codec)),
+        "unhandled": (unhandled.unpack_unhandled, unhandled.pack_unhandled(an_error(), "Thread-1", None, codec)),
     }
 
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from isoclient.transit import pack_exception, unpack_exception
 from isoclient.transit.local_variables import LocalText
-from isoclient.transit.wishes import wishes
 
 LONG, MANY = "x" * 100_000, list(range(100_000))  # once, for hundreds of frames that have them would fill the memory
-
-
-@pytest.fixture(autouse=True)
-def asked_for() -> Iterator[None]:
-    wishes.locals = True
-    yield
-    wishes.locals = False
 
 
 def locals_of(fails: Callable[[], object]) -> dict[str, Any]:
@@ -27,7 +17,7 @@ def locals_of(fails: Callable[[], object]) -> dict[str, Any]:
     try:
         fails()
     except ZeroDivisionError as error:
-        traceback = unpack_exception(pack_exception(error)).__traceback__
+        traceback = unpack_exception(pack_exception(error, with_locals=True)).__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     assert traceback is not None
@@ -97,7 +87,7 @@ def test_they_are_bounded() -> None:
     try:
         fails(500)
     except ZeroDivisionError as error:
-        packed = pack_exception(error)
+        packed = pack_exception(error, with_locals=True)
 
     assert len(packed) < 2_000_000
     found = locals_of(lambda: fails(0))
@@ -115,8 +105,6 @@ def test_a_cycle_ends() -> None:
 
 
 def test_nobody_asked() -> None:
-    wishes.locals = False
-
     def fails() -> None:
         number = 1
         _ = number / 0

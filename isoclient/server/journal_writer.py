@@ -10,10 +10,10 @@ from isoclient.system.descriptors import identity
 from isoclient.system.modules import os
 from isoclient.wire.journal import pack
 
-__all__ = ["Journal"]
+__all__ = ["JournalWriter"]
 
 
-class Journal:
+class JournalWriter:
     """Takes entries, from any thread and at any time.
 
     Args:

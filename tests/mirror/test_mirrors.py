@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from isoclient.process.context import ContextWatch, settings
-from isoclient.transit.wishes import wishes
+from isoclient.mirror.mirrors import ClientMirror
+from isoclient.mirror.run import run
 from tests.conftest import MakeClient, Receive, Scope, Send
 
 
@@ -21,76 +21,83 @@ def as_before() -> Iterator[None]:
     disable = manager.disable
     yield
     manager.disable = disable
-    settings.locals, settings.epoch = False, 0
+    run.locals, run.epoch = False, 0
+
+
+def a_mirror() -> ClientMirror:
+    """That of an app which has been told what it begins with."""
+    mirror = ClientMirror(fresh=False)
+    mirror.first()
+    return mirror
 
 
 def test_no_news_while_nothing_changes() -> None:
-    watch = ContextWatch(fresh=False)
-    assert watch.first()["locals"] is False
-    assert watch.news() is None
+    mirror = ClientMirror(fresh=False)
+    assert mirror.first()["locals"] is False
+    assert mirror.news() is None
     logging.getLogger("dairy").setLevel("DEBUG")
-    assert watch.news() == {"levels": [("dairy", "level", 10, False)]}
-    assert watch.news() is None
+    assert mirror.news() == {"logging": [("dairy", "level", 10, False)]}
+    assert mirror.news() is None
     logging.getLogger("dairy").setLevel("NOTSET")
-    assert watch.news() == {"levels": [("dairy", "level", None, False)]}
-    assert watch.news() is None
+    assert mirror.news() == {"logging": [("dairy", "level", None, False)]}
+    assert mirror.news() is None
 
 
 def test_two_apps_hear_of_the_same_change() -> None:
-    watches = [ContextWatch(fresh=False), ContextWatch(fresh=False)]
+    mirrors = [a_mirror(), a_mirror()]
     logging.disable(logging.ERROR)
-    for watch in watches:
-        assert watch.news() == {"levels": [("", "disable", 40, False)]}
-        assert watch.news() is None
+    for mirror in mirrors:
+        assert mirror.news() == {"logging": [("", "disable", 40, False)]}
+        assert mirror.news() is None
 
 
 def test_a_fresh_interpreter_hears_of_all_that_is_not_as_usual(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        levels = ContextWatch(fresh=True).first()["levels"]
+        levels = ClientMirror(fresh=True).first()["logging"]["levels"]
     assert ("root", "level", 20, True) in levels
 
 
 def test_filters_in_an_equal_list_are_new_all_the_same() -> None:
-    watch = ContextWatch(fresh=False)
+    mirror = a_mirror()
     with warnings.catch_warnings():
-        assert watch.news() == {"filters": None}
+        assert mirror.news() == {"warnings": "anew"}
         warnings.simplefilter("ignore", FutureWarning)
-        news = watch.news()
+        news = mirror.news()
         assert news is not None
-        assert news["filters"][0] == ("ignore", None, ("builtins", "FutureWarning"), None, 0)
-        assert watch.news() is None
-    assert watch.news() is not None
+        assert news["warnings"][0] == ("ignore", None, ("builtins", "FutureWarning"), None, 0)
+        assert mirror.news() is None
+    assert mirror.news() is not None
 
 
 def test_settings_are_news() -> None:
-    watch = ContextWatch(fresh=False)
-    settings.locals = True
-    assert watch.news() == {"locals": True}
-    settings.epoch += 1
-    assert watch.news() == {"filters": None}
-    assert watch.news() is None
+    mirror = a_mirror()
+    run.locals = True
+    assert mirror.news() == {"locals": True}
+    run.epoch += 1
+    assert mirror.news() == {"warnings": "anew"}
+    assert mirror.news() is None
 
 
 def test_a_new_epoch_finds_what_leaves_no_trace() -> None:
-    watch = ContextWatch(fresh=False)
+    mirror = a_mirror()
     logger = logging.getLogger("dairy")
     logger.disabled = True
     try:
-        assert watch.news() is None
-        settings.epoch += 1
-        assert watch.news() == {"filters": None, "levels": [("dairy", "disabled", True, False)]}
+        assert mirror.news() is None
+        run.epoch += 1
+        assert mirror.news() == {"warnings": "anew", "logging": [("dairy", "disabled", True, False)]}
     finally:
         logger.disabled = False
 
 
 def test_looking_for_news_takes_next_to_no_time() -> None:
-    watch = ContextWatch(fresh=False)
-    watch.news()
+    mirror = a_mirror()
+    mirror.news()
 
     def round_of() -> float:
         start = time.perf_counter()
         for _ in range(1000):
-            watch.news()
+            mirror.news()
         return time.perf_counter() - start
 
     assert min(round_of() for _ in range(20)) < 0.002  # seconds: 2 µs each
@@ -103,17 +110,20 @@ def test_the_app_has_what_is_in_force(make_client: MakeClient) -> None:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b""})
 
-    def has_locals() -> bool:
-        from isoclient.transit.wishes import wishes
+    def fails() -> None:
+        order = "number 7"
+        raise LookupError(order)
 
-        return wishes.locals
+    def locals_there() -> dict[str, object]:
+        with pytest.raises(LookupError) as caught:
+            client.call(fails)
+        return dict(caught.traceback[-1].locals)
 
-    settings.locals = True
+    run.locals = True
     client = make_client(app)
-    assert client.call(has_locals) is True
-    settings.locals = False
-    assert client.call(has_locals) is False
-    assert wishes.locals is False
+    assert locals_there() == {"order": "number 7"}
+    run.locals = False
+    assert locals_there() == {}
 
 
 @pytest.mark.backends("asyncio")

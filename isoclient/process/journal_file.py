@@ -5,27 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
 
 from isoclient.drive.deadline import Deadline
-from isoclient.process.replay.coverage import merge_coverage
-from isoclient.process.replay.logs import replay_record
-from isoclient.process.replay.unhandled import replay_thread_exception, replay_unraisable
-from isoclient.process.replay.warns import replay_warning
 from isoclient.system.locks import make_lock
 from isoclient.system.shared_files import SharedFile
-from isoclient.wire.journal import COVERAGE, LOG, THREAD_EXCEPTION, UNRAISABLE, WARNING, Entry, JournalReader
+from isoclient.wire.journal import Entry, JournalReader
 
 __all__ = ["JournalFile"]
-
-_REPLAY: Final[Mapping[int, Callable[[bytes], None]]] = {
-    LOG: replay_record,
-    WARNING: replay_warning,
-    COVERAGE: merge_coverage,
-    THREAD_EXCEPTION: replay_thread_exception,
-    UNRAISABLE: replay_unraisable,
-}
 
 
 class JournalFile:
@@ -34,10 +21,12 @@ class JournalFile:
     Args:
         pass_on: called before an entry is acted upon with how much had been printed by then, see :class:`Entry`, and
             the deadline.
+        replay: acts upon an entry, given its kind and its payload.
     """
 
-    def __init__(self, pass_on: Callable[[int, int, Deadline], object]) -> None:
+    def __init__(self, pass_on: Callable[[int, int, Deadline], object], replay: Callable[[int, bytes], object]) -> None:
         self._pass_on = pass_on
+        self._replay = replay
         self.file = SharedFile("isoclient-journal")
         self._reader = JournalReader()
         self._entries: deque[Entry] = deque()
@@ -64,7 +53,7 @@ class JournalFile:
                 if self._entries:
                     entry = self._entries.popleft()
                     self._pass_on(*entry.printed, deadline)
-                    _REPLAY[entry.kind](entry.payload)
+                    self._replay(entry.kind, entry.payload)
                 if deadline.remaining() == 0.0:
                     break
 

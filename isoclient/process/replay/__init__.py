@@ -1,1 +1,0 @@
-"""What the journal of an app tells, done again in the test's process, by the means of this process."""
