@@ -28,20 +28,6 @@ OF_THE_SYSTEM = {
 }
 # Names of packages and files, to tell by where something has been defined; and ends of names.
 WORDS = {"_dill", "_pytest", "_test"}
-# What is yet to be moved.
-STILL_PRIVATE = {
-    "_cache",
-    "_clear_cache",
-    "_collector",
-    "_current_context",
-    "_filters_mutated",
-    "_filters_mutated_lock_held",
-    "_handlerList",
-    "_inorout",
-    "_showwarning_orig",
-    "_showwarnmsg_impl",
-    "_warn",
-}
 
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 ANYWHERE = re.compile(r"([a-z]\w*\.)*_[a-zA-Z]\w*(\.\w+)*")
@@ -104,7 +90,7 @@ def test_private_names_of_others_are_in_one_place() -> None:
         for name, of_its_own in used(parsed(path)):
             if name not in (here | ours if of_its_own else here):
                 found.add((path.relative_to(PACKAGE).as_posix(), name))
-    assert {(path, name) for path, name in found - OF_THE_SYSTEM if name not in STILL_PRIVATE} == set()
+    assert found - OF_THE_SYSTEM == set()
 
 
 def test_a_module_of_compat_is_named_after_its_project() -> None:

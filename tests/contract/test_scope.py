@@ -237,7 +237,7 @@ def test_each_request_has_a_scope_of_its_own(make_client: MakeClient) -> None:
 def test_any_path(make_client: MakeClient) -> None:
     client = make_client(mirror)
     texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-    segments_of_a_path = texts.filter(lambda text: text not in (".", ".."))  # which requests resolves
+    segments_of_a_path = texts.filter(lambda text: not {".", ".."} & set(text.split("/")))  # which requests resolves
 
     @quick
     @given(st.lists(segments_of_a_path, max_size=5))
