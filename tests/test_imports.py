@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -240,3 +241,12 @@ def test_every_public_name_is_there() -> None:
         assert getattr(isoclient, name).__name__ == name
     with pytest.raises(AttributeError, match="nothing"):
         isoclient.nothing  # noqa: B018
+
+
+def test_the_architecture_names_modules_that_are_there() -> None:
+    """In the sources that are checked out: the page is not in an installed package."""
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
+    known = {path.relative_to(PACKAGE).as_posix() for path in modules()}
+    for name in re.findall(r"`(?:isoclient/)?([\w/]+\.py)`", page.read_text()):
+        if not name.startswith("tests/") and name != "types.py":  # of somebody else's
+            assert any(f"/{path}".endswith(f"/{name}") for path in known), name
