@@ -49,7 +49,10 @@ class SharedFile:
     @property
     def has_news(self) -> bool:
         """Whether there is something to be read; nearly always there is not, and this is asked for each request."""
-        return self._at(self.position - len(self._mark), 2) != self._mark
+        try:
+            return os.pread(self.descriptor, 2, self.position - len(self._mark)) != self._mark
+        except OSError:  # closed
+            return bool(self._mark)
 
     @property
     def size(self) -> int:
