@@ -59,6 +59,7 @@ class ClientMirror:
 
     def _look(self) -> None:
         """Take the signs that :meth:`news` compares, before what they are signs of: so no change gets lost between."""
+        self._cache = getattr(logging.root, CACHE, FORGETFUL)
         self._levels = levels_seen()
         self._epoch = run.epoch
         self._locals = run.locals
@@ -80,7 +81,7 @@ class ClientMirror:
         """
         if (
             warnings.filters is self._filters
-            and getattr(logging.root, CACHE, FORGETFUL).get(SEEN) is self._levels
+            and self._cache.get(SEEN) is self._levels
             and run.epoch == self._epoch
             and run.locals is self._locals
             and warnings.filters == self._copy
