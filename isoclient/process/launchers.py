@@ -53,10 +53,12 @@ class _InAProcess:
         self.is_snapshot = is_snapshot
 
     def make(self, setup: Setup) -> AppHandle:
-        from isoclient.process import launch
+        # Names out of the module, not the module out of its package: a plugin that has modules forgotten which a test
+        # has imported (pyfakefs does) leaves the old one there, which the modules around it would not fit any more.
         from isoclient.process.app_process import AppProcess
+        from isoclient.process.launch import by_fork, by_fork_server, by_spawn
 
-        start = {"fork": launch.by_fork, "forkserver": launch.by_fork_server, "spawn": launch.by_spawn}[self.name]
+        start = {"fork": by_fork, "forkserver": by_fork_server, "spawn": by_spawn}[self.name]
         return AppProcess(setup, start, is_snapshot=self.is_snapshot)
 
 
