@@ -78,7 +78,7 @@ def test_the_wire_is_pure() -> None:
 
 
 def test_there_is_a_room_for_everything() -> None:
-    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    found = {path.parent.name for path in PACKAGE.glob("*/*.py")}
     assert found == set(ROOMS)
 
 

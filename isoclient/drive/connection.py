@@ -23,7 +23,7 @@ from isoclient.system.locks import make_lock
 from isoclient.system.modules import os, select, socket, threading
 from isoclient.transit.codecs import Codec
 from isoclient.wire.mux import Mux, Stream
-from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, LinkError
+from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, WireError
 
 __all__ = ["Connection"]
 
@@ -97,8 +97,9 @@ class Connection:
         self.begin_sending()
         if self.codec.by_reference:
             spec = CallSpec(spec.kind, spec.argument, spec.messages, context_of_test())
-        stream = self.mux.open(spec)
+        stream = self.mux.stream(spec.kind)  # to be known, whatever interrupts what comes now
         try:
+            self.mux.open(spec, stream)
             self.flush(deadline)
         except BaseException:
             self.mux.cancel(stream)  # it may be written yet, along with something else
@@ -235,7 +236,7 @@ class Connection:
             return False
         except OSError:
             received = 0  # ECONNRESET: dead, with frames of ours unread
-        except LinkError as error:
+        except WireError as error:
             self._lose(error)
             return False
         except BaseException as error:
@@ -319,7 +320,11 @@ class Connection:
                 return False
             self._writer = this_thread
             return self._write_some()
-        finally:  # as in flush()
+        except BaseException as error:  # as in flush()
+            if self._writer == this_thread:
+                self._lose(CutOff(repr(error)))
+            raise
+        finally:
             if self._writer == this_thread:
                 self._writer = 0
             try:  # noqa: SIM105

@@ -1,4 +1,4 @@
-"""What can go wrong with the app's process, as this room sees it; the client tells it in the terms of requests."""
+"""What can end a wait for the app; the client tells it in the terms of requests."""
 
 from __future__ import annotations
 

@@ -46,12 +46,13 @@ class BlockingStream:
         while True:
             if not wire.inbox and wire.outcome is None:
                 self._connection.wait(self._has_news, deadline)
+            has_ended = wire.outcome is not None  # first: what had come before the end is in the inbox then
             with self._connection.receiving:
                 if wire.inbox:
                     message = wire.receive()
                     has_granted = self._grant()
                     break
-                if wire.outcome is not None:
+                if has_ended:
                     return None
                 # Another thread, which receives on the same stream, was faster.
         if has_granted:
@@ -66,11 +67,11 @@ class BlockingStream:
         """
         wire = self.wire
         messages: list[Message] = []
-        while not messages:
-            if not wire.inbox:
-                if wire.outcome is not None:
-                    break
+        has_ended = False
+        while not (messages or has_ended):
+            if not wire.inbox and wire.outcome is None:
                 self._connection.wait(self._has_news, deadline)
+            has_ended = wire.outcome is not None  # first: what had come before the end is in the inbox then
             with self._connection.receiving:
                 while wire.inbox:
                     messages.append(wire.receive())
@@ -88,11 +89,6 @@ class BlockingStream:
 
     def _has_news(self) -> bool:
         return bool(self.wire.inbox) or self.wire.outcome is not None
-
-    @property
-    def has_message(self) -> bool:
-        """Whether :meth:`receive` has a message without waiting."""
-        return bool(self.wire.inbox)
 
     def may_send(self, deadline: Deadline) -> bool:
         """Wait until a message may be sent, or would be dropped; False if the app itself waits for room first.

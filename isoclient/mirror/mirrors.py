@@ -8,6 +8,7 @@ the app. What the app tells goes the other way, by the journal.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -116,9 +117,12 @@ class ServerMirror:
             thing.begin(context.get(name), Reporter(partial(write, kind), codec, self.at_call_end))
 
     def apply(self, context: Context) -> None:
-        """Put what has changed into force."""
+        """Put what has changed into force. Never raises: calls of the app come behind it, and are to be answered."""
         for name, difference in context.items():
-            self._things[name].apply(difference)
+            try:
+                self._things[name].apply(difference)
+            except Exception as error:  # of what the app has put in the place of a logger, for one
+                print(f"isoclient: {name} of the test can't be put into force in the app: {error!r}", file=sys.stderr)
 
     def app_is_loaded(self) -> None:
         """See :meth:`Mirrored.app_is_loaded`."""

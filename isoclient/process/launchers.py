@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from isoclient.server.setup import Setup
@@ -48,25 +49,26 @@ class _InAProcess:
 
     shares_memory = False
 
-    def __init__(self, name: str, *, is_snapshot: bool = False) -> None:
+    def __init__(self, name: str, function: str, *, is_snapshot: bool = False, needs_fork: bool = True) -> None:
         self.name = name
         self.is_snapshot = is_snapshot
+        self.needs_fork = needs_fork
+        self._function = function  # of the module launch, which is imported when the first app is made
 
     def make(self, setup: Setup) -> AppHandle:
-        # Names out of the module, not the module out of its package: a plugin that has modules forgotten which a test
-        # has imported (pyfakefs does) leaves the old one there, which the modules around it would not fit any more.
         from isoclient.process.app_process import AppProcess
-        from isoclient.process.launch import by_fork, by_fork_server, by_spawn
 
-        start = {"fork": by_fork, "forkserver": by_fork_server, "spawn": by_spawn}[self.name]
-        return AppProcess(setup, start, is_snapshot=self.is_snapshot)
+        # Not "from isoclient.process import launch": a plugin that has modules forgotten which a test has imported, as
+        # pyfakefs does, leaves the old one in the package, and the modules around it would not fit any more.
+        launch = import_module("isoclient.process.launch")
+        return AppProcess(setup, getattr(launch, self._function), is_snapshot=self.is_snapshot)
 
 
 IN_A_THREAD: Final[Launcher] = _InAThread()
-START_METHODS: Final[dict[str, Launcher]] = {
-    "fork": _InAProcess("fork", is_snapshot=True),
-    "forkserver": _InAProcess("forkserver"),
-    "spawn": _InAProcess("spawn"),
+START_METHODS: Final[dict[str, _InAProcess]] = {
+    "fork": _InAProcess("fork", "by_fork", is_snapshot=True),
+    "forkserver": _InAProcess("forkserver", "by_fork_server"),
+    "spawn": _InAProcess("spawn", "by_spawn", needs_fork=False),
 }
 
 
@@ -94,6 +96,6 @@ def launcher_for(setup: Setup, *, isolated: bool, method: str | None) -> Launche
         method = "spawn" if not can_fork else "forkserver" if isinstance(setup.app, str) else "fork"
     if method not in START_METHODS:
         raise ValueError(f"start_method is {method!r}; it is one of {', '.join(map(repr, START_METHODS))}")
-    if method != "spawn" and not can_fork:
+    if START_METHODS[method].needs_fork and not can_fork:
         raise ValueError(f"start_method {method!r} needs os.fork, which this platform has not; use 'spawn'")
     return START_METHODS[method]

@@ -55,14 +55,14 @@ def start(key: str, target: str, options: dict[str, Any]) -> None:
 def calls(key: str, by_reference: bool) -> Any:
     """The calls so far, for :class:`isoclient.client.patching.AppPatch`."""
     active = _active.get(key)
-    return None if active is None else _packed(active.recorded(), by_reference)
+    return _packed([] if active is None else active.recorded(), by_reference)  # it may not have begun yet
 
 
 def stop(key: str, by_reference: bool) -> Any:
     """Undo the patch, and return the calls. Where there is no such patch, there is nothing to undo."""
     active = _active.pop(key, None)
     if active is None:
-        return None
+        return _packed([], by_reference)
     active.stop()
     return _packed(active.recorded(), by_reference)
 

@@ -3,9 +3,9 @@
 Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
 modules build on each other from left to right::
 
-    text, bounds, classes, state, blame  <-  locals, reduction  <-  standins, frames
-    reduction  <-  constructors  <-  unpickling  <-  values
-    values  <-  exceptions, objects, debug
+    text, bounds, classes, state, blame  <-  local_variables, reduction  <-  standins, tracebacks
+    reduction  <-  constructors  <-  unpickling  <-  trees  <-  exceptions, debug_info, records
+    unpickling  <-  objects
 
 Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda
 needs them.

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any, Final, Protocol
 
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.protocol import WireError
 
 __all__ = ["Codec", "ReferenceCodec", "ValueCodec", "dumps", "loads"]
 
@@ -45,7 +45,7 @@ class Codec(Protocol):
         """
 
     def decode(self, meta: bytes, payload: bytes) -> Any:
-        """The value back. Raises :class:`LinkError` where the bytes are no value."""
+        """The value back. Raises :class:`WireError` where the bytes are no value."""
 
 
 class ValueCodec:
@@ -84,7 +84,7 @@ def _put_back(value: object, payload: bytes) -> None:
             if value.get(key) is ...:
                 value[key] = payload
                 return
-    raise LinkError("a frame on the pipe has a payload that its message does not call for")
+    raise WireError("a frame on the pipe has a payload that its message does not call for")
 
 
 class ReferenceCodec:
@@ -112,7 +112,7 @@ class ReferenceCodec:
         try:
             return self._table.pop(meta)
         except KeyError:
-            raise LinkError(f"there is no value {meta!r} in the table") from None
+            raise WireError(f"there is no value {meta!r} in the table") from None
 
 
 def dumps(value: Any) -> bytes:
@@ -140,12 +140,12 @@ def loads(data: bytes) -> Any:
     """Decode a value.
 
     Raises:
-        LinkError: the data is not what :func:`dumps` makes.
+        WireError: the data is not what :func:`dumps` makes.
     """
     try:
         return marshal.loads(data)
     except (ValueError, EOFError, TypeError) as error:
-        raise LinkError(f"a value on the pipe can't be decoded: {error}") from error
+        raise WireError(f"a value on the pipe can't be decoded: {error}") from error
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:

@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final, TypeAlias
 from zlib import crc32
 
-from isoclient.wire.protocol import NAMES, LinkError
+from isoclient.wire.protocol import NAMES, WireError
 
 __all__ = ["SMALL", "Buffer", "Frame", "FrameReader", "Outbox", "describe", "pack"]
 
@@ -94,7 +94,7 @@ class FrameReader:
         self._large: memoryview | None = None  # meta and payload of a frame too long for _small
         self._filled = 0
         self._kept = memoryview(b"")
-        self._error: LinkError | None = None
+        self._error: WireError | None = None
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong: a writable view, never empty."""
@@ -106,7 +106,7 @@ class FrameReader:
         """Take note of ``count`` bytes written into the buffer; return the frames that they complete.
 
         Raises:
-            LinkError: the bytes are no frames. Where frames come before the damage, they are returned, and the error is
+            WireError: the bytes are no frames. Where frames come before the damage, they are returned, and the error is
                 for the next call, or for :meth:`check`.
         """
         if self._error is not None:
@@ -119,7 +119,7 @@ class FrameReader:
             self._grow()
         return self._take_small()
 
-    def fail(self, error: LinkError) -> None:
+    def fail(self, error: WireError) -> None:
         """Whoever reads the frames has found that one makes no sense: this is the error from now on."""
         self._error = error
 
@@ -127,7 +127,7 @@ class FrameReader:
         """Raise the error of damage that was found behind the last frames.
 
         Raises:
-            LinkError: there was such damage. It stays: what follows it can't be trusted.
+            WireError: there was such damage. It stays: what follows it can't be trusted.
         """
         if self._error is not None:
             raise self._error
@@ -158,7 +158,7 @@ class FrameReader:
         at = 0
         try:
             at = self._find_small(data, frames)
-        except LinkError as error:
+        except WireError as error:
             self._error = error
             if not frames:
                 raise
@@ -177,7 +177,7 @@ class FrameReader:
         while end - at >= _SIZE:
             magic, kind, high, stream, meta_size, low, meta_crc, head_crc = _unpack_header(data, at)
             if magic != _MAGIC or head_crc != crc32(data[at : at + _CHECKED]) or kind not in NAMES:
-                raise LinkError(f"expected the header of a frame on the pipe, found {data[at : at + _SIZE]!r}")
+                raise WireError(f"expected the header of a frame on the pipe, found {data[at : at + _SIZE]!r}")
             start = at + _SIZE
             middle = start + meta_size
             stop = middle + (high << 32 | low)
@@ -217,8 +217,8 @@ class FrameReader:
         return kind, stream, meta, payload
 
 
-def _damaged(kind: int, stream: int) -> LinkError:
-    return LinkError(f"the {NAMES[kind]} frame of stream {stream} on the pipe is damaged (checksum)")
+def _damaged(kind: int, stream: int) -> WireError:
+    return WireError(f"the {NAMES[kind]} frame of stream {stream} on the pipe is damaged (checksum)")
 
 
 class Outbox:

@@ -49,11 +49,11 @@ from isoclient.wire.protocol import (
     SENT_BY,
     CallSpec,
     Damaged,
-    LinkError,
     Message,
     Outcome,
     Role,
     StreamKind,
+    WireError,
     outcome_of,
     spec_of,
 )
@@ -213,21 +213,29 @@ class Mux:
 
     # -- what goes out
 
-    def open(self, spec: CallSpec) -> Stream:
+    def stream(self, kind: StreamKind) -> Stream:
+        """A stream that is yet to be begun, by :meth:`open`; for the client."""
+        return Stream(next(self._numbers), kind)
+
+    def open(self, spec: CallSpec, stream: Stream | None = None) -> Stream:
         """Begin a stream; for the client.
 
+        Args:
+            spec: what is called.
+            stream: the stream, for who has to know it whatever interrupts this; None for a new one.
+
         Raises:
-            TypeError, ValueError: the spec can't cross.
+            TypeError, ValueError: the spec can't cross; nothing is said.
         """
-        stream = Stream(next(self._numbers), spec.kind)
+        if stream is None:
+            stream = self.stream(spec.kind)
+        if self.role != "client":
+            raise ValueError(f"a {self.role} sends no OPEN on stream {stream.number}")
         for message in spec.messages:
             stream.spent += weight(message)
+        meta, payload = self._encode(tuple(spec))
         self.streams[stream.number] = stream  # first, for another thread may write it and read the answer
-        try:
-            self._put(OPEN, stream.number, tuple(spec))
-        except BaseException:
-            self.forget(stream)
-            raise
+        self.outbox.put(pack(OPEN, stream.number, meta, payload), payload)
         return stream
 
     def send(self, stream: Stream, message: Message) -> int:
@@ -308,7 +316,7 @@ class Mux:
         """Take bytes from the other side; return what they complete. For drivers that do not read into the buffer.
 
         Raises:
-            LinkError: as of :meth:`buffer_updated`.
+            WireError: as of :meth:`buffer_updated`.
         """
         events: list[Event] = []
         view = memoryview(data)
@@ -318,7 +326,7 @@ class Mux:
             buffer[:size] = view[:size]
             try:
                 events += self.buffer_updated(size)
-            except LinkError:
+            except WireError:
                 if not events:
                     raise
                 break  # the error stays, for the next call
@@ -329,7 +337,7 @@ class Mux:
         """Take note of so many bytes written into the buffer; return the events that they complete.
 
         Raises:
-            LinkError: the bytes make no sense. Where events come before the damage, they are returned, and the error is
+            WireError: the bytes make no sense. Where events come before the damage, they are returned, and the error is
                 for the next call, or for :attr:`check`.
         """
         events: list[Event] = []
@@ -339,7 +347,7 @@ class Mux:
                 event = self._on_stream(stream, frame) if stream is not None else self._on_none(frame)
                 if event is not None:
                     events.append(event)
-        except LinkError as error:
+        except WireError as error:
             self._reader.fail(error)
             if not events:
                 raise
@@ -349,7 +357,7 @@ class Mux:
         """Act on a frame of a stream that is open."""
         kind, _, meta, payload = frame
         if kind not in self._takes[0]:
-            raise LinkError(f"a {self.role} gets no {describe(frame)}")
+            raise WireError(f"a {self.role} gets no {describe(frame)}")
         try:
             value = self._decode(meta, payload)
             if kind == EVENT:
@@ -361,9 +369,10 @@ class Mux:
                 self._end(stream, value)
             else:
                 self._note(stream, kind, value)
-        except LinkError as error:
+        except WireError as error:
             if self.role == "server":
                 raise
+            self.cancel(stream)  # for the other side knows nothing of that
             self._end(stream, Damaged(error))
             return END, stream, stream.outcome
         return kind, stream, value
@@ -380,7 +389,7 @@ class Mux:
         """Act on a frame that is of no stream, or of none that is open."""
         kind, number, meta, payload = frame
         if kind not in self._takes[number == 0]:
-            raise LinkError(f"a {self.role} gets no {describe(frame)}")
+            raise WireError(f"a {self.role} gets no {describe(frame)}")
         if number and kind != OPEN and not self._codec.by_reference:
             return None  # the stream has ended, or was forgotten, and the frame was on its way
         value = self._decode(meta, payload)  # by reference in any case, so that the table does not keep it
@@ -397,5 +406,5 @@ class Mux:
         self.streams.pop(stream.number, None)
 
 
-def _nonsense(kind: int, value: object) -> LinkError:
-    return LinkError(f"a frame on the pipe makes no sense: {NAMES[kind]} with {value!r:.200}")
+def _nonsense(kind: int, value: object) -> WireError:
+    return WireError(f"a frame on the pipe makes no sense: {NAMES[kind]} with {value!r:.200}")

@@ -43,7 +43,6 @@ __all__ = [
     "Cancelled",
     "Damaged",
     "Exited",
-    "LinkError",
     "Message",
     "Outcome",
     "Raised",
@@ -52,12 +51,13 @@ __all__ = [
     "StreamKind",
     "Unfinished",
     "Unsupported",
+    "WireError",
     "outcome_of",
     "spec_of",
 ]
 
 
-class LinkError(Exception):
+class WireError(Exception):
     """What came over the pipe is not what the other side of it sends: a frame is damaged, or not a frame at all."""
 
 
@@ -147,10 +147,12 @@ def spec_of(value: object) -> CallSpec:
     """The spec that came as this value.
 
     Raises:
-        LinkError: it is none.
+        WireError: it is none.
     """
-    if type(value) is not tuple or len(value) != 4 or type(value[2]) is not tuple or value[0] not in _KINDS:
-        raise LinkError(f"a call on the pipe makes no sense: {value!r:.200}")
+    if type(value) is not tuple or len(value) != 4 or type(value[2]) is not tuple or type(value[0]) is not str:
+        raise WireError(f"a call on the pipe makes no sense: {value!r:.200}")
+    if value[0] not in _KINDS:
+        raise WireError(f"a call on the pipe makes no sense: {value!r:.200}")
     return CallSpec._make(value)
 
 
@@ -272,7 +274,7 @@ class Damaged(_Ended):
     __slots__ = ("error",)
     tag: ClassVar[str] = "damaged"
 
-    def __init__(self, error: LinkError) -> None:
+    def __init__(self, error: WireError) -> None:
         self.error = error
 
     def values(self) -> tuple[Any, ...]:
@@ -290,7 +292,7 @@ def outcome_of(value: object) -> Outcome:
     """The outcome that came as this value: a tag, and what the outcome says.
 
     Raises:
-        LinkError: it is none.
+        WireError: it is none.
 
     Example:
         >>> outcome_of(("unfinished", "no response"))
@@ -301,4 +303,4 @@ def outcome_of(value: object) -> Outcome:
             return _BY_TAG[value[0]](*value[1:])
     except (IndexError, KeyError, TypeError):
         pass
-    raise LinkError(f"the end of a call on the pipe makes no sense: {value!r:.200}")
+    raise WireError(f"the end of a call on the pipe makes no sense: {value!r:.200}")

@@ -20,7 +20,7 @@ from isoclient.transit.codecs import LocalCodec, PipeCodec
 from isoclient.wire import protocol
 from isoclient.wire.frames import pack
 from isoclient.wire.mux import WINDOW, Event
-from isoclient.wire.protocol import CallSpec, Cancelled, Damaged, LinkError, Outcome, Returned
+from isoclient.wire.protocol import CallSpec, Cancelled, Damaged, Outcome, Returned, WireError
 
 SOON = 10.0  # seconds; nothing here takes that long
 
@@ -243,7 +243,7 @@ def test_rubbish_on_the_pipe() -> None:
         assert stream.receive(Deadline(SOON)) == body(b"before")
         with pytest.raises(ConnectionLost, match="expected the header of a frame") as caught:
             stream.receive(Deadline(SOON))
-        assert isinstance(caught.value.__cause__, LinkError)
+        assert isinstance(caught.value.__cause__, WireError)
     finally:
         pair.front.close()
         pair.peer.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoclient.transit.codecs import Codec, LocalCodec, PipeCodec
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.protocol import WireError
 
 MESSAGES: list[dict[str, Any]] = [
     {"type": "http.request", "body": b"", "more_body": False},
@@ -69,14 +69,14 @@ def test_a_payload_out_of_place() -> None:
     codec = PipeCodec()
     for value in (None, {"type": "http.request", "body": b"x"}, [1]):
         meta, _ = codec.encode(value)
-        with pytest.raises(LinkError, match="payload"):
+        with pytest.raises(WireError, match="payload"):
             codec.decode(meta, b"payload")
 
 
 def test_damaged_meta() -> None:
-    with pytest.raises(LinkError):
+    with pytest.raises(WireError):
         PipeCodec().decode(b"", b"")
-    with pytest.raises(LinkError, match="no value"):
+    with pytest.raises(WireError, match="no value"):
         LocalCodec().decode(b"77", b"")
 
 
@@ -85,7 +85,7 @@ def test_a_thread_gets_the_very_objects_once() -> None:
     thing = threading.Lock()
     meta, payload = codec.encode({"type": "x", "thing": thing})
     assert codec.decode(meta, payload)["thing"] is thing
-    with pytest.raises(LinkError):
+    with pytest.raises(WireError):
         codec.decode(meta, payload)  # nothing stays in the table
 
 

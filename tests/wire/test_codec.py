@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoclient.wire.codec import dumps, loads
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.protocol import WireError
 
 scalars = (
     st.none()
@@ -131,7 +131,7 @@ def test_what_is_too_deep() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"[", b"s\xff\xff\xff\x7f", b"(\x05\x00\x00\x00"])
 def test_damaged_data(data: bytes) -> None:
-    with pytest.raises(LinkError, match="can't be decoded"):
+    with pytest.raises(WireError, match="can't be decoded"):
         loads(data)
 
 
@@ -139,5 +139,5 @@ def test_damaged_data(data: bytes) -> None:
 @settings(deadline=None)  # how long one value takes depends on what else runs on the machine
 def test_data_that_are_cut_off(value: object, data: st.DataObject) -> None:
     whole = dumps(value)
-    with pytest.raises(LinkError):
+    with pytest.raises(WireError):
         loads(whole[: data.draw(st.integers(0, len(whole) - 1))])

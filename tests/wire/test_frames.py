@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from isoclient.wire import protocol
 from isoclient.wire.frames import SMALL, Frame, FrameReader, describe, pack
-from isoclient.wire.protocol import LinkError
+from isoclient.wire.protocol import WireError
 
 KINDS = [
     protocol.OPEN,
@@ -134,7 +134,7 @@ def test_any_damage_to_the_head_or_the_meta_part_is_found(frame: Frame) -> None:
     for at, bit in itertools.product(range(24 + len(frame[2])), range(8)):
         damaged = bytearray(data)
         damaged[at] ^= 1 << bit
-        with pytest.raises(LinkError, match="on the pipe"):
+        with pytest.raises(WireError, match="on the pipe"):
             feed(FrameReader(), bytes(damaged))
 
 
@@ -142,27 +142,27 @@ def test_damage_to_a_large_meta_part() -> None:
     frame = (protocol.OPEN, 7, b"m" * SMALL * 2, b"")
     data = bytearray(packed(frame))
     data[-1] ^= 1
-    with pytest.raises(LinkError, match=r"OPEN frame of stream 7.*checksum"):
+    with pytest.raises(WireError, match=r"OPEN frame of stream 7.*checksum"):
         feed(FrameReader(), bytes(data))
 
 
 @pytest.mark.parametrize("rubbish", [b"x" * 24, bytes(24), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
 def test_what_is_no_frame(rubbish: bytes) -> None:
-    with pytest.raises(LinkError, match="expected the header of a frame"):
+    with pytest.raises(WireError, match="expected the header of a frame"):
         feed(FrameReader(), rubbish)
     frame = EXAMPLES[3]
     reader = FrameReader()
     assert feed(reader, packed(frame) + rubbish) == [frame]
-    with pytest.raises(LinkError, match="expected the header of a frame"):
+    with pytest.raises(WireError, match="expected the header of a frame"):
         reader.check()
-    with pytest.raises(LinkError, match="expected the header of a frame"):
+    with pytest.raises(WireError, match="expected the header of a frame"):
         feed(reader, packed(frame))
 
 
 @settings(deadline=None)
 @given(st.binary(min_size=24, max_size=200))
 def test_no_rubbish_is_a_frame(rubbish: bytes) -> None:
-    with pytest.raises(LinkError):
+    with pytest.raises(WireError):
         feed(FrameReader(), rubbish)
 
 

@@ -19,12 +19,12 @@ from isoclient.wire.protocol import (
     Cancelled,
     Damaged,
     Exited,
-    LinkError,
     Outcome,
     Raised,
     Returned,
     Unfinished,
     Unsupported,
+    WireError,
 )
 from tests.wire.pair import ConnectionPair, feed
 
@@ -208,7 +208,7 @@ def test_a_server_trusts_nothing_after_nonsense(kind: int, number: int, value: o
     first = frame(protocol.EVENT, 1, {"type": "http.request"})
     assert pair.server.feed(first + frame(kind, number, value)) == [(protocol.EVENT, theirs, {"type": "http.request"})]
     for _ in range(2):
-        with pytest.raises(LinkError, match=r"a server gets no|makes no sense"):
+        with pytest.raises(WireError, match=r"a server gets no|makes no sense"):
             pair.server.feed(first)
 
 
@@ -245,7 +245,7 @@ def test_events_before_damage_count(message: dict[str, Any]) -> None:
     pair.server.send(theirs, message)
     assert len(pair.client.feed(pair.server.data_to_send() + b"x" * 50)) == 1
     assert ours.receive() == message
-    with pytest.raises(LinkError, match="expected the header of a frame"):
+    with pytest.raises(WireError, match="expected the header of a frame"):
         pair.client.check()
 
 
@@ -263,8 +263,8 @@ def test_whatever_is_said_no_end_fails_but_by_the_one_error(
         mux.open(CallSpec("http", {}))
     try:
         feed(mux, b"".join(frame(*one) for one in frames), size)
-    except LinkError:
-        with pytest.raises(LinkError):
+    except WireError:
+        with pytest.raises(WireError):
             mux.check()
 
 
