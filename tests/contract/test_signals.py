@@ -47,6 +47,7 @@ def in_a_process(act: Callable[[], object]) -> None:
     if pid == 0:
         try:
             signal.alarm(60)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has ignored
             act()
             os._exit(0)
         except BaseException:

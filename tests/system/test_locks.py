@@ -19,7 +19,7 @@ PACKAGE: Final = Path(isoclient.__file__).parent
 PLAIN: Final = {
     "system/locks.py": {"RLock"},
     "transit/objects.py": {"Lock", "RLock"},  # their types
-    "server/inherited.py": {"Lock", "Semaphore"},  # for others
+    "compat/python_pools.py": {"Lock", "Semaphore"},  # for others
     # Each wait would be entered in a book. They are renewed in a fork along with their connection.
     "drive/threads.py": {"Lock"},
     # Its holder is the thread of the app, until that ends. No wait for it is without a deadline, and a fork has none.
