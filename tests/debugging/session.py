@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +26,17 @@ def environment(**more: str) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
     terminal = {"TERM": "dumb", "INPUTRC": "/dev/null", "HOME": "/"}
     return {**ours, **terminal, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **more}
+
+
+def _keep_output(descriptor: int) -> None:
+    """Let Ctrl-C leave what has been printed.
+
+    The kernel sends the signal first, and drops what waits to be read then: on another processor, the program may have
+    answered by that time.
+    """
+    settings = termios.tcgetattr(descriptor)
+    settings[3] |= termios.NOFLSH
+    termios.tcsetattr(descriptor, termios.TCSANOW, settings)
 
 
 class Session:
@@ -47,6 +59,7 @@ class Session:
             dimensions=(50, 200),
         )
         self._child.delaybeforesend = None
+        _keep_output(self._child.child_fd)
         self.seen = ""
 
     def __enter__(self) -> Self:
