@@ -56,7 +56,9 @@ def all_by_receive_all(stream: BlockingStream) -> list[Any]:
 
 @pytest.mark.parametrize("receive", [all_by_receive, all_by_receive_all])
 @pytest.mark.parametrize("look", [1, 2])
-def test_another_thread_reads_all_of_an_answer_after_a_look(pair: Pair, receive: Callable[[Any], Any], look: int) -> None:
+def test_another_thread_reads_all_of_an_answer_after_a_look(
+    pair: Pair, receive: Callable[[Any], Any], look: int
+) -> None:
     stream = pair.open()
 
     def lead() -> None:
