@@ -127,6 +127,33 @@ def test_the_app_has_what_is_in_force(make_client: MakeClient) -> None:
 
 
 @pytest.mark.backends("asyncio")
+@pytest.mark.modes("fork", "spawn")
+def test_a_logger_of_the_app_that_takes_no_level(make_client: MakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told, and what comes behind the news is answered."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"answered"})
+
+    def have_it_refuse() -> None:
+        class Refusing(logging.Logger):
+            def __setattr__(self, name: str, value: object) -> None:
+                raise PermissionError(name)
+
+        logging.getLogger("refusing").__class__ = Refusing
+
+    logger = logging.getLogger("refusing")
+    client = make_client(app)
+    client.call(have_it_refuse)
+    try:
+        logger.setLevel(logging.DEBUG)
+        assert client.get("/").text == "answered"
+    finally:
+        logger.setLevel(logging.NOTSET)
+    assert "logging of the test can't be put into force in the app: PermissionError" in capsys.readouterr().err
+
+
+@pytest.mark.backends("asyncio")
 @pytest.mark.modes("fork")
 def test_a_fork_of_a_process_with_threads_neither_warns_nor_leaves_a_filter(make_client: MakeClient) -> None:
     """Python 3.12+ warns of it."""

@@ -194,6 +194,7 @@ NONSENSE: list[tuple[int, int, Any]] = [
     (protocol.OPEN, 0, ("http", {}, (), None)),
     (protocol.OPEN, 1, ("http", {}, (), None)),  # for the second time
     (protocol.OPEN, 2, ("gopher", {}, (), None)),
+    (protocol.OPEN, 2, (["http"], {}, (), None)),
     (protocol.OPEN, 2, ("http", {}, ())),
     (protocol.OPEN, 2, None),
     (protocol.EVENT, 1, "a text"),
@@ -233,6 +234,7 @@ def test_nonsense_on_a_stream_of_a_client_is_the_end_of_that_one(kind: int, valu
     assert (told, stream) == (protocol.END, ours)
     assert isinstance(ours.outcome, Damaged)
     assert "makes no sense" in str(ours.outcome.error)
+    assert [(kind, stream.number) for kind, stream, _ in pair.to_server() if stream] == [(protocol.CANCEL, ours.number)]
     pair.server.send(theirs, START)
     pair.to_client()
     assert other.receive() == START
