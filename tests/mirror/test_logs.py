@@ -164,10 +164,11 @@ def test_the_last_words_before_a_crash(
 def test_nothing_is_lost_at_the_end(make_client: MakeClient, caplog: pytest.LogCaptureFixture) -> None:
     def act() -> None:
         def work() -> None:
+            threading.main_thread().join(60)  # it has done its part, and waits for this one
             logging.getLogger("bakery").warning("from a thread that goes on")
 
         atexit.register(logging.getLogger("bakery").warning, "at exit")
-        threading.Timer(0.05, work).start()
+        threading.Thread(target=work).start()
 
     with make_client(app_of(act)) as client:
         client.get("/")
