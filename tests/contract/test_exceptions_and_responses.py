@@ -5,35 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.lowlevel
 import pytest
 import requests
 
+from tests.contract.test_exceptions import PaymentRefused, charge, checkout
+
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
-
-
-class PaymentRefused(Exception):
-    """Takes other arguments than those it hands on, as many do."""
-
-    def __init__(self, code: int, *, reason: str) -> None:
-        super().__init__(f"payment refused ({code})")
-        self.code = code
-        self.reason = reason
-
-
-def charge(amount: int) -> None:
-    raise PaymentRefused(amount, reason="no money")
-
-
-async def checkout() -> None:
-    await anyio.lowlevel.checkpoint()
-    try:
-        charge(7)
-    except PaymentRefused as error:
-        error.add_note("while checking out")
-        raise
 
 
 def test_without_raising_it_is_an_empty_500(make_client: MakeClient) -> None:

@@ -14,7 +14,6 @@ from fastapi import (
     WebSocketException,
     status,
 )
-from pydantic import BaseModel, Field, field_validator
 
 from isoclient import WebSocketDenialResponse
 from isoclient import WebSocketDisconnect as OurDisconnect
@@ -26,22 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio")]
 
 
-class Item(BaseModel):
-    id: str
-    title: str = Field(max_length=10)
-    price: float = 1.0
-
-    @field_validator("title")
-    @classmethod
-    def not_blank(cls, title: str) -> str:
-        if not title.strip():
-            raise ValueError("a title must not be blank")
-        return title
-
-
 # -- "Testing": an app with a token in a header, and a client at the level of the module
-
-items = {"foo": Item(id="foo", title="Foo"), "bar": Item(id="bar", title="Bar")}
 
 
 # -- "Testing WebSockets", and "WebSockets"

@@ -23,9 +23,9 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Host, Mount, Route, Router
-from starlette.websockets import WebSocket
 
 import isoclient
+from tests.frameworks.starlette_parts import hello
 
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient
@@ -36,10 +36,6 @@ pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio
 
 # Only for handlers that are coroutines: trio keeps the thread of another kind for ten seconds.
 and_trio = pytest.mark.backends("asyncio", "trio")
-
-
-async def hello(request: Request) -> Response:
-    return PlainTextResponse("hello")
 
 
 # -- routing
@@ -259,12 +255,6 @@ def test_the_state_of_the_lifespan_is_copied_for_each_request(make_client: MakeC
     with make_client(Starlette(routes=[Route("/", count)], lifespan=lifespan)) as client:
         assert client.get("/").json() == [1, [1]]
         assert client.get("/").json() == [1, [1, 1]]
-
-
-async def echo(websocket: WebSocket) -> None:
-    await websocket.accept()
-    while True:
-        await websocket.send_text(await websocket.receive_text())
 
 
 # -- isolation

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
 from starlette.applications import Starlette
-from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser, requires
+from starlette.authentication import requires
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -16,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import (
     JSONResponse,
     PlainTextResponse,
@@ -27,6 +26,8 @@ from starlette.responses import (
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tests.frameworks.starlette_parts import Basic, hello
+
 if TYPE_CHECKING:
     from tests.conftest import MakeClient
 
@@ -36,10 +37,6 @@ pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio
 
 # Only for handlers that are coroutines: trio keeps the thread of another kind for ten seconds.
 and_trio = pytest.mark.backends("asyncio", "trio")
-
-
-async def hello(request: Request) -> Response:
-    return PlainTextResponse("hello")
 
 
 # -- middleware
@@ -167,14 +164,6 @@ def test_trusted_hosts(make_client: MakeClient) -> None:
     assert client.get("http://shop.example/").text == "hello"
     assert client.get("/").status_code == 400
     assert client.get("/", headers={"host": "shop.example"}).text == "hello"
-
-
-class Basic(AuthenticationBackend):
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        if "authorization" not in conn.headers:
-            return None
-        user, _, _ = b64decode(conn.headers["authorization"].removeprefix("Basic ")).decode().partition(":")
-        return AuthCredentials(["authenticated"]), SimpleUser(user)
 
 
 def test_authentication(make_client: MakeClient) -> None:

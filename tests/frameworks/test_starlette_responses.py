@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,12 @@ import anyio
 import anyio.to_thread
 import pytest
 from starlette.applications import Starlette
-from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     PlainTextResponse,
@@ -29,6 +27,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
+from tests.frameworks.starlette_parts import hello
+
 if TYPE_CHECKING:
     from tests.conftest import MakeClient
 
@@ -38,10 +38,6 @@ pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio
 
 # Only for handlers that are coroutines: trio keeps the thread of another kind for ten seconds.
 and_trio = pytest.mark.backends("asyncio", "trio")
-
-
-async def hello(request: Request) -> Response:
-    return PlainTextResponse("hello")
 
 
 # -- templates
@@ -298,11 +294,3 @@ def test_a_missing_file(make_client: MakeClient, tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="nothing does not exist"):
         make_client(Starlette(routes=[Route("/", download)])).get("/")
-
-
-class Basic(AuthenticationBackend):
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        if "authorization" not in conn.headers:
-            return None
-        user, _, _ = b64decode(conn.headers["authorization"].removeprefix("Basic ")).decode().partition(":")
-        return AuthCredentials(["authenticated"]), SimpleUser(user)

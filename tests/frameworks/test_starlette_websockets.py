@@ -12,17 +12,15 @@ import starlette.websockets
 from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import (
     JSONResponse,
-    PlainTextResponse,
-    Response,
 )
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import isoclient
 from isoclient import WebSocketDenialResponse
+from tests.frameworks.starlette_parts import echo
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient
@@ -35,10 +33,6 @@ pytestmark = [pytest.mark.modes("fork", "thread"), pytest.mark.backends("asyncio
 and_trio = pytest.mark.backends("asyncio", "trio")
 
 
-async def hello(request: Request) -> Response:
-    return PlainTextResponse("hello")
-
-
 # -- WebSockets
 
 
@@ -47,12 +41,6 @@ async def push(websocket: WebSocket) -> None:
     while True:
         await websocket.send_text("tick")
         await anyio.sleep(0)
-
-
-async def echo(websocket: WebSocket) -> None:
-    await websocket.accept()
-    while True:
-        await websocket.send_text(await websocket.receive_text())
 
 
 async def echo_and_close(websocket: WebSocket) -> None:

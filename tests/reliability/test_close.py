@@ -36,10 +36,8 @@ from tests.reliability.plain_apps import (
     live,
     plain,
 )
+from tests.reliability.runs import environment, wait_until_stuck
 from tests.waiting import eventually
-
-ROOT = Path(__file__).resolve().parents[2]
-
 
 BOUND = AppProcess.grace + 5.0  # a client's end, by force; generous, for it is not about clocks
 
@@ -96,7 +94,7 @@ def test_it_is_bounded_whatever_the_app_does(method: str, path: str) -> None:
     else:
         thread = threading.Thread(target=_swallow, args=(lambda: client.get(path),))
         thread.start()
-        _wait_until_stuck(pid)
+        wait_until_stuck(pid)
     with pytest.warns(RuntimeWarning, match="was ended by force"):
         seconds = _timed(client.close)
     assert seconds < BOUND
@@ -113,7 +111,7 @@ def test_a_loop_that_is_stuck_is_not_asked_for_its_lifespan() -> None:
     pid = client.pid
     thread = threading.Thread(target=_swallow, args=(lambda: client.get("/sleep"),))
     thread.start()
-    _wait_until_stuck(pid)
+    wait_until_stuck(pid)
     with pytest.warns(RuntimeWarning, match="in stubborn"):
         seconds = _timed(client.close)
     assert seconds < BOUND
@@ -124,18 +122,6 @@ def test_a_loop_that_is_stuck_is_not_asked_for_its_lifespan() -> None:
 def _swallow(action: Callable[[], object]) -> None:
     with suppress(requests.RequestException):
         action()
-
-
-def _wait_until_stuck(pid: int) -> None:
-    """Until it waits for something else than its event loop does."""
-    end = time.monotonic() + 20
-    while True:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        where = Path(f"/proc/{pid}/wchan").read_text()
-        if fields[0] == "T" or (fields[0] == "S" and "poll" not in where and where != "0"):
-            return
-        assert time.monotonic() < end, (fields[0], where)
-        time.sleep(0.002)
 
 
 def test_it_is_idempotent_and_the_next_use_starts_again() -> None:
@@ -296,15 +282,9 @@ def test_at_exit(method: str, tmp_path: Path) -> None:
         print([first.pid, second.pid])
         """)
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, env=_environment())
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, env=environment())
     assert (done.returncode, done.stderr) == (0, "")
     assert not any(map(is_alive, ast.literal_eval(done.stdout)))
-
-
-def _environment() -> dict[str, str]:
-    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
-    # No plugin that happens to be installed may shuffle a run, for its tests build on each other. And loading is slow.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def test_by_another_thread_while_requests_wait() -> None:

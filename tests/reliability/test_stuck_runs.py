@@ -25,29 +25,9 @@ from tests.reliability.plain_apps import (
     LONG,
     plain,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tests.reliability.runs import environment, wait_until_stuck
 
 BOUND = AppProcess.grace + 5.0  # a client's end, by force; generous, for it is not about clocks
-
-
-def _wait_until_stuck(pid: int) -> None:
-    """Until it waits for something else than its event loop does."""
-    end = time.monotonic() + 20
-    while True:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        where = Path(f"/proc/{pid}/wchan").read_text()
-        if fields[0] == "T" or (fields[0] == "S" and "poll" not in where and where != "0"):
-            return
-        assert time.monotonic() < end, (fields[0], where)
-        time.sleep(0.002)
-
-
-def _environment() -> dict[str, str]:
-    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
-    # No plugin that happens to be installed may shuffle a run, for its tests build on each other. And loading is slow.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 # -- a real run
@@ -98,7 +78,7 @@ def _pids(output: str) -> list[int]:
 )
 def test_only_the_guilty_test_fails(tmp_path: Path, body: str) -> None:
     command = _write_run(tmp_path, "guilty", body)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
     assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     assert "::test_guilty" in done.stdout.partition("short test summary")[2]
     assert "isoclient.AppCrashed" in done.stdout
@@ -117,11 +97,11 @@ def test_ctrl_c_ends_the_run_and_leaves_nothing(tmp_path: Path, body: str) -> No
     pid, terminal = pty.fork()
     if pid == 0:
         command = _write_run(tmp_path, "stuck", body)
-        os.execve(command[0], command, _environment())
+        os.execve(command[0], command, environment())
     try:
         output = _read_until(terminal, "it is stuck now")
         if "client" in body:
-            _wait_until_stuck(_pids(output)[0])
+            wait_until_stuck(_pids(output)[0])
         os.write(terminal, b"\x03")
         began = time.monotonic()
         output += _read_until(terminal, None)

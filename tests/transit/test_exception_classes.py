@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 import requests
 
-from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
+from isoclient.transit import ExceptionStandIn, StandIn
 from isoclient.transit.state import read_state
 from isoclient.transit.text import text_of
+from tests.transit.samples import across, pydantic_validation_error
 
 # One of these fits nearly every constructor.
 ARGUMENTS: list[tuple[Any, ...]] = [
@@ -63,10 +64,6 @@ OWN_ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 # Nothing can make an instance of these: they are abstract, or their base class takes other arguments than they pass on.
 NOT_CONSTRUCTIBLE = {"xml.dom.DOMException"}
-
-
-def across(exc: BaseException) -> BaseException:
-    return unpack_exception(pack_exception(exc))
 
 
 def description(exc: BaseException) -> dict[str, Any]:
@@ -154,14 +151,6 @@ def httpx_status_error() -> BaseException:
     request = httpx.Request("GET", "http://testserver/")
     response = httpx.Response(500, request=request)
     error: BaseException = httpx.HTTPStatusError("500", request=request, response=response)
-    return error
-
-
-def pydantic_validation_error() -> BaseException:
-    pydantic = pytest.importorskip("pydantic")
-    with pytest.raises(pydantic.ValidationError) as caught:
-        pydantic.TypeAdapter(list[int]).validate_python(["one", 2])
-    error: BaseException = caught.value
     return error
 
 

@@ -12,10 +12,7 @@ import pytest
 import requests
 
 from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
-
-
-def across(exc: BaseException) -> BaseException:
-    return unpack_exception(pack_exception(exc))
+from tests.transit.samples import across, pydantic_validation_error
 
 
 def raised(exc: BaseException) -> BaseException:
@@ -23,14 +20,6 @@ def raised(exc: BaseException) -> BaseException:
         raise exc
     except BaseException as caught:
         return caught
-
-
-def pydantic_validation_error() -> BaseException:
-    pydantic = pytest.importorskip("pydantic")
-    with pytest.raises(pydantic.ValidationError) as caught:
-        pydantic.TypeAdapter(list[int]).validate_python(["one", 2])
-    error: BaseException = caught.value
-    return error
 
 
 class DatabaseError(Exception):

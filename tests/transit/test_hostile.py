@@ -6,63 +6,29 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
 from isoclient.transit.text import text_of
-
-
-def across(exc: BaseException) -> BaseException:
-    return unpack_exception(pack_exception(exc))
-
-
-def refuse(*args: object, **kwargs: object) -> NoReturn:
-    raise SystemExit("no")
-
-
-class OtherArguments(Exception):
-    def __init__(self, code: int, *, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
-
-
-class InitRaises(Exception):
-    __init__ = refuse
-
-
-class OddNew(Exception):
-    def __new__(cls, *args: object, key: object) -> OddNew:
-        return super().__new__(cls, "made", *args)
-
-    def __init__(self, *args: object, key: object) -> None:
-        super().__init__(*args)
-        self.key = key
-
-
-class LyingReduce(ValueError):
-    def __reduce__(self) -> Any:
-        return KeyError, ("another",)
-
-
-class RaisingReduce(ValueError):
-    def __reduce_ex__(self, protocol: object) -> Any:
-        raise KeyboardInterrupt
-
-
-class RaisingSetState(ValueError):
-    def __setstate__(self, state: object) -> None:
-        raise SystemExit
-
-
-class NoAttributes(ValueError):
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("frozen")
-
-    def __getattribute__(self, name: str) -> Any:
-        raise KeyboardInterrupt
+from tests.transit.samples import (
+    InitRaises,
+    LoadsBadly,
+    LyingReduce,
+    NoAttributes,
+    OddNew,
+    OtherArguments,
+    RaisingReduce,
+    RaisingSetState,
+    Text,
+    Unspeakable,
+    across,
+    generator,
+    refuse,
+    without_init,
+)
 
 
 class HidesEverything(ValueError):
@@ -70,10 +36,6 @@ class HidesEverything(ValueError):
     __dict__ = property(refuse)
     __class__ = property(refuse)
     __module__ = 7  # type: ignore[assignment]
-
-
-def without_init(cls: type[BaseException], *args: object) -> BaseException:
-    return BaseException.__new__(cls, *args)
 
 
 # Made in the test, as pytest looks at parameters.
@@ -117,36 +79,12 @@ def test_an_exception_that_cannot_be_looked_at_arrives(cls: type[ValueError]) ->
     assert type(arrived).__name__ == cls.__name__
 
 
-class Text(str):
-    def __getitem__(self, key: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    __len__ = __reduce_ex__ = __str__ = __repr__ = __hash__ = __eq__ = refuse
-
-
-class Unspeakable:
-    __repr__ = __str__ = __reduce_ex__ = __eq__ = __hash__ = __getattr__ = refuse
-    __dict__ = property(refuse)
-
-
 def test_a_text_that_is_not_quite_a_string() -> None:
     class Speaks:
         def __str__(self) -> str:
             return Text("said")
 
     assert text_of(Speaks(), str, limit=100) == "said"
-
-
-def generator() -> Iterator[int]:
-    yield 1
-
-
-class LoadsBadly:
-    def __setstate__(self, state: object) -> None:
-        raise KeyboardInterrupt
-
-    def __init__(self) -> None:
-        self.number = 7
 
 
 UNSENDABLE: dict[str, Callable[[], object]] = {

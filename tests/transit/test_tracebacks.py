@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from isoclient.transit import pack_exception, unpack_exception
-
-
-def across(exc: BaseException) -> BaseException:
-    return unpack_exception(pack_exception(exc))
+from tests.transit.samples import across
 
 
 def app_code() -> None:
