@@ -6,82 +6,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import textwrap
-import time
 import warnings
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isoclient import AppCrashed, AppNotFound, AppStartupError, Limits, TestClient
-from isoclient.process import launch
 from isoclient.process.launch import templates
 from isoclient.process.templates import Templates
-from tests.processes import is_alive, wait_gone
+from tests.process.conftest import Module, ask
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="templates need pidfds, which are Linux's")
-
-PLAIN = """
-import os
-IMPORTER = os.getpid()
-served = 0
-
-async def app(scope, receive, send):
-    global served
-    if scope["type"] == "lifespan":
-        return
-    served += 1
-    found = eval((await receive())["body"])
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": repr(found).encode()})
-"""
-LONG = 10.0
-numbers = count(1)
-
-
-class Module:
-    """A module of an app on the path, under a name of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.name = f"shop_to_import_{next(numbers)}"
-        self.path = directory / f"{self.name}.py"
-
-    def write(self, source: str = "") -> None:
-        self.path.write_text(PLAIN + textwrap.dedent(source))
-
-    def client(self, **options: object) -> TestClient:
-        return TestClient(f"{self.name}:app", isolated=True, timeout=30.0, **options)  # type: ignore[arg-type]
-
-    def ask(self, expression: str = "served", **options: object) -> object:
-        """What an expression comes to in a fresh process of the app, and that process."""
-        with self.client(**options) as client:
-            return ask(client, expression)
-
-    def is_imported_once(self, **options: object) -> bool:
-        """Whether the third client has an app that the second, or the first, has imported."""
-        return [self.ask("IMPORTER == os.getpid()", **options) for _ in range(3)][1:] == [False, False]
-
-
-def ask(client: TestClient, expression: str) -> object:
-    return eval(client.post("/", data=expression).text)
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    module = Module(tmp_path)
-    module.write()
-    return module
 
 
 # -- one import, and a fresh copy for each
@@ -455,95 +397,3 @@ def test_in_other_surroundings_it_is_imported_anew(
         changes[change]()
         assert module.ask("IMPORTER == os.getpid()") is True
     assert module.ask("IMPORTER == os.getpid()") is False
-
-
-# -- the life of a template
-
-
-def template_of(client: TestClient) -> int:
-    return int(Path(f"/proc/{client.pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def test_one_that_is_killed_is_made_anew_and_its_apps_go_on(module: Module) -> None:
-    module.ask()
-    with module.client() as client:
-        template = template_of(client)
-        os.kill(template, signal.SIGKILL)
-        assert wait_gone(template, LONG)
-        assert ask(client, "served") == 1
-        assert module.ask("IMPORTER == os.getpid()") is True
-        assert module.ask("IMPORTER == os.getpid()") is False
-        assert ask(client, "served") == 2
-
-
-def test_it_survives_the_process_that_has_left_it(module: Module) -> None:
-    first = module.client()
-    ask(first, "served")
-    os.kill(first.pid, signal.SIGKILL)
-    with contextlib.suppress(AppCrashed):  # if it is not known yet
-        first.close()
-    assert module.ask("IMPORTER == os.getpid()") is False
-
-
-def test_there_are_but_a_few_at_a_time(module: Module, tmp_path: Path) -> None:
-    module.ask()
-    with module.client() as client:
-        first = template_of(client)
-        for _ in range(5):
-            other = Module(tmp_path)
-            other.write()
-            assert other.ask("IMPORTER == os.getpid()") is True
-        assert len(templates._by_key) == 4
-        assert ask(client, "served") == 1  # for which the template stays
-        assert is_alive(first)
-    assert wait_gone(first, LONG)
-
-
-def test_at_the_end_of_a_test_run_nothing_is_warned_of(module: Module, tmp_path: Path) -> None:
-    (tmp_path / "test_shop.py").write_text(f"""
-from isoclient import TestClient
-
-def test_shop():
-    assert TestClient("{module.name}:app", isolated=True).post("/", data="1").text == "1"
-""")
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_shop.py"]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # for what others warn of
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_no_zombie_stays_of_one_that_has_ended(module: Module) -> None:
-    module.ask()
-    with module.client() as client:
-        template = template_of(client)
-    server = int(Path(f"/proc/{template}/stat").read_text().rpartition(")")[2].split()[1])
-    assert server == launch.fork_server.pid
-    templates.close()
-    end = time.monotonic() + LONG
-    while Path(f"/proc/{template}").exists() and time.monotonic() < end:
-        time.sleep(0.002)
-    assert not Path(f"/proc/{template}").exists()
-
-
-def test_it_ends_when_the_tests_process_is_killed(module: Module, tmp_path: Path) -> None:
-    script = textwrap.dedent(f"""
-        import os, sys
-        sys.path[:0] = [{str(tmp_path)!r}]
-        from isoclient import TestClient
-        TestClient("{module.name}:app", isolated=True).post("/", data="1")
-        client = TestClient("{module.name}:app", isolated=True)
-        client.post("/", data="1")
-        parent = open(f"/proc/{{client.pid}}/stat").read().rpartition(")")[2].split()[1]
-        print(client.pid, parent, flush=True)
-        sys.stdin.read()
-    """)
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        app, template = map(int, process.stdout.readline().split())
-        process.kill()
-    assert wait_gone(app, LONG)
-    assert wait_gone(template, LONG)

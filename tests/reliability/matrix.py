@@ -23,7 +23,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient.process.app_process import EXTENSIONS, AppProcess
 from tests.reliability.bench import busy_processes, machine, milliseconds, print_table
-from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, Result, cells, ending, play, senseless
+from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, Result, cells, ending, senseless
+from tests.reliability.playing import play
 
 _ROUND: Final = 4 * 3600.0  # seconds; a round takes a quarter of an hour, and more the more else there is to do
 _SHORT = {

@@ -6,8 +6,9 @@ from itertools import product
 
 import pytest
 
-from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, cells, ending, play, senseless
+from tests.reliability.death import METHODS, MODES, MOMENTS, Cell, Ending, cells, ending, senseless
 from tests.reliability.marks import slow
+from tests.reliability.playing import play
 
 # A hang takes its deadline, and these that of a start, the start itself, or the grace of an end.
 _SLOW_MOMENTS = ("import", "startup", "shutdown", "exit")
