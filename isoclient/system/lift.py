@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from isoclient.system.modules import names_of, os
 
-__all__ = ["Patches"]
+__all__ = ["Patches", "holders"]
 
 _MISSING: Final = object()
 _LIVE: Final = frozenset({"excepthook"})  # which is there to be set
@@ -41,21 +41,19 @@ class _Place:
         self._look = itemgetter(*self._names)
         self._values = self._look(self._names)
 
-    def lift(self) -> list[tuple[Any, str, Any, Any]]:
-        """Put the names back; return what they were, where they were another's."""
+    def lift(self) -> None:
+        """Put the names back; note what they were, where they were another's."""
         now = vars(self._owner)
         try:
             if all(map(is_, self._look(now), self._values)):
-                return []
+                return
         except KeyError:  # somebody has deleted one
             pass
-        lifted = []
         for name, value in self._names.items():
             found = now.get(name, _MISSING)
             if found is not value:
+                _lifted.append((self._owner, name, value, found))  # first, for what is lifted must be known
                 setattr(self._owner, name, value)
-                lifted.append((self._owner, name, value, found))
-        return lifted
 
 
 class _Methods(_Place):
@@ -65,15 +63,13 @@ class _Methods(_Place):
         self._owner = owner
         self._names = vars(owner).copy()
 
-    def lift(self) -> list[tuple[Any, str, Any, Any]]:
+    def lift(self) -> None:
         now = vars(self._owner)
-        lifted = []
         for name in [*now] if now != self._names else []:
             value, found = self._names.get(name, _MISSING), now[name]
             if found is not value:
+                _lifted.append((self._owner, name, value, found))
                 _put(self._owner, name, value)
-                lifted.append((self._owner, name, value, found))
-        return lifted
 
 
 def _put(owner: Any, name: str, value: object) -> None:
@@ -114,11 +110,19 @@ _FILES: Final = tuple(
 )
 
 _lifted: Final[list[tuple[Any, str, Any, Any]]] = []
-_holders: Final[dict[Patches, int]] = {}  # who has them lifted, in which process; no lock, for forks
+_holders: Final[dict[int, int]] = {}  # the id of who has them lifted, and in which process; no lock, for forks
+
+
+def holders() -> int:
+    """How many have them lifted in this process."""
+    return list(_holders.values()).count(os.getpid())
 
 
 class Patches:
     """Those of this process, in all of its threads, as somebody sees them who lifts them and puts them back.
+
+    An exception out of a signal handler may come amid either, and before the block of a ``with`` begins. So they are
+    put back also when nobody refers to this any more.
 
     Args:
         files: all those of the built-in functions, of files and paths, too: for what a loop has no need of.
@@ -129,9 +133,9 @@ class Patches:
 
     def lift(self) -> None:
         """Put the names back; idempotent."""
-        _holders[self] = os.getpid()
+        _holders[id(self)] = os.getpid()
         for place in self._places:
-            _lifted.extend(place.lift())
+            place.lift()
 
     def put_back(self) -> None:
         """Put the patches in force again, if nobody else has lifted them; idempotent.
@@ -139,16 +143,20 @@ class Patches:
         What somebody has set meanwhile is left alone. Only a patch that another thread has undone meanwhile is put back
         all the same, for what that has set was there already.
         """
-        if _holders.pop(self, None) is None or os.getpid() in _holders.values():
-            return
-        while _lifted:
-            owner, name, value, patch = _lifted.pop()
+        _holders.pop(id(self), None)
+        while _lifted and not holders():
+            owner, name, value, patch = last = _lifted[-1]
             if vars(owner).get(name, _MISSING) is value:
                 _put(owner, name, patch)
+            if _lifted and _lifted[-1] is last:  # unless another thread puts them back, too
+                _lifted.pop()  # not before it is in force again
 
     def __enter__(self) -> Self:
         self.lift()
         return self
 
     def __exit__(self, *args: object) -> None:
+        self.put_back()
+
+    def __del__(self) -> None:
         self.put_back()

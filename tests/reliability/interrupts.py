@@ -44,6 +44,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 import isoclient
 from isoclient import TestClient
 from isoclient.system import forks
+from isoclient.system.lift import holders
 from tests.reliability.bench import machine, print_table
 from tests.reliability.plain_apps import plain
 
@@ -268,6 +269,7 @@ def holdings() -> Counter[str]:
     found = _descriptors() + _descendants()
     found["thread"] = len(os.listdir("/proc/self/task"))
     found["filter of warnings"] = len(warnings.filters)
+    found["holder of lifted patches"] = holders()
     return found
 
 

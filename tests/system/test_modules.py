@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pkgutil
@@ -18,7 +19,7 @@ import pytest
 
 import isoclient
 from isoclient.system import modules as system
-from isoclient.system.lift import Patches
+from isoclient.system.lift import Patches, holders
 
 CLOCKS = [time.time, time.monotonic, time.perf_counter, time.process_time, time.monotonic_ns, time.perf_counter_ns]
 
@@ -125,6 +126,31 @@ def test_patches_are_lifted_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> Non
             assert lookups() == true
         assert lookups() == true
     assert lookups() == [refuse, refuse, True, refuse]
+
+
+@pytest.mark.parametrize("moment", ["lift", "put_back"])
+def test_patches_are_in_force_again_whatever_interrupts_their_lifting(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Patches):
+        def lift(self) -> None:
+            super().lift()
+            if moment == "lift":
+                raise KeyboardInterrupt
+
+        def put_back(self) -> None:
+            if moment == "put_back" and not raised:
+                raised.append(True)
+                raise KeyboardInterrupt
+            super().put_back()
+
+    raised: list[bool] = []
+    monkeypatch.setattr("threading.Event", refuse)
+    with pytest.raises(KeyboardInterrupt), Interrupted():
+        pass
+    gc.collect()
+    assert vars(threading)["Event"] is refuse
+    assert holders() == 0
 
 
 def test_what_is_set_while_patches_are_lifted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
