@@ -198,7 +198,7 @@ class AppCopy:
         if not self._is_up:
             return False
         connection = self.handle.connection
-        gone = connection.exiting or connection.lost or connection.failure or connection.stuck
+        gone = connection.mux.exiting or connection.lost or connection.failure or connection.stuck
         return not (self.handle.abandoned or gone)
 
     # -- what it is asked for

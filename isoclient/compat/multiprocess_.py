@@ -57,11 +57,11 @@ class Popen(popen_fork.Popen):  # type: ignore[misc]  # it has no types
 
     def launch(self) -> None:
         """Start it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each start method has its own
 
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
-        """The return code, if it has ended; with another flag for :func:`os.waitpid`, its end is waited for."""
-        returncode: int | None = super().poll(flag)
+    def poll(self) -> int | None:
+        """The return code, if it has ended."""
+        returncode: int | None = super().poll(os.WNOHANG)
         return returncode
 
     def kill(self) -> None:

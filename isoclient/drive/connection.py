@@ -23,7 +23,7 @@ from isoclient.system.locks import make_lock
 from isoclient.system.modules import os, select, socket, threading
 from isoclient.transit.codecs import Codec
 from isoclient.wire.mux import Mux, Stream
-from isoclient.wire.protocol import CONTEXT, DEBUG, END, ENDING, FAILED, READY, STOP, CallSpec, Exited, WireError
+from isoclient.wire.protocol import CONTEXT, DEBUG, ENDING, FAILED, READY, STOP, CallSpec, WireError
 
 __all__ = ["Connection"]
 
@@ -54,7 +54,6 @@ class Connection:
         self.receiving = make_lock()
         self.ready = False
         self.ending = False  # the other side has heard that it is to end, or nobody would see its answer
-        self.exiting = False  # the app asked for its process to end, so it will, though it has not yet
         self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
         self.stuck = False  # it was seen that the other side's event loop does not answer
         self.lost: ConnectionLost | None = None
@@ -229,8 +228,6 @@ class Connection:
             for kind, stream, value in self.mux.buffer_updated(received) if received else ():
                 if stream is None:
                     self._hear(kind, value)
-                elif kind == END and type(value) is Exited:
-                    self.exiting = not self.codec.by_reference
             self.mux.check()
         except BlockingIOError:
             return False

@@ -177,7 +177,7 @@ class AppProcess:
             self._signal(signal.SIGKILL)
 
     def _is_hung_beyond_a_limit(self) -> bool:
-        if self._watch is None or self.connection.exiting or self._is_out_of_reach:
+        if self._watch is None or self.connection.mux.exiting or self._is_out_of_reach:
             return False
         return self._watch.is_overdue(self.pid, limit_noted(self._crash.tail(TAIL)))
 
@@ -289,7 +289,7 @@ class AppProcess:
         has_died = self._has_died(reaper)
         status = self.final_status() if has_died else self._end(reaper)
         status.asked = connection.ending
-        self._clear_away(in_order=not (has_died or was_cut_off or connection.exiting))
+        self._clear_away(in_order=not (has_died or was_cut_off or connection.mux.exiting))
         self.is_told = True
         # One that could not be loaded has told so, and ends with an exit code. One that was still on its way up has not
         # heard of its end, and nobody has used it: it need not have ended in order.

@@ -13,20 +13,18 @@ import warnings
 from array import array
 from typing import Final
 
-from isoclient.drive.deadline import Deadline
 from isoclient.process.interpreter import start_interpreter
+from isoclient.process.popen import await_death
 from isoclient.server.forker import read_told
 from isoclient.system import forks
 from isoclient.system.descriptors import identity, let_go_of_another, noted
-from isoclient.system.modules import os, select, signal, socket, time
+from isoclient.system.modules import os, select, signal, socket
 
 __all__ = ["PATIENCE", "ForkServer", "Forking", "Stopped", "is_readable"]
 
 PATIENCE: Final = 60
 """Seconds that a new process may take to get going."""
 _LOOK: Final = 1  # seconds between two looks whether it is stopped
-_DYING: Final = 5.0  # seconds that it may take to die of SIGKILL; the kernel may be at work for it
-_MOMENT: Final = 0.001  # seconds between two looks whether it has
 _STOPPED: Final = (
     "the process that starts the apps of isoclient (pid {}) was stopped, by SIGSTOP or the like. It was ended, and "
     "another takes its place; but nobody can tell any more with which exit codes the apps end that it had started"
@@ -105,11 +103,11 @@ class Forking:
 
     def end_if_stopped(self) -> bool:
         """See what has become of it: end it if it is stopped. Return whether it was."""
-        raise NotImplementedError
+        raise NotImplementedError  # of a child of this process, that is another thing than of any other
 
     def end(self) -> None:
         """End it by force; it is of no use any more."""
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     def say_that_it_was_stopped(self) -> None:
         """Say so, once, if it was; to be called before another one is asked."""
@@ -196,9 +194,7 @@ class ForkServer(Forking):
         if pid:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-                deadline = Deadline(_DYING)
-                while not os.waitpid(pid, os.WNOHANG)[0] and deadline.remaining():
-                    time.sleep(_MOMENT)
+                await_death(lambda: os.waitpid(pid, os.WNOHANG)[0])
 
 
 def is_readable(descriptor: int, milliseconds: int) -> bool:

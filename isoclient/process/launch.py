@@ -200,8 +200,8 @@ class _ServedPopen(AppPopen):
     def wait_for_the_end(self) -> None:
         """It is the child of whoever has forked it, who waits for it."""
 
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
-        if self.returncode is None and is_readable(self.sentinel, 0 if flag == os.WNOHANG else -1):
+    def poll(self) -> int | None:
+        if self.returncode is None and is_readable(self.sentinel, 0):
             try:
                 self.returncode = read_told(self.sentinel)
             except (OSError, EOFError):

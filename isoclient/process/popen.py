@@ -7,12 +7,26 @@ is interrupted. The start methods are in :mod:`isoclient.process.launch`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from isoclient.compat.multiprocess_ import Popen
+from isoclient.drive.deadline import Deadline
 from isoclient.server.lifeline import guard
 from isoclient.system.descriptors import Belongings
-from isoclient.system.modules import os
+from isoclient.system.modules import os, time
 
-__all__ = ["AppPopen"]
+__all__ = ["AppPopen", "await_death"]
+
+_DYING: Final = 5.0  # seconds that a process may take to die of SIGKILL; the kernel may be at work for it
+_MOMENT: Final = 0.001  # seconds between two looks whether it has
+
+
+def await_death(is_dead: Callable[[], object]) -> None:
+    """Wait until a process that has been killed is dead; not for ever, for the kernel may have it."""
+    deadline = Deadline(_DYING)
+    while not is_dead() and deadline.remaining():
+        time.sleep(_MOMENT)
 
 
 class AppPopen(Popen):
@@ -60,7 +74,7 @@ class AppPopen(Popen):
 
     def wait_for_the_end(self) -> None:
         """It has been killed: let no zombie be left."""
-        self.poll(0)
+        await_death(lambda: self.poll() is not None)
 
     def poll_ended(self) -> int | None:
         """Like ``poll()``, for a process that most likely has ended."""

@@ -49,6 +49,7 @@ from isoclient.wire.protocol import (
     SENT_BY,
     CallSpec,
     Damaged,
+    Exited,
     Message,
     Outcome,
     Role,
@@ -163,6 +164,8 @@ class Mux:
         role: which end.
         outbox: what waits to be written.
         streams: those that are open, by number.
+        exiting: whether a call has ended that ends the process of the server with it, so that no other call is to be
+            begun, though it has not ended yet.
         get_buffer: as of the :class:`~isoclient.wire.frames.FrameReader`: returns where the next bytes belong.
         check: likewise: raises the error of damage that was found behind the last events.
         unfinished: likewise: tells how much has come of a frame that is not whole yet.
@@ -189,6 +192,7 @@ class Mux:
         "_sends",
         "_takes",
         "check",
+        "exiting",
         "get_buffer",
         "outbox",
         "role",
@@ -200,6 +204,7 @@ class Mux:
         self.role = role
         self.outbox = Outbox()
         self.streams: dict[int, Stream] = {}
+        self.exiting = False
         self._codec = codec
         self._encode = codec.encode
         self._decode = codec.decode
@@ -366,6 +371,8 @@ class Mux:
                 stream.inbox.append(value)
             elif kind == END:
                 value = outcome_of(value)
+                if type(value) is Exited:  # before another thread can see the outcome
+                    self.exiting = not self._codec.by_reference
                 self._end(stream, value)
             else:
                 self._note(stream, kind, value)

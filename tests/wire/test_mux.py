@@ -240,6 +240,19 @@ def test_nonsense_on_a_stream_of_a_client_is_the_end_of_that_one(kind: int, valu
     assert other.receive() == START
 
 
+def test_no_other_call_is_begun_when_one_has_ended_the_process(pair: ConnectionPair) -> None:
+    (ours, theirs), (last, leaving) = pair.open(), pair.open()
+    pair.server.finish(theirs, Raised(b"x"))
+    pair.to_client()
+    assert ours.outcome == Raised(b"x")
+    assert not pair.client.exiting
+    pair.server.finish(leaving, Exited(3, b"x", None))
+    pair.to_client()
+    assert last.outcome == Exited(3, b"x", None)
+    # Where both are one process, nothing ends.
+    assert pair.client.exiting is not pair.codec.by_reference
+
+
 @pytest.mark.parametrize("message", [START, body(b"x" * 100_000)], ids=["small", "large"])
 def test_events_before_damage_count(message: dict[str, Any]) -> None:
     pair = ConnectionPair()
