@@ -8,13 +8,12 @@ Pure: no I/O, no clock, no event loop. Each stream has one object, to which ever
 They follow ASGI HTTP & WebSocket 2.5 with the extensions for trailers, path send, early hints, debug and the denial
 response, and ASGI Lifespan 2.0.
 
-Imports run one way: kinds <- schemas <- tables <- explain <- lifecycle <- lifespan_rules, and
-lifecycle <- body_rules <- http_rules, websocket_rules.
+Imports run one way: schemas <- tables <- explain <- rules <- http_rules, websocket_rules, lifespan_rules.
 """
 
 from isoclient.asgi.http_rules import HTTPRules
-from isoclient.asgi.lifecycle import Rules
 from isoclient.asgi.lifespan_rules import LifespanRules
+from isoclient.asgi.rules import Rules
 from isoclient.asgi.schemas import Message
 from isoclient.asgi.websocket_rules import WebSocketRules
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isoclient.asgi.kinds import short
+from isoclient.asgi.schemas import short
 from isoclient.asgi.tables import Protocol
 
 __all__ = ["out_of_place"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from isoclient.asgi.body_rules import BodyRules
-from isoclient.asgi.kinds import Wrong
-from isoclient.asgi.schemas import BODY, DEBUG, EARLY_HINT, PATHSEND, START, TEMPLATE, TRAILERS
+from isoclient.asgi.rules import BodyRules
+from isoclient.asgi.schemas import BODY, DEBUG, EARLY_HINT, PATHSEND, START, TEMPLATE, TRAILERS, Wrong
 from isoclient.asgi.tables import Protocol, table
 from isoclient.errors import AppProtocolError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoclient.asgi.lifecycle import Rules
+from isoclient.asgi.rules import Rules
 from isoclient.asgi.schemas import (
     SHUTDOWN_COMPLETE,
     SHUTDOWN_FAILED,

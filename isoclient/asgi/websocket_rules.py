@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoclient.asgi.body_rules import BodyRules
+from isoclient.asgi.rules import BodyRules
 from isoclient.asgi.schemas import ACCEPT, CLOSE, DENIAL_BODY, DENIAL_START, REFUSE, SEND
 from isoclient.asgi.tables import Protocol, table
 
@@ -75,11 +75,6 @@ class WebSocketRules(BodyRules):
     def closed(self) -> bool:
         """Whether ``websocket.close`` was accepted, before the handshake's answer or after."""
         return self._state in (CLOSED, REFUSED)
-
-    @property
-    def denying(self) -> bool:
-        """Whether a denial response was started; it stays so when it is whole."""
-        return self._state in (DENIAL_STARTED, DENIAL_BODIED, DENIED)
 
     @property
     def denied(self) -> bool:

@@ -3,9 +3,10 @@
 Exceptions and debug information always arrive, if need be as a stand-in; objects arrive, or say why they cannot. The
 modules build on each other from left to right::
 
-    text, bounds, classes, state, blame  <-  local_variables, reduction  <-  standins, tracebacks
-    reduction  <-  constructors  <-  unpickling  <-  trees  <-  exceptions, debug_info, records
-    unpickling  <-  objects
+    classes  <-  bounds, anatomy  <-  reduction, standins, tracebacks
+    reduction  <-  constructors  <-  unpickling  <-  trees  <-  exceptions  <-  records
+    shared_mocks  <-  trees  <-  exceptions  <-  twins
+    parts, unpickling, tracebacks, twins  <-  objects
 
 Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda
 needs them.
@@ -13,12 +14,13 @@ needs them.
 
 from __future__ import annotations
 
-from isoclient.transit.debug_info import pack_debug, unpack_debug
-from isoclient.transit.exceptions import pack_exception, unpack_exception
-from isoclient.transit.objects import Names, pack_object, pack_result, unpack_object, unpack_result
+from isoclient.transit.exceptions import pack_exception, raised_again, unpack_exception
+from isoclient.transit.objects import OF_RESULT, Names, pack_object, pack_result, unpack_object, unpack_result
 from isoclient.transit.standins import ExceptionStandIn, StandIn
+from isoclient.transit.trees import pack_debug, unpack_debug
 
 __all__ = [
+    "OF_RESULT",
     "ExceptionStandIn",
     "Names",
     "StandIn",
@@ -26,6 +28,7 @@ __all__ = [
     "pack_exception",
     "pack_object",
     "pack_result",
+    "raised_again",
     "unpack_debug",
     "unpack_exception",
     "unpack_object",

@@ -1,4 +1,4 @@
-"""Bounds of time for code of the user's that something of ours has to run."""
+"""Bounds for code of the user's that something of ours has to run: of its time, and of what it may return or raise."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from types import FrameType
 from typing import Any
 
 from isoclient.system.modules import time
+from isoclient.transit.classes import class_name, qualified_name
 
-__all__ = ["Allowance", "bounded"]
+__all__ = ["Allowance", "bounded", "shortened", "text_of"]
 
 
 class Allowance:
@@ -62,3 +63,22 @@ def _clock(end: float) -> Callable[..., Any]:
         return trace
 
     return trace
+
+
+def text_of(obj: object, how: Callable[[object], str], limit: int) -> str:
+    """``how(obj)``, where ``how`` is :class:`str` or :func:`repr`, in at most ``limit`` characters. Never raises.
+
+    Example:
+        >>> text_of([1, 2, 3], repr, limit=100)
+        '[1, 2, 3]'
+    """
+    try:
+        # A subclass of str may come back, with methods of its own; str.__str__ makes it a plain one.
+        return shortened(str.__str__(how(obj)), limit)
+    except BaseException as error:  # a __repr__ may raise SystemExit, and must not end the app
+        return f"<{qualified_name(type(obj))} object: {how.__name__}() raised {class_name(type(error))[1]}>"
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text``, with what is beyond ``limit`` characters replaced by a count."""
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text) - limit:,} more characters)"

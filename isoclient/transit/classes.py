@@ -1,21 +1,42 @@
-"""References to classes, and the classes that they mean in this process."""
+"""What classes are called, references to them, and the classes that those mean in this process."""
 
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
-from isoclient.transit.text import class_name
-
-__all__ = ["ClassRef", "NotHere", "definer", "is_importable", "live_class", "loaded", "look_up", "refer_to", "resolve"]
+__all__ = [
+    *("ClassRef", "NotHere", "class_name", "definer", "is_importable", "live_class", "loaded", "look_up"),
+    *("qualified_name", "refer_to", "remember", "resolve"),
+]
 
 # As the interpreter sees them: a metaclass, or a module that imports others when it is asked for them, may answer
 # for itself.
+_QUALNAME: Final = vars(type)["__qualname__"]
+_MODULE: Final = vars(type)["__module__"]
 _MRO: Final = vars(type)["__mro__"]
 _IN_CLASS: Final = vars(type)["__dict__"]
 _IN_MODULE: Final = vars(ModuleType)["__dict__"]
+
+
+def class_name(cls: type) -> tuple[str, str]:
+    """The module and the qualified name of a class, both plain strings, whatever the class says."""
+    module = _MODULE.__get__(cls)
+    return (str.__str__(module) if isinstance(module, str) else "?"), str.__str__(_QUALNAME.__get__(cls))
+
+
+def qualified_name(cls: type) -> str:
+    """The name of a class as a traceback shows it: without its module if that is ``builtins``.
+
+    Example:
+        >>> qualified_name(ValueError)
+        'ValueError'
+    """
+    module, qualname = class_name(cls)
+    return qualname if module in ("builtins", "__main__") else f"{module}.{qualname}"
 
 
 class NotHere(LookupError):
@@ -36,7 +57,7 @@ class ClassRef(NamedTuple):
 def refer_to(cls: type) -> ClassRef:
     """A reference to ``cls`` for the other process."""
     module, qualname = class_name(cls)
-    identity = 0 if is_importable(cls) else id(cls)
+    identity = 0 if is_importable(cls) else _origins.get(id(cls), id(cls))
     # A spawned process runs the parent's main module under this name.
     return ClassRef("__main__" if module == "__mp_main__" else module, qualname, identity)
 
@@ -113,12 +134,30 @@ def live_class(ref: ClassRef, root: type) -> type | None:
 
     A class made before a fork has one id in both processes, so that a class local to a test is found by it. Nothing
     needs to say whether there was a fork: a false match needs the same address, the same module and the same qualified
-    name, so it is a class made by the same statement.
+    name, so it is a class made by the same statement. A class that has come by value is found by what it is a copy of.
     """
+    if (copy := _copies.get(ref)) is not None:
+        return copy
     return next(
         (cls for cls in _subclasses(root) if id(cls) == ref.identity and class_name(cls) == (ref.module, ref.qualname)),
         None,
     )
+
+
+_copies: Final[weakref.WeakValueDictionary[ClassRef, type]] = weakref.WeakValueDictionary()
+_origins: Final[dict[int, int]] = {}
+
+
+def remember(ref: ClassRef, made: Any) -> Any:
+    """Know this from now on as a copy of what ``ref`` means to the other process, and return it.
+
+    So it is made once, and what comes from it, such as an exception, is of the class that the other process knows.
+    """
+    if isinstance(made, type):
+        _copies[ref] = made
+        _origins[id(made)] = ref.identity
+        weakref.finalize(made, _origins.pop, id(made), None)
+    return made
 
 
 def _subclasses(root: type) -> Iterator[type]:

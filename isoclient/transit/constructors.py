@@ -22,9 +22,8 @@ from typing import Any, Final
 from isoclient.compat.python_pickle import IP_BASES, RE_COMPILE, RECONSTRUCTOR, ZONE
 from isoclient.system.modules import os, pickle
 from isoclient.transit.bounds import Allowance
-from isoclient.transit.classes import definer
+from isoclient.transit.classes import class_name, definer, qualified_name
 from isoclient.transit.reduction import set_state
-from isoclient.transit.text import class_name, qualified_name
 
 __all__ = ["Refused", "call", "fill", "is_known_everywhere", "make", "method_of", "restore", "stands_for_a_call"]
 

@@ -10,11 +10,7 @@ import contextlib
 from typing import Any, NamedTuple
 
 from isoclient.system.modules import pickle
-from isoclient.transit.bounds import Allowance
-from isoclient.transit.classes import ClassRef, NotHere, refer_to, resolve
-from isoclient.transit.local_variables import LocalsReader
-from isoclient.transit.standins import ExceptionStandIn, stand_in_class
-from isoclient.transit.state import (
+from isoclient.transit.anatomy import (
     State,
     allocate,
     chain_of,
@@ -24,12 +20,14 @@ from isoclient.transit.state import (
     write_chain,
     write_state,
 )
-from isoclient.transit.text import class_name, text_of
-from isoclient.transit.tracebacks import FrameRecord, read_frames, rebuild_traceback
+from isoclient.transit.bounds import Allowance, text_of
+from isoclient.transit.classes import ClassRef, NotHere, class_name, refer_to, resolve
+from isoclient.transit.standins import ExceptionStandIn, stand_in_class
+from isoclient.transit.tracebacks import FrameRecord, LocalsReader, read_frames, rebuild_traceback
 from isoclient.transit.trees import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
-__all__ = ["pack_exception", "unpack_exception"]
+__all__ = ["pack_exception", "raised_again", "unpack_exception"]
 
 _MAX_NODES = 1_000
 _MAX_FRAMES = 1_000  # of one traceback
@@ -71,7 +69,7 @@ def pack_exception(exc: BaseException, *, with_locals: bool = False) -> bytes:
         KeyError('name')
     """
     try:
-        return _dumps(_Packer(exc, LocalsReader() if with_locals else None).pack())
+        return _dumps(_Packer(exc, LocalsReader(reads_all=with_locals)).pack())
     except BaseException as error:  # KeyboardInterrupt included: an exception may raise it when looked at
         return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
@@ -91,6 +89,18 @@ def unpack_exception(data: bytes) -> BaseException:
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
+
+
+def raised_again(twin: BaseException, error: BaseException) -> BaseException:
+    """Make an exception of this process what its twin, of which ``error`` is a copy, has become by being raised.
+
+    Example:
+        >>> twin = KeyError("name")
+        >>> raised_again(twin, unpack_exception(pack_exception(KeyError("name")))) is twin
+        True
+    """
+    write_chain(twin, error.__cause__, error.__context__, error.__suppress_context__)
+    return twin.with_traceback(error.__traceback__)
 
 
 def _dumps(nodes: list[_Node]) -> bytes:
@@ -135,7 +145,7 @@ class _Graph:
 class _Packer:
     """Turns a graph of exceptions into nodes, breadth first."""
 
-    def __init__(self, root: BaseException, reader: LocalsReader | None) -> None:
+    def __init__(self, root: BaseException, reader: LocalsReader) -> None:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
         self._values = ValueWriter(self._graph.number, self._graph.recall)

@@ -5,40 +5,50 @@ Unlike an exception, an object arrives whole or not at all: half an argument is 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
-from types import CellType, FunctionType, MethodType, ModuleType
+from collections.abc import Callable, Mapping
+from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.system.modules import io, pickle, threading
-from isoclient.transit.blame import without_machinery
-from isoclient.transit.bounds import Allowance
-from isoclient.transit.classes import ClassRef, NotHere, is_importable, live_class, look_up, refer_to, resolve
+from isoclient.transit.bounds import Allowance, text_of
+from isoclient.transit.classes import (
+    ClassRef,
+    NotHere,
+    is_importable,
+    live_class,
+    look_up,
+    qualified_name,
+    refer_to,
+    remember,
+    resolve,
+)
 from isoclient.transit.constructors import Refused
+from isoclient.transit.parts import path_to
 from isoclient.transit.places import Place, find_places, foreign_part, is_importable_there, module_of
 from isoclient.transit.reduction import reduced, reduced_in_place
-from isoclient.transit.text import qualified_name, text_of
+from isoclient.transit.shared_mocks import HasMock, has_none, mocks, recalled, reference_to
+from isoclient.transit.tracebacks import without_machinery
+from isoclient.transit.twins import reduced_mock
 from isoclient.transit.unpickling import load
 
-__all__ = ["Names", "pack_object", "pack_result", "unpack_object", "unpack_result"]
+__all__ = ["OF_RESULT", "Names", "pack_object", "pack_result", "unpack_object", "unpack_result"]
 
 _Way: TypeAlias = "tuple[object, _Way | None]"
-_Part: TypeAlias = tuple[str, object]
 
-_LIVE, _MODULE, _GLOBALS, _PLACE, _CLASS = "live", "module", "globals", "place", "class"
+_LIVE, _MODULE, _GLOBALS, _PLACE, _CLASS, _MOCK = "live", "module", "globals", "place", "class", "mock"
 _PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
 _NOT_COPIED = (type(threading.Lock()), type(threading.RLock()), io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
-_MOST_SHOWN = 6
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
+OF_RESULT = "return what the test needs of it instead"
 _TRUST = "set client.trust_results = True, which lets results run any code here"
 _NOT_PLAIN = f"return plain values instead, or {_TRUST}"
 _MOST_BY_NAME = 100  # parts of one object
@@ -58,7 +68,13 @@ class Names(NamedTuple):
 
 
 def pack_object(
-    obj: object, live: Mapping[str, object], *, same_main: bool = True, by_name: Names | None = None
+    obj: object,
+    live: Mapping[str, object],
+    *,
+    same_main: bool = True,
+    by_name: Names | None = None,
+    has_mock: HasMock = has_none,
+    advice: str = _ADVICE,
 ) -> bytes:
     """Put an object into bytes: by plain pickle if that can, else by dill (lambdas, local functions and classes).
 
@@ -74,6 +90,9 @@ def pack_object(
             along the globals that it names.
         by_name: lets parts that can't be copied, but are attributes of modules, arrive as what the other side has
             there. Not for what comes from the app: the test's own object would pass for the app's.
+        advice: what to do about a part that can't be pickled, for the text.
+        has_mock: tells of a number whether the other process has the mock that is known by it. Any other mock is sent
+            as a twin.
 
     Raises:
         ObjectNotSendable: part of it cannot be pickled; the text says which.
@@ -85,7 +104,7 @@ def pack_object(
         "the other side's app"
     """
     while True:
-        known = _Known.of(live, by_name)
+        known = _Known.of(live, by_name, has_mock)
         try:
             return _PLAIN + _plain_dumps(obj, known)
         except KeyboardInterrupt:
@@ -99,8 +118,8 @@ def pack_object(
         why_not = _refer(way, by_name, same_main) if by_name is not None else ""
         if why_not is not None:
             raise ObjectNotSendable(
-                f"{_path(obj, way)}: {text_of(error, str, 1000)}; {_ADVICE}{why_not}"
-            ) from without_machinery(error)
+                f"{path_to(obj, way)}: {text_of(error, str, 1000)}; {advice}{why_not}"
+            ) from _cause_to_show(error)
 
 
 def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
@@ -128,6 +147,16 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
         raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}; {_ADVICE}") from without_machinery(error)
 
 
+def _cause_to_show(error: BaseException) -> BaseException | None:
+    """What kept an object from crossing, if it says more than the text: where in somebody's own code that was."""
+    link: BaseException | None = without_machinery(error)
+    while link is not None:
+        if link.__traceback__ is not None:
+            return error
+        link = link.__cause__ or link.__context__
+    return None
+
+
 # --- what the app's process makes ---
 
 
@@ -139,12 +168,12 @@ def pack_result(obj: object, live: Mapping[str, object]) -> bytes:
     """
     file = io.BytesIO()
     try:
-        _ResultPickler(file, _Known.of(live, None)).dump(obj)
+        _ResultPickler(file, _Known.of(live, None, mocks.is_shared)).dump(obj)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        pack_object(obj, live)  # says which part, if it can't cross at all
-        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_NOT_PLAIN}") from without_machinery(error)
+        pack_object(obj, live, advice=OF_RESULT)  # says which part, if it can't cross at all
+        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_NOT_PLAIN}") from _cause_to_show(error)
     return _PLAIN + file.getvalue()
 
 
@@ -168,6 +197,8 @@ def unpack_result(data: bytes, live: Mapping[str, object], seconds: float | None
         what, which = pid
         if what == _LIVE:
             return live[which]
+        if what == _MOCK:
+            return recalled(which)
         found = resolve(ClassRef(*which), object) if what == _CLASS else sys.modules.get(which)
         if found is None or what not in (_CLASS, _MODULE):
             raise NotHere(f"{ClassRef(*which) if what == _CLASS else which} is unknown to the test")
@@ -194,23 +225,30 @@ class _Known(NamedTuple):
 
     names: dict[int, tuple[str, str]]
     kept: tuple[object, Place] | None
+    has_mock: HasMock
 
     @classmethod
-    def of(cls, live: Mapping[str, object], by_name: Names | None) -> _Known:
+    def of(cls, live: Mapping[str, object], by_name: Names | None, has_mock: HasMock) -> _Known:
         names = {id(value): (_LIVE, name) for name, value in live.items()}
         if by_name is None:
-            return cls(names, None)
-        return cls({key: (_PLACE, str(place)) for key, place in by_name.references.items()} | names, by_name.kept)
+            return cls(names, None, has_mock)
+        places = {key: (_PLACE, str(place)) for key, place in by_name.references.items()}
+        return cls(places | names, by_name.kept, has_mock)
 
-    def persistent_id(self, obj: object) -> tuple[str, str] | None:
+    def persistent_id(self, obj: object) -> tuple[str, Any] | None:
         known = self.names.get(id(obj))
         if known is not None:
             return known
+        if mocks.number_of(obj):
+            reference = reference_to(obj, self.has_mock)
+            return None if reference is None else (_MOCK, reference)
         if type(obj) is ModuleType and sys.modules.get(obj.__name__) is obj:
             return _MODULE, obj.__name__
         return None
 
     def reduced(self, obj: Any) -> Any:
+        if (twin := reduced_mock(obj)) is not NotImplemented:
+            return twin
         if self.kept is not None and obj is self.kept[0]:
             return reduced_in_place(obj, self.kept[1])
         return reduced(obj)
@@ -248,8 +286,8 @@ class _PlainPickler(pickle.Pickler):
         super().__init__(file, protocol=5)
         self._known = known
 
-    def persistent_id(self, obj: Any) -> tuple[str, str] | None:
-        if isinstance(obj, (FunctionType, type)) and obj.__module__ in ("__main__", "__mp_main__"):
+    def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
+        if issubclass(type(obj), (FunctionType, type)) and obj.__module__ in ("__main__", "__mp_main__"):
             # The other process may have another main module: dill sends these by value.
             raise pickle.PicklingError("of the main module")
         return self._known.persistent_id(obj)
@@ -285,12 +323,14 @@ class _PlainUnpickler(pickle.Unpickler):
         return _persistent_load(pid, self._live)
 
 
-def _persistent_load(pid: tuple[str, str], live: Mapping[str, object]) -> Any:
+def _persistent_load(pid: tuple[str, Any], live: Mapping[str, object]) -> Any:
     what, name = pid
     if what == _LIVE:
         return live[name]
     if what == _PLACE:
         return Place(*name.split(":")).get()
+    if what == _MOCK:
+        return recalled(name)
     module = sys.modules.get(name) or importlib.import_module(name)
     return module if what == _MODULE else vars(module)
 
@@ -341,6 +381,7 @@ def _dill_classes() -> tuple[Any, Any]:
             # What it is in the middle of: the innermost object, and in the same form what that was come upon in.
             self._way: _Way | None = None
             self._ways_to_cells: dict[int, _Way | None] = {}
+            self._as_of_home: dict[int, tuple[FunctionType, FunctionType]] = {}
             self.failed: BaseException | None = None
             self._way_to_failure: _Way | None = None
 
@@ -348,8 +389,8 @@ def _dill_classes() -> tuple[Any, Any]:
             name = module_of(namespace)
             return name if self._same_main or name not in ("__main__", "__mp_main__") else None
 
-        def persistent_id(self, obj: Any) -> tuple[str, str] | None:
-            if type(obj) in _WITHOUT_PARTS or id(obj) in self._known.names:
+        def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
+            if type(obj) in _WITHOUT_PARTS or id(obj) in self._known.names or mocks.number_of(obj):
                 return self._known.persistent_id(obj)
             if isinstance(obj, _NOT_COPIED) and not isinstance(obj, _COPIED):
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
@@ -359,18 +400,21 @@ def _dill_classes() -> tuple[Any, Any]:
             return self._known.persistent_id(obj)
 
         def reducer_override(self, obj: Any) -> Any:
-            return NotImplemented if self.dispatch.get(type(obj)) else self._known.reduced(obj)
+            return reduced_mock(obj) if self.dispatch.get(type(obj)) else self._known.reduced(obj)
 
         def save(self, obj: Any, save_persistent_id: bool = True) -> None:
             self.failed = None  # what had failed was caught, or this would not be called; it may even be raised again
             if type(obj) in _WITHOUT_PARTS:
                 super().save(obj, save_persistent_id)
                 return  # as most are, this is worth it
-            if type(obj) is FunctionType:
-                # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
-                self.send_of_globals(named_alone=self._module_of(obj.__globals__) is None)
             outer = self._way
             self._way = obj, outer
+            if type(obj) is FunctionType:
+                # Where the globals are no module's (exec, a doctest), it takes along the ones that it names.
+                home = self._module_of(obj.__globals__)
+                self.send_of_globals(named_alone=home is None)
+                if home is not None and obj.__module__ != home and look_up(obj.__module__, obj.__qualname__) is not obj:
+                    obj = self._as_of(home, obj)
             try:
                 if self.is_within_itself(obj):
                     # A class or function within itself. dill does the same, but warns, and a filter may raise that.
@@ -384,6 +428,21 @@ def _dill_classes() -> tuple[Any, Any]:
                 raise
             finally:
                 self._way = outer
+
+        def _as_of(self, home: str, function: FunctionType) -> FunctionType:
+            """A function that says it is of another module, as ``functools.wraps`` makes it say, as one that does not.
+
+            dill would take it for one whose globals are its own, and copy all of them.
+            """
+            if id(function) not in self._as_of_home:
+                code, namespace, closure = function.__code__, function.__globals__, function.__closure__
+                plain = FunctionType(code, namespace, function.__name__, function.__defaults__, closure)
+                for name in ("__kwdefaults__", "__qualname__", "__doc__", "__annotations__"):
+                    setattr(plain, name, getattr(function, name))
+                vars(plain).update(vars(function))
+                plain.__module__ = home
+                self._as_of_home[id(function)] = function, plain
+            return self._as_of_home[id(function)][1]
 
         def save_reduce(self, func: Any, args: Any, *rest: Any, obj: Any = None, **options: Any) -> None:
             # Here dill makes a class or a function of its parts. The other side first looks whether it has it.
@@ -425,75 +484,4 @@ def _find_or_make(ref: tuple[str, str, int], make: Callable[..., Any], args: tup
     named = look_up("__main__", ref[1]) if ref[0] == "__main__" else None
     if isinstance(named, type) or getattr(named, "__code__", named) == args[0]:
         return named
-    return live_class(ClassRef(*ref), object) or make(*args)
-
-
-# --- what to say of an object that cannot be sent ---
-
-
-def _path(obj: object, way: list[object]) -> str:
-    """Where in ``obj`` the last thing on the way is that can be given a name.
-
-    Not all that a pickler comes upon is part of what was before, as people see it: a dict of state is not, nor are the
-    arguments of a ``__reduce__``. What is come upon again ends a way round.
-    """
-    path = [("", obj, _parts_of_call(obj) or _parts(obj))]
-    for step in way:
-        passed = next((index for index, (_, place, _) in enumerate(path) if place is step), None)
-        label = next((label for label, part in path[-1][2] if part is step), None)
-        if passed is not None:
-            del path[passed + 1 :]
-        elif label is not None:
-            path.append((label, step, _parts(step)))
-    labels = [label for label, _, _ in path[1:]]
-    if len(labels) > _MOST_SHOWN:
-        labels[2 : 2 - _MOST_SHOWN] = ["..."]
-    return " -> ".join(labels) or text_of(obj, repr, 200)
-
-
-def _parts_of_call(obj: object) -> list[_Part]:
-    match obj:
-        case (function, tuple(args), dict(kwargs)) if callable(function):
-            by_position = [(f"argument {number}", arg) for number, arg in enumerate(args)]
-            by_name = [(f"argument {name!r}", arg) for name, arg in kwargs.items()]
-            return [("the function", function), *by_position, *by_name]
-    return []
-
-
-def _parts(obj: object) -> list[_Part]:
-    parts: list[_Part] = []
-    with contextlib.suppress(Exception):  # it is only to make an error clearer
-        parts.extend(_iter_parts(obj))
-    return parts
-
-
-def _iter_parts(obj: object) -> Iterator[_Part]:
-    match obj:
-        case dict():
-            yield from ((f"[{key!r}]", value) for key, value in obj.items())
-        case list() | tuple():
-            yield from ((f"[{index}]", value) for index, value in enumerate(obj))
-        case set() | frozenset():
-            yield from ((f"{{{value!r}}}", value) for value in obj)
-        case MethodType():
-            yield from ((".__self__", obj.__self__), (".__func__", obj.__func__))
-        case functools.partial():
-            yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
-        case FunctionType():
-            yield from _parts_of_function(obj)
-        case type():
-            yield ".__bases__", obj.__bases__
-    yield from ((f".{name}", value) for name, value in getattr(obj, "__dict__", {}).items())
-    yield ".__class__", type(obj)
-
-
-def _parts_of_function(function: FunctionType) -> Iterator[_Part]:
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # an empty cell
-            yield f"closure variable {name!r}", cell.cell_contents
-    arguments, defaults = function.__code__.co_varnames[: function.__code__.co_argcount], function.__defaults__ or ()
-    with_default = [*zip(arguments[::-1], defaults[::-1], strict=False), *(function.__kwdefaults__ or {}).items()]
-    yield from ((f"default of {name!r}", value) for name, value in with_default)
-    yield from ((f"annotation of {name!r}", value) for name, value in function.__annotations__.items())
-    names = [name for name in function.__code__.co_names if name in function.__globals__]
-    yield from ((f"global {name!r}", function.__globals__[name]) for name in names)
+    return live_class(ClassRef(*ref), object) or remember(ClassRef(*ref), make(*args))

@@ -55,7 +55,7 @@ def place_of(obj: object) -> Place | None:
 def find_places(wanted: Set[int]) -> dict[int, Place]:
     """The same for several objects, by their ids. None of their code runs, nor that of the modules."""
     found: dict[int, Place] = {}
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         # The first look, without a name, makes it twice as fast: it is for the start of each app that is an object.
         if type(module) is ModuleType and not wanted.isdisjoint(map(id, list(vars(module).values()))):
             for attribute, value in list(vars(module).items()):

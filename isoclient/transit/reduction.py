@@ -12,8 +12,8 @@ import copyreg
 from types import WrapperDescriptorType
 from typing import Any, Final
 
+from isoclient.transit.anatomy import native_base
 from isoclient.transit.places import Place
-from isoclient.transit.state import native_base
 
 __all__ = ["reduced", "reduced_in_place", "set_state"]
 

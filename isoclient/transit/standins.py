@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MemberDescriptorType
 from typing import Any
 
-from isoclient.transit.classes import ClassRef
-from isoclient.transit.text import qualified_name, text_of
+from isoclient.transit.bounds import text_of
+from isoclient.transit.classes import ClassRef, qualified_name
 
 __all__ = ["REPR_LIMIT", "ExceptionStandIn", "StandIn", "stand_in_class"]
 

@@ -1,33 +1,39 @@
 """Values that always arrive: as themselves where plain pickle can, piece by piece where it cannot.
 
 A value is written as a tree. A leaf is a pickle; a container that cannot cross in one piece is a branch, so that one
-lock in a list costs the lock and not the list.
+lock in a list costs the lock and not the list. So do the attributes of exceptions cross, and the debug information that
+a framework gives to its test client (``http.response.debug``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from isoclient.system.modules import io, pickle
 from isoclient.transit.bounds import Allowance
 from isoclient.transit.classes import ClassRef, is_importable, refer_to, resolve
 from isoclient.transit.constructors import is_known_everywhere
 from isoclient.transit.reduction import reduced
+from isoclient.transit.shared_mocks import is_sentinel, mocks, recalled, reference_to, sentinel
 from isoclient.transit.standins import StandIn
-from isoclient.transit.unpickling import load, load_reduction
+from isoclient.transit.unpickling import load, load_plain, load_reduction
 
-__all__ = ["MAX_SECONDS", "Tree", "ValueReader", "ValueWriter", "plain_tree"]
+__all__ = ["MAX_SECONDS", "Tree", "ValueReader", "ValueWriter", "pack_debug", "plain_tree", "unpack_debug"]
 
 _MAX_BYTES = 16 * 2**20
 _MAX_OBJECTS = 500_000  # in one pickle: a small one may take a long time
 _MAX_PIECES, _MIN_PIECES = 10_000, 100
 _MAX_DEPTH = 30
 MAX_SECONDS = 1.0  # for code of the user's, such as a __setstate__
-_EXCEPTION, _CLASS = "exception", "class"
+_EXCEPTION, _CLASS, _MOCK, _SENTINEL, _KNOWN = "exception", "class", "mock", "sentinel", "known"
 
 # What these make of a pickle needs no trial: loading runs no code but pickle's.
 _INERT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset})
+
+
+NumberOf: TypeAlias = Callable[[object], "int | None"]
+Known: TypeAlias = Callable[[int], Any]
 
 
 class Tree(NamedTuple):
@@ -52,16 +58,21 @@ class ValueWriter:
         refer: gives a number to an exception inside a value, which then crosses as a node of its own. Without it,
             exceptions are pickled like everything else.
         recall: the exception with that number, for the trial of what was pickled.
+        number_of: gives the number of an object that the reader has itself; None for others.
     """
 
     def __init__(
-        self, refer: Callable[[BaseException], int] | None = None, recall: Callable[[int], BaseException] | None = None
+        self,
+        refer: Callable[[BaseException], int] | None = None,
+        recall: Callable[[int], BaseException] | None = None,
+        number_of: NumberOf | None = None,
     ) -> None:
         self.refer = refer
+        self._number_of = number_of
         self.bytes_left = _MAX_BYTES
         self.pieces_left = _MAX_PIECES
         self.substituted = 0  # values that became stand-ins
-        self._trial = ValueReader(recall)
+        self._trial = ValueReader(recall, known=lambda number: number)
 
     def write(self, value: object) -> Tree:
         """``value`` as a tree. Never raises."""
@@ -113,7 +124,7 @@ class ValueWriter:
 
     def _pickle(self, value: object, trial: bool) -> tuple[bytes, bool]:
         file = _BoundedFile(self.bytes_left)
-        pickler = _ValuePickler(file, self.refer)
+        pickler = _ValuePickler(file, self.refer, self._number_of)
         pickler.dump(value)
         whole = file.getvalue()
         if trial and not pickler.inert:
@@ -127,12 +138,17 @@ class ValueReader:
     Args:
         recall: gives the exception with a number.
         allowance: for code of the user's that has to run.
+        known: gives the object of this process that has a number; None if it is gone.
     """
 
     def __init__(
-        self, recall: Callable[[int], BaseException] | None = None, allowance: Allowance | None = None
+        self,
+        recall: Callable[[int], BaseException] | None = None,
+        allowance: Allowance | None = None,
+        known: Known | None = None,
     ) -> None:
         self._recall = recall
+        self._known = known
         self._allowance = allowance or Allowance(MAX_SECONDS)
 
     def read(self, tree: tuple[Any, ...]) -> Any:
@@ -163,6 +179,14 @@ class ValueReader:
         what, which = pid
         if what == _EXCEPTION and self._recall is not None:
             return self._recall(which)
+        if what == _MOCK:
+            return recalled(which)
+        if what == _SENTINEL:
+            return sentinel(which)
+        if what == _KNOWN:
+            if self._known is None or (thing := self._known(which)) is None:
+                raise pickle.UnpicklingError("an object of the test's that is gone")
+            return thing
         cls = resolve(ClassRef(*which), object)
         if cls is None:
             raise pickle.UnpicklingError(f"the class {ClassRef(*which)} does not exist in this process")
@@ -184,8 +208,11 @@ class _BoundedFile(io.BytesIO):
 
 
 class _ValuePickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, refer: Callable[[BaseException], int] | None) -> None:
+    def __init__(
+        self, file: io.BytesIO, refer: Callable[[BaseException], int] | None, number_of: NumberOf | None
+    ) -> None:
         super().__init__(file, protocol=5)
+        self._number_of = number_of
         self.inert = True
         self._refer = refer
         self._objects_left = _MAX_OBJECTS
@@ -201,6 +228,14 @@ class _ValuePickler(pickle.Pickler):
         if self._refer is not None and issubclass(kind, BaseException):
             return _EXCEPTION, self._refer(obj)
         self.inert = False
+        if mocks.number_of(obj):
+            if (reference := reference_to(obj, mocks.is_shared)) is None:
+                raise pickle.PicklingError("a mock that the test does not have")
+            return _MOCK, reference
+        if is_sentinel(obj):
+            return _SENTINEL, obj.name
+        if self._number_of is not None and (number := self._number_of(obj)) is not None:
+            return _KNOWN, number
         if issubclass(kind, type) and not is_importable(obj):
             return _CLASS, tuple(refer_to(obj))
         if getattr(kind, "__del__", None) is not None:
@@ -210,3 +245,38 @@ class _ValuePickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         return reduced(obj)
+
+
+def pack_debug(info: Mapping[str, Any], number_of: NumberOf | None = None) -> bytes:
+    """Put the ``info`` of an ASGI ``http.response.debug`` message into bytes. Never raises.
+
+    A value that pickles arrives as itself; else, in dicts, lists and tuples, the ones that do not arrive as
+    :class:`StandIn`: with the original's ``repr()`` and its simple attributes, such as a template's ``name``.
+
+    Args:
+        info: what is to be packed.
+        number_of: as of :class:`ValueWriter`.
+
+    Example:
+        >>> unpack_debug(pack_debug({"template": open, "context": {"user": "me"}}))
+        {'template': <built-in function open>, 'context': {'user': 'me'}}
+    """
+    try:
+        tree = ValueWriter(number_of=number_of).write(dict(info))
+    except BaseException:  # a mapping of the app may raise anything
+        tree = ValueWriter().write({})
+    return pickle.dumps(plain_tree(tree), protocol=5)
+
+
+def unpack_debug(data: bytes, known: Known | None = None) -> dict[str, Any]:
+    """What :func:`pack_debug` packed; nothing (an empty dict) if the data are damaged. Never raises.
+
+    Args:
+        data: it.
+        known: as of :class:`ValueReader`.
+    """
+    try:
+        read = ValueReader(known=known).read(load_plain(data))
+    except BaseException:  # it must not fail the request it comes with
+        return {}
+    return read if isinstance(read, dict) else {}

@@ -4,5 +4,5 @@ Everything here is pure: no I/O, no clock, no locks. Bytes go in and events come
 outbox, and what is done with that is up to whoever drives it. Both processes use the same modules, so both ends can be
 joined in memory and tested there.
 
-Imports run one way: protocol <- codec, frames <- mux.
+Imports run one way: protocol <- frames <- mux.
 """

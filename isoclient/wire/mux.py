@@ -36,30 +36,32 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from isoclient.wire.codec import Codec
-from isoclient.wire.frames import Frame, FrameReader, Outbox, describe, pack
+from isoclient.wire.frames import Frame, FrameReader, Outbox, ReferenceCodec, ValueCodec, describe, pack
 from isoclient.wire.protocol import (
     CANCEL,
     CREDIT,
     END,
+    ENDING,
     EVENT,
+    FAILED,
     NAMES,
     OPEN,
+    READY,
     SCOPE,
     SENT_BY,
+    CallKind,
     CallSpec,
     Damaged,
     Exited,
     Message,
     Outcome,
     Role,
-    StreamKind,
     WireError,
     outcome_of,
     spec_of,
 )
 
-__all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "Stream", "weight"]
+__all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "ServerState", "Stream", "weight"]
 
 WINDOW: Final = 4 * 1024 * 1024
 """The credit that each direction of a stream begins with, in bytes."""
@@ -98,7 +100,7 @@ class Stream:
 
     __slots__ = ("_ahead", "consumed", "granted", "inbox", "kind", "number", "outcome", "scope", "spent")
 
-    def __init__(self, number: int, kind: StreamKind, messages: tuple[Message, ...] = ()) -> None:
+    def __init__(self, number: int, kind: CallKind, messages: tuple[Message, ...] = ()) -> None:
         self.number = number
         self.kind = kind
         self.inbox: deque[Message] = deque(messages)
@@ -145,6 +147,35 @@ class Stream:
         return self.consumed >= GRANT_AT and self.outcome is None
 
 
+class ServerState:
+    """What the client knows of the server, by what that has said of itself.
+
+    Attributes:
+        ready: whether the app is loaded, and the event loop runs.
+        failure: why the app could not be loaded, as the codec packs an exception; None if it could, or may yet.
+        exiting: whether a call has ended that ends the process of the server with it, so that no other call is to be
+            begun, though it has not ended yet.
+        ending: whether it has heard that it is to end, and does.
+    """
+
+    __slots__ = ("ending", "exiting", "failure", "ready")
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.failure: Any = None
+        self.exiting = False
+        self.ending = False
+
+    def note(self, kind: int, value: object) -> None:
+        """Take note of a frame that is of no stream."""
+        if kind == READY:
+            self.ready = True
+        elif kind == FAILED:
+            self.failure = value
+        elif kind == ENDING:
+            self.ending = True
+
+
 Event: TypeAlias = tuple[int, Stream | None, Any]
 """Something that the other side has said: the kind of its frame, the stream that it was said on, None for none, and
 what was said, by the kind: for an OPEN frame the :class:`CallSpec`, for END the outcome, and so on.
@@ -164,14 +195,13 @@ class Mux:
         role: which end.
         outbox: what waits to be written.
         streams: those that are open, by number.
-        exiting: whether a call has ended that ends the process of the server with it, so that no other call is to be
-            begun, though it has not ended yet.
+        server: what the other end has said of itself; for the client.
         get_buffer: as of the :class:`~isoclient.wire.frames.FrameReader`: returns where the next bytes belong.
         check: likewise: raises the error of damage that was found behind the last events.
         unfinished: likewise: tells how much has come of a frame that is not whole yet.
 
     Example:
-        >>> from isoclient.wire.codec import ValueCodec
+        >>> from isoclient.wire.frames import ValueCodec
         >>> from isoclient.wire.protocol import Returned
         >>> client, server = Mux("client", ValueCodec()), Mux("server", ValueCodec())
         >>> ours = client.open(CallSpec("http", {"path": "/"}))
@@ -192,19 +222,19 @@ class Mux:
         "_sends",
         "_takes",
         "check",
-        "exiting",
         "get_buffer",
         "outbox",
         "role",
+        "server",
         "streams",
         "unfinished",
     )
 
-    def __init__(self, role: Role, codec: Codec) -> None:
+    def __init__(self, role: Role, codec: ValueCodec | ReferenceCodec) -> None:
         self.role = role
         self.outbox = Outbox()
         self.streams: dict[int, Stream] = {}
-        self.exiting = False
+        self.server = ServerState()
         self._codec = codec
         self._encode = codec.encode
         self._decode = codec.decode
@@ -218,7 +248,7 @@ class Mux:
 
     # -- what goes out
 
-    def stream(self, kind: StreamKind) -> Stream:
+    def stream(self, kind: CallKind) -> Stream:
         """A stream that is yet to be begun, by :meth:`open`; for the client."""
         return Stream(next(self._numbers), kind)
 
@@ -372,7 +402,7 @@ class Mux:
             elif kind == END:
                 value = outcome_of(value)
                 if type(value) is Exited:  # before another thread can see the outcome
-                    self.exiting = not self._codec.by_reference
+                    self.server.exiting = not self._codec.by_reference
                 self._end(stream, value)
             else:
                 self._note(stream, kind, value)
@@ -401,6 +431,7 @@ class Mux:
             return None  # the stream has ended, or was forgotten, and the frame was on its way
         value = self._decode(meta, payload)  # by reference in any case, so that the table does not keep it
         if not number:
+            self.server.note(kind, value)
             return kind, None, value
         if kind != OPEN:
             return None

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 __all__ = [
+    "BROKEN",
     "CANCEL",
     "CONTEXT",
     "CREDIT",
@@ -33,12 +34,16 @@ __all__ = [
     "ENDING",
     "EVENT",
     "FAILED",
+    "LIFESPANS",
     "NAMES",
     "OPEN",
+    "PACKED",
     "READY",
     "SCOPE",
     "SENT_BY",
     "STOP",
+    "WANTED",
+    "CallKind",
     "CallSpec",
     "Cancelled",
     "Damaged",
@@ -48,11 +53,11 @@ __all__ = [
     "Raised",
     "Returned",
     "Role",
-    "StreamKind",
     "Unfinished",
     "Unsupported",
     "WireError",
     "outcome_of",
+    "question",
     "spec_of",
 ]
 
@@ -118,9 +123,11 @@ SENT_BY: Final[Mapping[Role, tuple[frozenset[int], frozenset[int]]]] = {
 
 # -- how a call begins
 
-StreamKind = Literal["http", "websocket", "lifespan", "call", "state", "inspect", "ping"]
-"""What a client can ask for: three kinds of calls of the app, and what else is asked of its process."""
-_KINDS: Final = frozenset(get_args(StreamKind))
+CallKind = Literal["http", "websocket", "lifespan", "relayed", "relayed-lifespan", "question"]
+"""What a client can begin: calls of the app, its own or those of somebody else, and questions to its process."""
+_KINDS: Final = frozenset(get_args(CallKind))
+LIFESPANS: Final = frozenset({"lifespan", "relayed-lifespan"})
+"""The calls that last as long as the app, and are ended last."""
 
 
 class CallSpec(NamedTuple):
@@ -128,7 +135,8 @@ class CallSpec(NamedTuple):
 
     Args:
         kind: what is called.
-        argument: what with; for ``"http"`` and ``"websocket"``, the scope.
+        argument: what with: for ``"http"`` and ``"websocket"``, the scope; see :func:`question`; for a relayed call the
+            scope, and packed, what else is in it.
         messages: the first messages for the app, which need no frames of their own.
         variables: the :class:`contextvars.Context` to call it in, where both ends are in one process; else None.
 
@@ -137,10 +145,31 @@ class CallSpec(NamedTuple):
         ()
     """
 
-    kind: StreamKind
+    kind: CallKind
     argument: Any
     messages: tuple[Message, ...] = ()
     variables: Any = None
+
+
+WANTED: Final = "isoclient.wanted"
+"""Of a relayed call: the type of the message by which the app asks for one of somebody else's ``receive``."""
+BROKEN: Final = "isoclient.broken"
+"""Of a relayed call: the type of the message that tells the app what somebody else's ``receive`` or ``send`` raised.
+
+It has that as ``error``, packed, and which of the two it was as ``by``.
+"""
+PACKED: Final = "isoclient.packed"
+"""Of a relayed call: the key of what could not be in a message as it is, packed."""
+
+
+def question(name: str, about: Any = None) -> CallSpec:
+    """A question to the process of the app, beside calls of that.
+
+    Args:
+        name: one of those that the server knows, in :mod:`isoclient.server.calls.questions`.
+        about: what it is about.
+    """
+    return CallSpec("question", (name, about))
 
 
 def spec_of(value: object) -> CallSpec:

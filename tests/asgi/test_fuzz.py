@@ -159,7 +159,7 @@ def test_any_messages_on_a_websocket_stream(sent: list[object]) -> None:
     for message in sent:
         feed(rules, message)
     assert not rules.complete or rules.unfinished() is None
-    assert not (rules.accepted and rules.denying)
+    assert not (rules.accepted and rules.denied)
 
 
 @unhurried

@@ -20,8 +20,8 @@ import pytest
 import requests
 
 from isoclient.transit import ExceptionStandIn, StandIn
-from isoclient.transit.state import read_state
-from isoclient.transit.text import text_of
+from isoclient.transit.anatomy import read_state
+from isoclient.transit.bounds import text_of
 from tests.transit.samples import across, pydantic_validation_error
 
 # One of these fits nearly every constructor.

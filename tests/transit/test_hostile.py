@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from isoclient.transit import ExceptionStandIn, StandIn, pack_exception, unpack_exception
-from isoclient.transit.text import text_of
+from isoclient.transit.bounds import text_of
 from tests.transit.samples import (
     InitRaises,
     LoadsBadly,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isoclient.transit import pack_exception, unpack_exception
-from isoclient.transit.local_variables import LocalText
+from isoclient.transit.tracebacks import LocalText
 
 LONG, MANY = "x" * 100_000, list(range(100_000))  # once, for hundreds of frames that have them would fill the memory
 

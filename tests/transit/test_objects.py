@@ -86,6 +86,20 @@ def test_a_function_whose_globals_are_no_module_s_takes_those_that_it_names_alon
     assert across(namespace["outer"])() == 7
 
 
+def test_a_function_that_says_it_is_another_modules_has_the_globals_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``functools.wraps`` makes it say. Not all of these globals could be copied."""
+    module = ModuleType("a_shop")
+    module.lock, module.size = threading.Lock(), 1  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "a_shop", module)
+    exec("def size_of(further): return size if further is None else further()", vars(module))
+    function = functools.wraps(math.sqrt)(module.size_of)
+    copy = unpack_object(pack_object([function, function], {}), {})
+    assert copy[0] is copy[1]
+    module.size = 7  # type: ignore[attr-defined]
+    assert copy[0](None) == 7
+    assert copy[0].__doc__ == math.sqrt.__doc__
+
+
 def test_a_module_in_a_closure_is_the_receiver_s_module() -> None:
     module = sys.modules[__name__]
 

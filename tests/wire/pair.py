@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoclient.wire.codec import Codec, ValueCodec
+from isoclient.wire.frames import ReferenceCodec, ValueCodec
 from isoclient.wire.mux import Event, Mux, Stream
 from isoclient.wire.protocol import OPEN, CallSpec, Message
 
@@ -14,7 +14,7 @@ class ConnectionPair:
         codec: that of both ends.
     """
 
-    def __init__(self, codec: Codec | None = None) -> None:
+    def __init__(self, codec: ValueCodec | ReferenceCodec | None = None) -> None:
         self.codec = codec or ValueCodec()
         self.client = Mux("client", self.codec)
         self.server = Mux("server", self.codec)

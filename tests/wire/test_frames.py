@@ -72,7 +72,7 @@ def feed(reader: FrameReader, data: bytes, size: int | None = None) -> list[Fram
 def test_whole(frame: Frame) -> None:
     reader = FrameReader()
     assert feed(reader, packed(frame)) == [frame]
-    assert reader.at_boundary()
+    assert not reader.unfinished()
     assert reader.unfinished() == ""
 
 
@@ -81,7 +81,7 @@ def test_with_more_behind_it(frame: Frame) -> None:
     for other in EXAMPLES[:4]:
         reader = FrameReader()
         assert feed(reader, packed(frame) + packed(other)) == [frame, other]
-        assert reader.at_boundary()
+        assert not reader.unfinished()
         assert feed(reader, packed(other) + packed(frame)) == [other, frame]
 
 
@@ -90,9 +90,9 @@ def test_byte_by_byte(frame: Frame) -> None:
     reader = FrameReader()
     data = packed(frame)
     assert feed(reader, data[:-1], 1) == []
-    assert not reader.at_boundary()
+    assert reader.unfinished()
     assert feed(reader, data[-1:], 1) == [frame]
-    assert reader.at_boundary()
+    assert not reader.unfinished()
 
 
 @pytest.mark.parametrize("frame", EXAMPLES[4:], ids=describe)
@@ -100,7 +100,7 @@ def test_byte_by_byte(frame: Frame) -> None:
 def test_large_ones_in_pieces(frame: Frame, size: int) -> None:
     reader = FrameReader()
     assert feed(reader, packed(frame) * 2, size) == [frame, frame]
-    assert reader.at_boundary()
+    assert not reader.unfinished()
 
 
 def test_a_payload_of_more_than_4_gib(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_cut_off(frame: Frame) -> None:
     for end in {1, 2, 23, 24, 25, len(data) // 2, len(data) - 1} & set(range(1, len(data))):
         reader = FrameReader()
         assert feed(reader, data[:end]) == []
-        assert not reader.at_boundary()
+        assert reader.unfinished()
         assert reader.unfinished() == f"{end}{f' of {len(data)}' if end >= 24 else ''} bytes of a message"
 
 
@@ -179,7 +179,7 @@ def test_any_frames_in_any_pieces(sent: list[Frame], sizes: list[int]) -> None:
         found += feed(reader, data[at : at + size])
         at += size
     assert found == sent
-    assert reader.at_boundary()
+    assert not reader.unfinished()
 
 
 @settings(deadline=None)
@@ -190,7 +190,7 @@ def test_any_frames_cut_off_anywhere(sent: list[Frame], data: st.DataObject) -> 
     reader = FrameReader()
     found = feed(reader, whole[:end])
     assert found == sent[: len(found)]
-    assert reader.at_boundary() == (end == sum(len(packed(frame)) for frame in found))
+    assert (not reader.unfinished()) == (end == sum(len(packed(frame)) for frame in found))
 
 
 def test_the_parts_are_bytes_of_their_own() -> None:

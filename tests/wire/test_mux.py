@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoclient.wire import protocol
-from isoclient.wire.codec import ReferenceCodec, ValueCodec
-from isoclient.wire.frames import pack
+from isoclient.wire.frames import ReferenceCodec, ValueCodec, pack
 from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux
 from isoclient.wire.protocol import (
     CallSpec,
@@ -245,12 +244,12 @@ def test_no_other_call_is_begun_when_one_has_ended_the_process(pair: ConnectionP
     pair.server.finish(theirs, Raised(b"x"))
     pair.to_client()
     assert ours.outcome == Raised(b"x")
-    assert not pair.client.exiting
+    assert not pair.client.server.exiting
     pair.server.finish(leaving, Exited(3, b"x", None))
     pair.to_client()
     assert last.outcome == Exited(3, b"x", None)
     # Where both are one process, nothing ends.
-    assert pair.client.exiting is not pair.codec.by_reference
+    assert pair.client.server.exiting is not pair.codec.by_reference
 
 
 @pytest.mark.parametrize("message", [START, body(b"x" * 100_000)], ids=["small", "large"])
@@ -309,3 +308,22 @@ def test_threads_that_speak_at_once_do_not_tear_frames() -> None:
     hear(pair.to_server())
     expected = ["opened"] + [b"%d" % turn + b"x" * (3000 if turn % 3 else 10) for turn in range(300)]
     assert heard == dict.fromkeys(range(1, 5), expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ([], (False, None, False)),
+        ([(protocol.READY, None)], (True, None, False)),
+        ([(protocol.READY, None), (protocol.DEBUG, 4711), (protocol.ENDING, None)], (True, None, True)),
+        ([(protocol.FAILED, "why")], (False, "why", False)),
+    ],
+)
+def test_what_is_known_of_the_server(
+    pair: ConnectionPair, said: list[tuple[int, Any]], known: tuple[bool, Any, bool]
+) -> None:
+    for kind, value in said:
+        pair.server.tell(kind, value)
+    assert pair.to_client() == [(kind, None, value) for kind, value in said]
+    server = pair.client.server
+    assert (server.ready, server.failure, server.ending) == known

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from isoclient.wire import protocol
-from isoclient.wire.codec import Codec, ReferenceCodec, ValueCodec
+from isoclient.wire.frames import ReferenceCodec, ValueCodec
 from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux, Stream, weight
 from isoclient.wire.protocol import CallSpec, Cancelled, Exited, Message, Outcome, Raised, Returned, Role
 
@@ -34,7 +34,7 @@ class Known:
 class End:
     """One end, what it should know, and what it is yet to hear."""
 
-    def __init__(self, role: Role, codec: Codec) -> None:
+    def __init__(self, role: Role, codec: ValueCodec | ReferenceCodec) -> None:
         self.mux = Mux(role, codec)
         self.known: dict[int, Known] = {}
         self.under_way = b""  # on the pipe to it
@@ -42,7 +42,7 @@ class End:
 
 
 class Wire(RuleBasedStateMachine):
-    codec: type[Codec] = ValueCodec
+    codec: type[ValueCodec | ReferenceCodec] = ValueCodec
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from isoclient.asgi import HTTPRules, LifespanRules, Message, WebSocketRules
-from isoclient.asgi.kinds import short
+from isoclient.asgi.schemas import short
 from isoclient.errors import AppProtocolError
 
 Rules = HTTPRules | WebSocketRules | LifespanRules
