@@ -1,96 +1,123 @@
-"""The test's end of the pipe, for threads that block: the reading and writing of its socket, and the waiting for it.
+"""The test's end of the pipe: what is said is written to its socket, and what comes is read, without any waiting.
 
-There is no thread behind it. A thread that waits for something reads the socket itself. Where several wait, one of them
-leads: it reads, hands the others their frames, and when it has what it waited for, wakes one of them to lead on.
+Threads wait for a connection as :mod:`isoclient.drive.blocking` has it, tasks as :mod:`isoclient.drive.awaiting`. There
+is no thread or task behind it: whoever waits for something does the reading, also for the others that wait.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from isoclient.drive.deadline import Deadline
-from isoclient.drive.eager import EagerPoll
-from isoclient.drive.failures import ConnectionLost, CutOff, DeadlineExceeded, NotReady, Reentered
-from isoclient.drive.sending import write_out
+from isoclient.drive.failures import ConnectionLost, CutOff, NotReady, Reentered
+from isoclient.drive.readiness import Readiness
 from isoclient.drive.terminal import Terminal
-from isoclient.drive.threads import Closing, Lead, Waiters, place_to_park
+from isoclient.drive.waiting import Closing, EagerPoll, Lead, Waiters
 from isoclient.mirror.context_variables import context_of_test
+from isoclient.mirror.mirrored import Context
 from isoclient.system import forks
 from isoclient.system.descriptors import identity, let_go_of_another
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import os, select, socket, threading
+from isoclient.system.sigpipe import NO_SIGNAL
 from isoclient.transit.codecs import Codec
 from isoclient.wire.mux import Mux, Stream
-from isoclient.wire.protocol import CONTEXT, DEBUG, ENDING, FAILED, READY, STOP, CallSpec, WireError
+from isoclient.wire.protocol import CONTEXT, DEBUG, LIFESPANS, STOP, CallSpec, WireError
 
-__all__ = ["Connection"]
+__all__ = ["WRITING", "Connection"]
 
-_IN: Final = select.POLLIN
-_OUT: Final = select.POLLOUT
-_WRITING: Final = "this thread is already writing to the app, further down its stack"
+_OF_ANOTHER_PROCESS: Final = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
+WRITING: Final = "this thread is already writing to the app, further down its stack"
+"""What a thread is told that would write amid its own writing."""
 
 
 class Connection:
     """The client's end of the wire, over a socket. The multiplexer has the state, and this moves its bytes.
 
+    It may be used by several threads at once, and by tasks of several event loops.
+
     Args:
         sock: our end; it is made non-blocking, and is closed by :meth:`close`.
         codec: how values cross.
-
-    It may be used by several threads at once.
+        tell_news: called before anything else is sent, with what tells the app what has changed of its surroundings.
+        meanwhile: called now and then by whoever waits.
+        terminal: where a debugger in the app's process may have its prompt.
 
     Attributes:
-        mux: the multiplexer. Whoever puts something into its outbox sees to it that it is written, by :meth:`flush`.
+        codec: how values cross.
+        mux: the multiplexer. Whoever puts something into its outbox sees to it that it is written.
+        server: what the other side has said of itself.
         receiving: held for the moment in which a message is taken out of the inbox of a stream.
+        closing: how far the end of the connection has come.
+        lost: what is known of the end of the other side, once that is seen, or of this one.
+        stuck: whether the other side's event loop was seen not to answer.
+        interrupted: whether Ctrl-C or the like has ended the last wait: nobody is patient any more.
+        lead: which thread reads.
+        waiters: the others.
+        write_lock: held by the thread that writes.
+        writer: the number of that thread; 0 for none.
+        incoming: polls the socket and what is watched, and knows whether answers are fast.
+        sock: our end.
+        watched: the pidfd that tells the end of the other side; -1 for none.
+        meanwhile: to be called now and then by whoever waits.
+        terminal: where a debugger in the app's process may have its prompt.
     """
 
-    def __init__(self, sock: socket.socket, codec: Codec) -> None:
+    _readiness: Readiness | None = None
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        codec: Codec,
+        *,
+        tell_news: Callable[[Callable[[Context], object]], object] | None = None,
+        meanwhile: Callable[[], object] = bool,  # which does nothing
+        terminal: Terminal | None = None,
+    ) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.codec = codec
         self.mux = Mux("client", codec)
+        self.server = self.mux.server
         self.receiving = make_lock()
-        self.ready = False
-        self.ending = False  # the other side has heard that it is to end, or nobody would see its answer
-        self.interrupted = False  # Ctrl-C or the like has ended the last wait: nobody is patient any more
-        self.stuck = False  # it was seen that the other side's event loop does not answer
-        self.lost: ConnectionLost | None = None
-        self.failure: BaseException | None = None
-        self.news: Callable[[], object] | None = None  # what is to be told before anything is sent; None for nothing
-        self.meanwhile: Callable[[], object] = bool  # called now and then by whoever waits; this does nothing
-        self.terminal: Terminal | None = None  # where a debugger in the app's process may have its prompt
-        self._sock, self._file = sock, identity(os.fstat(sock.fileno()))
-        self._watched = -1
         self.closing = Closing()
-        self._lead, self._waiters = Lead(), Waiters()
-        self._write_lock, self._writer = make_lock(), 0
-        self._incoming = EagerPoll()
-        self._incoming.register(sock, _IN)
+        self.lost: ConnectionLost | None = None
+        self.stuck = self.interrupted = False
+        self.lead, self.waiters = Lead(), Waiters()
+        self.write_lock, self.writer = make_lock(), 0
+        self.incoming = EagerPoll()
+        self.incoming.register(sock, select.POLLIN)
+        self.sock, self._file = sock, identity(os.fstat(sock.fileno()))
+        self.watched = -1
+        self._tell_news, self.meanwhile, self.terminal = tell_news, meanwhile, terminal
+        self._ends_unseen = False
 
     def watch(self, descriptor: int) -> None:
         """Take the readiness of this descriptor, a pidfd, for the end of the other side.
 
         The end of file alone is not enough: whatever the app has started may still hold the socket.
         """
-        self._watched = descriptor
-        self._incoming.register(descriptor, _IN)
-        self._incoming.allow()
+        self.watched = descriptor
+        self.incoming.register(descriptor, select.POLLIN)
+        self.incoming.allow()
 
     def unwatch(self, close: Callable[[], object]) -> None:
         """Close the descriptor that is watched, by this function, as soon as nobody polls it; after :meth:`close`."""
-        self._watched = -1
+        self.watched = -1
         self._close_when_unused(close)
 
     # -- streams
 
-    def open(self, spec: CallSpec, deadline: Deadline) -> Stream:
-        """Begin a stream: a call of the app. What waits for it is a :class:`isoclient.drive.stream.BlockingStream`.
+    def open(self, spec: CallSpec, write: Callable[[], object] = bool) -> Stream:
+        """Begin a stream: a call of the app. Threads wait for it by :class:`isoclient.drive.blocking.BlockingStream`.
+
+        Args:
+            spec: what is called.
+            write: writes what is in the outbox, unless the caller sees to that. When it raises, there is no stream.
 
         Raises:
             ConnectionLost: another thread is closing it.
-            DeadlineExceeded: the other side took nothing in time.
         """
         self.interrupted = False
         self.begin_sending()
@@ -99,7 +126,7 @@ class Connection:
         stream = self.mux.stream(spec.kind)  # to be known, whatever interrupts what comes now
         try:
             self.mux.open(spec, stream)
-            self.flush(deadline)
+            write()
         except BaseException:
             self.mux.cancel(stream)  # it may be written yet, along with something else
             self.mux.forget(stream)
@@ -114,194 +141,121 @@ class Connection:
         Raises:
             ConnectionLost: another thread is closing it.
         """
-        if self._writer == threading.get_ident():
-            raise Reentered(_WRITING)
+        if self.writer == threading.get_ident():
+            raise Reentered(WRITING)
         if self.closing.has_begun:
             self.closing.check()
-        if self.news is not None and (news := self.news()) is not None:
-            self.mux.tell(CONTEXT, news)
+        if self._tell_news is not None:
+            self._tell_news(self._tell_context)
 
-    def unfinished(self) -> str:
-        """In words, how much has come of a message that is not whole yet; empty if there is none such."""
-        return self.mux.unfinished()
+    def _tell_context(self, news: Context) -> None:
+        self.mux.tell(CONTEXT, news)
 
-    # -- waiting and reading
+    def notice_stuck(self) -> None:
+        """The other side's event loop has not answered in time. It is not waited for any more when it is to end."""
+        self.stuck = True
 
-    def wait(self, ready: Callable[[], object], deadline: Deadline) -> None:
-        """Read until ``ready()`` is true.
-
-        Raises:
-            ConnectionLost: the other side has ended before that, or another thread is closing the connection.
-            NotReady: the app could not be loaded.
-            DeadlineExceeded: it was not in time.
-        """
-        try:
-            while not ready():
-                self._check()
-                if self._lead.take():
-                    self._lead_on(ready, deadline)
-                else:
-                    self._follow(ready, deadline)
-        except (ConnectionLost, DeadlineExceeded, NotReady, Reentered):
-            raise
-        except BaseException:
-            self.interrupted = True
-            raise
-        finally:
-            # Whoever leaves without having led last may have been woken to lead: then the task is handed on.
-            if not self._lead.is_taken:
-                self._waiters.wake_one()
-
-    def _lead_on(self, ready: Callable[[], object], deadline: Deadline) -> None:
-        try:
-            self._lead.reader = threading.get_ident()
-            if not ready() and self.lost is None:
-                self._read(deadline)
-            while self.has_prompt and self.lost is None:
-                # Nobody goes on while somebody types there, also where what was waited for has come meanwhile.
-                self._read(deadline)
-        except BaseException:
-            self._take_terminal_back()  # Ctrl-C, or a time limit on the test
-            raise
-        finally:
-            self._lead.reader = 0
-            self._lead.give_back()
-            if self.closing.unused:
-                self._close_unused()
+    # -- reading
 
     @property
     def has_prompt(self) -> bool:
         """Whether a debugger in the app's process has its prompt open."""
         return self.terminal is not None and self.terminal.is_lent
 
-    def _take_terminal_back(self) -> None:
+    def take_terminal_back(self) -> None:
+        """Have it back from a debugger in the app's process, where it is lent."""
         if self.terminal is not None:
             self.terminal.take_back()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise what ends every wait.
+
+        Raises:
+            ConnectionLost: the other side has ended, or another thread is closing the connection.
+            NotReady: the app could not be loaded.
+        """
         if self.closing.has_begun:
             self.closing.check()
-        if self.failure is not None:
-            raise NotReady("the app could not be loaded") from self.failure
+        if self.server.failure is not None:
+            raise NotReady("the app could not be loaded") from self.codec.unpack_exception(self.server.failure)
         if self.lost is not None:
             raise self.lost.again()
 
-    def _follow(self, ready: Callable[[], object], deadline: Deadline) -> None:
-        if self._lead.is_ours:
-            raise Reentered("this thread is already waiting for the app, further down its stack")
-        waiter = place_to_park()
-        try:
-            self._waiters.add(ready, waiter)
-            # The leader may have stopped between our attempt to lead and our entry: then nobody would wake us.
-            if self.is_dismissed:
-                return  # by who has not seen our entry
-            if self._lead.take():
-                self._lead.give_back()
-            # Whoever is to wake us may be interrupted before that.
-            elif not waiter.acquire(timeout=deadline.moment() / 1000):
-                deadline.check()
-        finally:
-            self._waiters.remove(waiter)
+    @property
+    def readiness(self) -> Readiness:
+        """What tells tasks that a look is worth while."""
+        if self._readiness is None:
+            self._readiness = Readiness(self.sock, self.watched)
+        return self._readiness
 
-    def _read(self, deadline: Deadline) -> None:
-        ready = self._incoming.poll(deadline.moment())
-        if not ready:
+    def look(self, *, idle: bool = False, eagerly: bool = False) -> None:
+        """Write and read what can be without any waiting, and wake those who have what they wait for.
+
+        Args:
+            idle: whether nothing has come for a while.
+            eagerly: whether to look for a moment, if there is nothing to read yet.
+        """
+        if idle:
             self.meanwhile()
-            deadline.check()
-            return
-        if ready[0][0] == self._watched or ready[-1][0] == self._watched:  # one or both of two
-            self._drain()
-        else:
-            self._read_some()
-        self._waiters.wake_ready()
-
-    def _drain(self) -> None:
-        self.meanwhile()  # a last look: the other side is dead, but what it had written counts
-        while self._read_some():
-            pass
-        self._lose(None)
-
-    def _read_some(self) -> bool:
-        """Read once, and act upon what came; False if there was nothing to read."""
+        self.waiters.wake_late()
+        if self.mux.outbox.parts:
+            self.try_flush()
+        if self.lost is not None or not self.lead.take():
+            return  # another thread reads
         try:
-            received = self._sock.recv_into(self.mux.get_buffer())
+            self.lead.reader = threading.get_ident()
+            if eagerly and not self.incoming.glance():
+                return
+            if self.read_some():
+                self.incoming.answered()
+            elif any(found == self.watched for found, _ in self.incoming.poll(0)):
+                self.drain()
+            self.waiters.wake_ready()
+        finally:
+            self.lead.reader = 0
+            self.lead.give_back()
+            self.waiters.wake_one()
+            if self.closing.unused:
+                self.close_unused()
+
+    def drain(self) -> None:
+        """The other side is dead, but what it had written counts: read that. Whoever calls it leads."""
+        self.meanwhile()  # a last look
+        while self.read_some():
+            pass
+        self.lose(None)
+
+    def read_some(self) -> bool:
+        """Read once, and act upon what came; False if there was nothing to read. Whoever calls it leads."""
+        try:
+            received = self.sock.recv_into(self.mux.get_buffer())
             for kind, stream, value in self.mux.buffer_updated(received) if received else ():
-                if stream is None:
-                    self._hear(kind, value)
+                if stream is None and kind == DEBUG and self.terminal is not None:
+                    self.terminal.take(value)
             self.mux.check()
         except BlockingIOError:
             return False
         except OSError:
             received = 0  # ECONNRESET: dead, with frames of ours unread
         except WireError as error:
-            self._lose(error)
+            self.lose(error)
             return False
         except BaseException as error:
-            self._lose(CutOff(repr(error)))  # out of a signal handler, and what was read before it is lost
+            self.lose(CutOff(repr(error)))  # out of a signal handler, and what was read before it is lost
             raise
         if received == 0:
-            self._lose(None)
+            self.lose(None)
         return received > 0
 
-    def _lose(self, cause: BaseException | None) -> None:
+    def lose(self, cause: BaseException | None) -> None:
+        """There is no other side any more; ``cause`` is why, where that was not its end."""
         if self.lost is None:
             lost = ConnectionLost(str(cause) if cause else "the app's side of the pipe was closed")
             lost.__cause__ = cause
             self.lost = lost
-        self._take_terminal_back()
-
-    def _hear(self, kind: int, value: Any) -> None:
-        """Act on what is of no stream."""
-        if kind == READY:
-            self.ready = True
-        elif kind == ENDING:
-            self.ending = True
-        elif kind == FAILED:
-            self.failure = self.codec.unpack_exception(value)
-        elif kind == DEBUG and self.terminal is not None:
-            self.terminal.take(value)
+        self.take_terminal_back()
 
     # -- writing
-
-    def flush(self, deadline: Deadline) -> None:
-        """Write what is in the outbox. While the pipe is full, what comes in is read: the other side may wait for it.
-
-        A failure of the other side is no error here: it shows at the next :meth:`wait`, after what it still had to say.
-
-        Raises:
-            ConnectionLost: another thread is closing the connection.
-            DeadlineExceeded: the pipe stayed full. What is left goes out, whole and in order, with what is sent next.
-        """
-        this_thread = threading.get_ident()
-        if self._writer == this_thread:
-            raise Reentered(_WRITING)
-        try:
-            while not self._write_lock.acquire(timeout=deadline.lock_timeout()):
-                deadline.check()
-            self._writer = this_thread
-            if self.closing.has_begun:
-                self.closing.check()
-            while not self._write_some():
-                self._wait_writable(deadline)
-                self.closing.check()
-        except (ConnectionLost, DeadlineExceeded):
-            raise
-        except BaseException as error:
-            if self._writer == this_thread:
-                self._lose(CutOff(repr(error)))  # out of a signal handler, and how much has been written nobody knows
-            raise
-        finally:
-            # What a signal handler raises may have come before the lock was taken, or right after; and before a call.
-            if self._writer == this_thread:
-                self._writer = 0
-            try:  # noqa: SIM105
-                self._write_lock.release()
-            except RuntimeError:  # it had not been taken
-                pass
-            if self.closing.unused:
-                self._close_unused()
-        if self.mux.outbox.parts:  # put there meanwhile by a finalizer, or by a thread that may not wait
-            self.try_flush()
 
     def try_flush(self) -> bool:
         """Write what is in the outbox if that takes no waiting at all; for signal handlers and finalizers.
@@ -310,119 +264,57 @@ class Connection:
             Whether all has gone out. What has not goes out with what is sent next.
         """
         this_thread = threading.get_ident()
-        if self.lost is not None or self._writer == this_thread:
+        if self.lost is not None or self.writer == this_thread:
             return False
         try:
-            if not self._write_lock.acquire(blocking=False):
+            if not self.write_lock.acquire(blocking=False):
                 return False
-            self._writer = this_thread
-            return self._write_some()
-        except BaseException as error:  # as in flush()
-            if self._writer == this_thread:
-                self._lose(CutOff(repr(error)))
+            self.writer = this_thread
+            return self.write_some()
+        except BaseException as error:
+            if self.writer == this_thread:
+                self.lose(CutOff(repr(error)))  # out of a signal handler, and nobody knows how much has been written
             raise
         finally:
-            if self._writer == this_thread:
-                self._writer = 0
+            # What a signal handler raises may have come before the lock was taken, or right after; and before a call.
+            if self.writer == this_thread:
+                self.writer = 0
             try:  # noqa: SIM105
-                self._write_lock.release()
-            except RuntimeError:
+                self.write_lock.release()
+            except RuntimeError:  # it had not been taken
                 pass
             if self.closing.unused:
-                self._close_unused()
+                self.close_unused()
 
     def ask_to_end(self) -> None:
         """Ask the other side to end in order, without any waiting. Where no frame gets out, the end of file says it."""
-        if let_go_of_another(self._sock, self._file):
-            self._lose(None)
+        if let_go_of_another(self.sock, self._file):
+            self.lose(None)
         self.mux.tell(STOP)
         written = self.try_flush()
         with contextlib.suppress(OSError):
-            if self._lead.is_ours:
+            if self.lead.is_ours:
                 # In a signal handler, amid reading: this thread can't read what the other side may have to write. Only
                 # with both directions shut does that wake up and see it.
-                self.ending = True  # its answer won't be seen either
-                self._sock.shutdown(socket.SHUT_RDWR)
+                self._ends_unseen = True
+                self.sock.shutdown(socket.SHUT_RDWR)
             elif not written:
-                self._sock.shutdown(socket.SHUT_WR)
+                self.sock.shutdown(socket.SHUT_WR)
 
-    def _write_some(self) -> bool:
+    @property
+    def has_heard_of_its_end(self) -> bool:
+        """Whether the other side knows that it was asked to end; or may know, where nobody would see its answer."""
+        return self.server.ending or self._ends_unseen
+
+    def write_some(self) -> bool:
+        """Write what the pipe takes; return whether that was all. Whoever calls it has the lock."""
         if self.lost is not None:
             self.mux.outbox.clear()
         try:
-            return write_out(self.mux.outbox, self._sock)
+            return self.mux.outbox.write(self.sock.send, self.sock.sendmsg, NO_SIGNAL)
         except OSError:
             self.mux.outbox.clear()  # EPIPE: the reader will find the end of file, after the frames before it
             return True
-
-    def _wait_writable(self, deadline: Deadline) -> None:
-        leads = self._lead.take()
-        try:
-            if leads:
-                self._lead.reader = threading.get_ident()
-            poll = select.poll()
-            poll.register(self._sock, _OUT | _IN if leads else _OUT)
-            if self._watched >= 0:
-                poll.register(self._watched, _IN)
-            found = dict(poll.poll(deadline.moment()))
-            if not found:
-                self.meanwhile()
-                deadline.check()
-            if self._watched in found:
-                self.mux.outbox.clear()
-            if leads and found.get(self._sock.fileno(), 0) & ~_OUT:
-                self._read_some()
-                self._waiters.wake_ready()
-        finally:
-            if leads:
-                self._lead.reader = 0
-                self._lead.give_back()
-                self._waiters.wake_one()
-
-    def discard_until(self, descriptor: int | None, seconds: float) -> bool:
-        """Wait for this descriptor, and read meanwhile, so that the other side is not held up by a full pipe.
-
-        Returns:
-            Whether it is ready, or without a descriptor, something has been read; False after the time, and now and
-            then before.
-        """
-        token = object()
-        self.meanwhile()
-        try:
-            self.closing.watchers.add(token)
-            # Another thread may have closed it since the caller looked.
-            is_closed = descriptor not in (None, self._watched)
-            return is_closed or self._discard_until(descriptor, Deadline(seconds).moment())
-        finally:
-            self.closing.watchers.discard(token)
-            if self.closing.unused:
-                self._close_unused()
-
-    def _discard_until(self, descriptor: int | None, milliseconds: int) -> bool:
-        poll = select.poll()
-        if descriptor is not None:
-            poll.register(descriptor, _IN)
-        if self.lost is not None or not self._lead.take():
-            return bool(poll.poll(milliseconds))
-        try:
-            self._lead.reader = threading.get_ident()
-            poll.register(self._sock, _IN)
-            ready = dict(poll.poll(milliseconds))
-            if self._sock.fileno() in ready:
-                # All of it, once the other side has ended: its last words are not to be lost.
-                while self._read_some() and descriptor in ready:
-                    pass
-                self._waiters.wake_ready()
-            return descriptor in ready if descriptor is not None else bool(ready)
-        finally:
-            self._lead.reader = 0
-            self._lead.give_back()
-            self._waiters.wake_one()
-
-    def read_until_lost(self, seconds: float) -> None:
-        """Read on until the other side has closed its end, or so many seconds have passed."""
-        with contextlib.suppress(ConnectionLost, NotReady, DeadlineExceeded, Reentered):
-            self.wait(lambda: False, Deadline(seconds))
 
     # -- the end
 
@@ -436,10 +328,10 @@ class Connection:
         """
         self.closing.begin(but_this_thread=but_this_thread)
         for stream in list(self.mux.streams.values()):
-            if stream.kind != "lifespan":
+            if stream.kind not in LIFESPANS:
                 self.mux.forget(stream)
         # Whoever is in a poll looks again soon, at the latest when the other side answers to its being ended.
-        self._waiters.wake_all()
+        self.waiters.wake_all()
 
     @property
     def is_dismissed(self) -> bool:
@@ -450,28 +342,42 @@ class Connection:
         """Close the socket. Whoever still waits gets :class:`ConnectionLost`, and the last of them closes it."""
         if in_order or self.lost is None:
             self.lost = ConnectionLost("the connection was closed", closed_here=in_order)
-        self._take_terminal_back()
-        let_go_of_another(self._sock, self._file)
+        self.take_terminal_back()
+        let_go_of_another(self.sock, self._file)
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
-        self._close_when_unused(self._sock.close)
+            self.sock.shutdown(socket.SHUT_RDWR)  # closing it would wake nobody who polls it
+        self._close_when_unused(self.close_descriptors)
 
     def _close_when_unused(self, close: Callable[[], object]) -> None:
         self.closing.unused.append(close)
-        if self._lead.reader or self._writer or self.closing.watchers:
+        if self.lead.reader or self.writer or self.closing.watchers:
             forks.register(self)  # for it outlives the app
-        self._close_unused()
+        self.close_unused()
 
-    def _close_unused(self) -> None:
-        self.closing.close_unused(self._lead.reader or self._writer)
+    def end_watch(self, token: object) -> None:
+        """Whoever has put this token among the watchers polls no more."""
+        self.closing.watchers.discard(token)
+        if self.closing.unused:
+            self.close_unused()
+
+    def close_unused(self) -> None:
+        """To be called by whoever has led, written or watched, when it is seen that something is to be closed."""
+        self.closing.close_unused(self.lead.reader or self.writer)
+
+    def close_descriptors(self) -> None:
+        """When nobody uses them. Idempotent."""
+        self.sock.close()
+        if self._readiness is not None:
+            self._readiness.close()
 
     def abandon(self) -> None:
         """In a fork: close the socket alone. Shutting it down would do so for the process that it belongs to, too."""
-        self.lost = ConnectionLost("the connection is that of the process before the fork", closed_here=True)
+        self.lost = _OF_ANOTHER_PROCESS
         # Threads that write, lead or wait are not here, and their numbers may be those of others by now.
-        self._writer = 0
+        self.writer = 0
         self.closing.watchers.clear()
-        self._lead, self._waiters = Lead(), Waiters()
+        if self.lead.is_taken or self.waiters.parked or self.waiters.tasks:  # else a fork need not copy their memory
+            self.lead, self.waiters = Lead(), Waiters()
         if self.terminal is not None:
             self.terminal.abandon()
-        self._close_when_unused(self._sock.close)
+        self.close_descriptors()

@@ -23,18 +23,18 @@ class Owner(Protocol):
         """Called in a fork: close the descriptors, and be of no use from now on. Must not raise or wait."""
 
 
-_owners: weakref.WeakSet[Owner] = weakref.WeakSet()
+_owners: Final[set[weakref.ref[Owner]]] = set()  # a WeakSet is much code, and so much memory that a fork has to copy
 _start_lock: Final = make_lock()
 
 
 def register(owner: Owner) -> None:
     """From now on, forks call ``owner.abandon()``."""
-    _owners.add(owner)
+    _owners.add(weakref.ref(owner, _owners.discard))
 
 
 def forget(owner: Owner) -> None:
     """It has no descriptors any more."""
-    _owners.discard(owner)
+    _owners.discard(weakref.ref(owner))
 
 
 def start_lock() -> threading.RLock:
@@ -47,8 +47,9 @@ def start_lock() -> threading.RLock:
 
 def _after_in_child() -> None:
     _start_lock.release()
-    for owner in list(_owners):
-        owner.abandon()
+    for reference in list(_owners):
+        if (owner := reference()) is not None:
+            owner.abandon()
     _owners.clear()
 
 

@@ -9,6 +9,7 @@ glance.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from importlib import import_module
 from operator import is_, itemgetter
@@ -65,8 +66,9 @@ class _Methods(_Place):
 
     def lift(self) -> None:
         now = vars(self._owner)
-        for name in [*now] if now != self._names else []:
-            value, found = self._names.get(name, _MISSING), now[name]
+        # As they are at one moment: another thread may lift them, too, and be faster.
+        for name, found in list(now.items()) if now != self._names else []:
+            value = self._names.get(name, _MISSING)
             if found is not value:
                 _lifted.append((self._owner, name, value, found))
                 _put(self._owner, name, value)
@@ -74,7 +76,8 @@ class _Methods(_Place):
 
 def _put(owner: Any, name: str, value: object) -> None:
     if value is _MISSING:
-        delattr(owner, name)
+        with contextlib.suppress(AttributeError):  # another thread was faster
+            delattr(owner, name)
     else:
         setattr(owner, name, value)
 
@@ -144,8 +147,11 @@ class Patches:
         all the same, for what that has set was there already.
         """
         _holders.pop(id(self), None)
-        while _lifted and not holders():
-            owner, name, value, patch = last = _lifted[-1]
+        while not holders():
+            try:
+                owner, name, value, patch = last = _lifted[-1]
+            except IndexError:  # another thread has put the last one back
+                return
             if vars(owner).get(name, _MISSING) is value:
                 _put(owner, name, patch)
             if _lifted and _lifted[-1] is last:  # unless another thread puts them back, too

@@ -14,7 +14,8 @@ from isoclient.system.modules import os, threading
 
 __all__ = ["make_lock", "release_all"]
 
-_locks: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+_RLock: Final = type(threading.RLock())  # which is called through a function there
+_locks: Final[set[weakref.ref[Any]]] = set()  # a WeakSet is much code, and so much memory that a fork has to copy
 
 
 def make_lock() -> threading.RLock:
@@ -25,21 +26,27 @@ def make_lock() -> threading.RLock:
         ...     taken
         True
     """
-    lock = threading.RLock()
-    _locks.add(lock)
+    lock = _RLock()
+    _locks.add(weakref.ref(lock, _locks.discard))
     return lock
 
 
 def release_all() -> None:
     """In a fork of which this package has the whole: no frame below this one will release what its thread holds."""
-    for lock in list(_locks):
-        lock._at_fork_reinit()
+    for lock in _all():
+        if lock._is_owned():
+            lock._at_fork_reinit()
+
+
+def _all() -> list[Any]:
+    return [lock for reference in list(_locks) if (lock := reference()) is not None]
 
 
 def _release_those_of_others() -> None:
-    # Any fork may come back to whoever holds one here.
-    for lock in list(_locks):
-        if not lock._is_owned():
+    # Any fork may come back to whoever holds one here. Those that are free are left as they are, and not even tried: a
+    # fork would have to copy their memory. Before Python 3.14, only its text tells whether one is.
+    for lock in _all():
+        if not (lock._is_owned() or repr(lock).startswith("<unlocked ")):
             lock._at_fork_reinit()
 
 

@@ -51,6 +51,8 @@ class Kept:
     The functions that the module itself defines find in it what they call, and not what a test has put into the module:
     else ``socket.socketpair`` would make sockets of whatever class ``socket.socket`` is by then.
 
+    It has no ``__getattr__`` for the sake of its speed: Python looks attributes up by a shortcut where there is none.
+
     Args:
         name: the module's.
         others: what some of its names are to stand for instead.
@@ -64,9 +66,6 @@ class Kept:
             if isinstance(value, FunctionType) and value.__globals__ is its_own and key not in others:
                 names[key] = over(names, value)
         self.__dict__ = names
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"module {vars(self)['__name__']!r} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<{vars(self)['__name__']}, as it was when isoclient was imported>"
@@ -85,7 +84,7 @@ class _KeptOS(Kept):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         generic = Kept("genericpath", os=self)
-        shared = {key: getattr(generic, key) for key in generic.__all__}
+        shared = {key: vars(generic)[key] for key in vars(generic)["__all__"]}
         vars(self)["path"] = Kept("os.path", os=self, genericpath=generic, **shared)
 
     @property
@@ -109,7 +108,7 @@ def _keep_socket(name: str) -> Kept:
     class socket(_socket.socket):  # the name of what it stands for
         """A socket that has its methods from C alone: those of ``socket.socket`` are patched, too."""
 
-        __slots__ = ()
+        __slots__ = ("__weakref__",)
 
         def __enter__(self) -> socket:
             return self
@@ -123,12 +122,20 @@ def _keep_socket(name: str) -> Kept:
     return Kept(name, socket=socket)
 
 
+def _keep_signal(name: str) -> Kept:
+    # In Python, the same functions make members of enumerations of all that they return. Each of those is memory that a
+    # fork has to copy when it looks at it, and a fork looks at all signals as it begins.
+    numeric, found = ("SIG_DFL", "SIG_IGN", "getsignal", "pthread_sigmask", "signal"), names_of("_signal")
+    return Kept(name, **{key: found[key] for key in numeric})
+
+
 def _keep_tempfile(name: str) -> Kept:
     return Kept(name, _os=_kept("os"), _io=_kept("io"))
 
 
 _KEEPERS: Final[dict[str, Any]] = {
     "os": _KeptOS,
+    "signal": _keep_signal,
     "socket": _keep_socket,
     "tempfile": _keep_tempfile,
     "threading": _KeptThreading,

@@ -30,29 +30,23 @@ class SharedFile:
 
     Args:
         name: for those who look into ``/proc``.
+        belongings: what is to own the descriptor.
 
     Attributes:
-        descriptor: it is closed by :meth:`close`.
+        descriptor: its descriptor.
         position: how much of it has been read, in bytes.
+        mark: what is there right before that, at most a byte, unless the file has been truncated.
         left_out: how many bytes have been given back unread, since somebody has taken notice and set it to 0.
     """
 
-    def __init__(self, name: str) -> None:
-        self._belongings = Belongings()
-        self.descriptor = _make_file(name, self._belongings)
+    def __init__(self, name: str, belongings: Belongings) -> None:
+        self._belongings = belongings  # which closes what it owns with whoever has it last
+        self.descriptor = _make_file(name, belongings)
         self.position = 0
         self.left_out = 0
         self._file = identity(os.fstat(self.descriptor))
         self._given_back = 0
-        self._mark = b""
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to be read; nearly always there is not, and this is asked for each request."""
-        try:
-            return os.pread(self.descriptor, 2, self.position - len(self._mark)) != self._mark
-        except OSError:  # closed
-            return bool(self._mark)
+        self.mark = b""
 
     @property
     def size(self) -> int:
@@ -67,9 +61,9 @@ class SharedFile:
         """The next bytes, up to this place in the file; none if there are none, or the file is closed."""
         if not is_still(self.descriptor, self._file):  # it has been closed, maybe by the test
             return b""
-        if self._at(self.position - len(self._mark), len(self._mark)) != self._mark:
+        if self._at(self.position - len(self.mark), len(self.mark)) != self.mark:
             self.position = self._given_back = 0  # it has been truncated, and is written anew
-            self._mark = b""
+            self.mark = b""
         if self.size - self.position > KEPT:  # else nobody has given back anything of it
             self._skip_hole()
         piece = self._at(self.position, min(_PIECE, end - self.position)) if end > self.position else b""
@@ -85,7 +79,7 @@ class SharedFile:
         So it shows if the file has been truncated, whatever its size has become since.
         """
         self.position = position
-        self._mark = b"\0" if punch(self.descriptor, self._file, position - 1, position) else last
+        self.mark = b"\0" if punch(self.descriptor, self._file, position - 1, position) else last
 
     def _at(self, place: int, size: int) -> bytes:
         try:
@@ -136,11 +130,6 @@ class SharedFile:
     def since(self, start: int) -> bytes:
         """What has been written from this place on."""
         return self._at(start, _PIECE)
-
-    def close(self) -> None:
-        """Close the descriptor; idempotent."""
-        self.descriptor = -1
-        self._belongings.close()
 
 
 def _make_file(name: str, belongings: Belongings) -> int:

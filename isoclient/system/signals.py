@@ -26,7 +26,7 @@ def begin_with_own_signals() -> None:
     """
     signal.set_wakeup_fd(-1)
     for number in _OTHERS:
-        if signal.getsignal(number) is signal.SIG_IGN:
+        if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     for name in _OF_PYTHON:
         if hasattr(signal, name):

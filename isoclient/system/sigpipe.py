@@ -1,16 +1,20 @@
 """Writing to those who may have died, where what we call does not let us say that EPIPE will do.
 
-To a socket of ours that is said with each write (``MSG_NOSIGNAL``); but not to a pipe, and multiprocess does not.
+To a socket of ours that is said with each write (:data:`NO_SIGNAL`); but not to a pipe, and multiprocess does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
-from isoclient.system.modules import signal
+from isoclient.system.modules import signal, socket
 
-__all__ = ["without_sigpipe"]
+__all__ = ["NO_SIGNAL", "without_sigpipe"]
+
+NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+"""For each write to a socket that the other process has an end of: EPIPE will do."""
 
 
 @contextlib.contextmanager
@@ -20,7 +24,7 @@ def without_sigpipe() -> Iterator[None]:
     Python ignores it from its start; but some let it do its default again, which is to end the process, so that a
     command stops when nobody reads what it prints.
     """
-    if not hasattr(signal, "sigtimedwait") or signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:
+    if not hasattr(signal, "sigtimedwait") or signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
         yield
         return
     only = {signal.SIGPIPE}

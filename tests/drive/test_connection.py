@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from isoclient.drive.blocking import BlockingStream
 from isoclient.drive.connection import Connection
-from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import ConnectionLost, DeadlineExceeded, NotReady
-from isoclient.drive.stream import BlockingStream
-from isoclient.server.pipe import Pipe
+from isoclient.drive.waiting import Deadline
+from isoclient.server.runtime import Pipe
 from isoclient.transit.codecs import LocalCodec, PipeCodec
 from isoclient.wire import protocol
 from isoclient.wire.frames import pack
@@ -71,7 +71,7 @@ class Pair:
         self.peer = Peer(theirs, codec)
 
     def open(self, messages: tuple[Any, ...] = ()) -> BlockingStream:
-        stream = BlockingStream(self.front, self.front.open(CallSpec("http", {"path": "/"}, messages), Deadline(SOON)))
+        stream = BlockingStream(self.front, CallSpec("http", {"path": "/"}, messages), Deadline(SOON))
         what, number, spec = self.peer.next()
         assert (what, number) == (protocol.OPEN, stream.wire.number)
         assert spec[:3] == ("http", {"path": "/"}, messages)
@@ -102,7 +102,7 @@ def test_one_stream_from_its_opening_to_its_end(pair: Pair) -> None:
     assert stream.receive(Deadline(SOON)) is None
     assert stream.receive(Deadline(SOON)) is None
     assert stream.outcome == Returned()
-    assert pair.front.ready
+    assert pair.front.server.ready
     assert pair.front.mux.streams == {}
 
 
@@ -194,13 +194,13 @@ def test_the_end_of_the_peer(pair: Pair) -> None:
         with pytest.raises(ConnectionLost):
             stream.receive(Deadline(SOON))
     assert pair.front.lost is not None
-    late = BlockingStream(pair.front, pair.front.open(CallSpec("http", {}), Deadline(SOON)))
+    late = BlockingStream(pair.front, CallSpec("http", {}), Deadline(SOON))
     with pytest.raises(ConnectionLost):
         late.receive(Deadline(SOON))
 
 
 def test_a_peer_that_is_gone_with_frames_of_ours_unread(pair: Pair) -> None:
-    stream = BlockingStream(pair.front, pair.front.open(CallSpec("http", {}), Deadline(SOON)))
+    stream = BlockingStream(pair.front, CallSpec("http", {}), Deadline(SOON))
     meta, payload = pair.peer.codec.encode(body(b"last words"))
     pair.peer.pipe.mux.outbox.put(pack(protocol.EVENT, stream.wire.number, meta, payload), payload)
     pair.peer.write()

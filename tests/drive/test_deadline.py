@@ -6,8 +6,8 @@ from math import inf
 
 import pytest
 
-from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import DeadlineExceeded
+from isoclient.drive.waiting import Deadline
 
 
 @pytest.mark.parametrize("seconds", [None, inf])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from isoclient import TestClient
-from isoclient.drive import eager
-from isoclient.drive.eager import EagerPoll
+from isoclient.drive import waiting
+from isoclient.drive.waiting import EagerPoll
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_yield"), reason="it looks only where it can offer its processor")
 
@@ -26,9 +26,9 @@ class Pipe:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reader, self.writer = os.pipe()
         self.looks = 0
-        monkeypatch.setattr(eager, "_offer_processor", self._look)
-        monkeypatch.setattr(eager, "_processors", lambda: 2)
-        monkeypatch.setattr(eager, "_MOMENT", LONG)  # so that no load makes a fast answer a slow one
+        monkeypatch.setattr(waiting, "_offer_processor", self._look)
+        monkeypatch.setattr(waiting, "_processors", lambda: 2)
+        monkeypatch.setattr(waiting, "_MOMENT", LONG)  # so that no load makes a fast answer a slow one
         self.poll = EagerPoll()
         self.poll.allow()
         self.poll.register(self.reader, POLLIN)
@@ -77,10 +77,10 @@ def test_it_looks_once_two_answers_came_fast(pipe: Pipe) -> None:
 def test_it_does_not_after_a_slow_answer(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe.answer_at_once()
     pipe.answer_at_once()
-    monkeypatch.setattr(eager, "_MOMENT", 0.0)
+    monkeypatch.setattr(waiting, "_MOMENT", 0.0)
     assert not pipe.wait(1)
     looks = pipe.looks
-    monkeypatch.setattr(eager, "_MOMENT", LONG)
+    monkeypatch.setattr(waiting, "_MOMENT", LONG)
     pipe.answer_at_once()
     assert not pipe.wait(1)
     assert pipe.looks == looks <= 1
@@ -98,7 +98,7 @@ def test_it_does_not_where_there_is_no_time(pipe: Pipe) -> None:
 
 
 def test_it_does_not_on_a_single_processor(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eager, "_processors", lambda: 1)
+    monkeypatch.setattr(waiting, "_processors", lambda: 1)
     pipe.poll.allow()
     pipe.answer_at_once()
     pipe.answer_at_once()
@@ -119,7 +119,7 @@ def test_an_app_in_a_process_of_its_own_is_looked_for(pipe: Pipe, monkeypatch: p
     with closing(TestClient(app, isolated=True, start_method="fork", timeout=10.0)) as client:
         client.get("/")
         client.get("/")
-        monkeypatch.setattr(eager, "_offer_processor", lambda: os.write(pipe.writer, b"x"))
+        monkeypatch.setattr(waiting, "_offer_processor", lambda: os.write(pipe.writer, b"x"))
         assert client.get(f"/?{pipe.reader}").status_code == 204
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib
+import os
 import selectors
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from types import ModuleType
 
 import pytest
 
-from isoclient.system.lift import USED
+from isoclient.system import lift
+from isoclient.system.lift import USED, Patches
 
 LOOPS = (asyncio, selectors, threading, thread)
 NOT_HERE = ("windows", "proactor")
@@ -40,3 +42,23 @@ def test_all_functions_that_event_loops_look_up_are_known(name: str) -> None:
     functions = {attribute for attribute in found if callable(getattr(owner, attribute, None))}
     classes = {attribute for attribute in functions if isinstance(getattr(owner, attribute), type)} - {"socket"}
     assert functions - classes - USED[name] == set()
+
+
+def test_another_thread_puts_the_last_patch_back_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def patched() -> int:
+        return 4711
+
+    def holders_a_moment_ago() -> int:
+        found = holders()
+        monkeypatch.setattr(lift, "holders", holders)
+        Patches().put_back()  # as the other thread does
+        return found
+
+    holders = lift.holders
+    monkeypatch.setattr(os, "getpid", patched)
+    patches = Patches()
+    patches.lift()
+    assert os.getpid is not patched
+    monkeypatch.setattr(lift, "holders", holders_a_moment_ago)
+    patches.put_back()
+    assert os.getpid is patched

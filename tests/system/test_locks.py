@@ -21,7 +21,7 @@ PLAIN: Final = {
     "transit/objects.py": {"Lock", "RLock"},  # their types
     "compat/python_pools.py": {"Lock", "Semaphore"},  # for others
     # Each wait would be entered in a book. They are renewed in a fork along with their connection.
-    "drive/threads.py": {"Lock"},
+    "drive/waiting.py": {"Lock"},
     # Its holder is the thread of the app, until that ends. No wait for it is without a deadline, and a fork has none.
     "process/app_thread.py": {"Lock"},
 }
