@@ -5,7 +5,8 @@ A name that begins with one underscore may be used
 * as an attribute of ``self``, ``cls`` or ``super()``, if some class of ours defines it;
 * of anything else, and as text (for ``getattr``, ``vars``, ``sys.modules``), if the same file defines it;
 
-and it may not be imported. What a project documents in spite of its underscore is public.
+and it may not be imported. What a project documents in spite of its underscore is public. The tests of this package use
+none of its private names, but for those that are listed here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ OF_THE_SYSTEM = {
     ("system/locks.py", "_at_fork_reinit"),
     ("system/locks.py", "_is_owned"),
     ("system/modules.py", "_FOUND"),
+    ("system/modules.py", "_signal"),
     ("system/modules.py", "_socket"),
 }
 # Names of packages and files, to tell by where something has been defined; and ends of names.
@@ -91,6 +93,42 @@ def test_private_names_of_others_are_in_one_place() -> None:
             if name not in (here | ours if of_its_own else here):
                 found.add((path.relative_to(PACKAGE).as_posix(), name))
     assert found - OF_THE_SYSTEM == set()
+
+
+TESTS = Path(__file__).parent
+# Where a test has to look inside all the same.
+INSIDE = {
+    ("client/test_supervisor.py", "_closers"),  # another thread that closes, at one moment
+    ("client/test_supervisor.py", "_supervisor"),
+    ("contract/test_forks.py", "_mutex"),  # whatever a thread may hold when another one forks
+    ("contract/test_forks.py", "_supervisor"),
+    ("drive/test_eager.py", "_MOMENT"),  # times, and what the machine has: so that no test depends on them
+    ("drive/test_eager.py", "_offer_processor"),
+    ("drive/test_eager.py", "_processors"),
+    ("isolate/test_relaying.py", "_relay"),  # names of functions, none of which is to be in a traceback
+    ("isolate/test_relaying.py", "_run"),
+    ("process/test_popen.py", "_DYING"),
+    ("process/test_popen.py", "_MOMENT"),
+    ("reliability/test_close.py", "_TERM_TIME"),
+    ("reliability/handles.py", "_supervisor"),  # in one place, for all that look at the process from outside
+    ("transit/test_hostile_classes.py", "_Packer"),  # a failure of ours, wherever it may be
+    ("wire/test_frames.py", "_room"),  # how often something is called, which nobody sees from outside
+    ("wire/test_journal.py", "_found"),
+    ("wire/test_mux.py", "_table"),  # what would be kept as long as the client
+}
+# Of other projects, where something of ours has the same name.
+OF_OTHERS = {"_app", "_build", "_config", "_content", "_cookies", "_lock", "_pool", "_stop"}
+
+
+def test_tests_see_what_others_can_see() -> None:
+    ours = {name for path in modules() for name in defined(parsed(path)) if is_private(name)}
+    found = set()
+    for path in set(TESTS.rglob("*.py")) - {Path(__file__)}:
+        here = set(defined(parsed(path))) | DOCUMENTED | OF_OTHERS
+        for name, of_its_own in used(parsed(path)):
+            if name in ours - here and not of_its_own:
+                found.add((path.relative_to(TESTS).as_posix(), name))
+    assert found == INSIDE
 
 
 def test_a_module_of_compat_is_named_after_its_project() -> None:

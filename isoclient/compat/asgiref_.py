@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["is_double_callable"]
+import sys
+from typing import Any
+
+__all__ = ["is_double_callable", "shared_executor"]
 
 
 def is_double_callable(app: object) -> bool:
@@ -13,3 +16,9 @@ def is_double_callable(app: object) -> bool:
         False
     """
     return bool(getattr(app, "_asgi_double_callable", False))
+
+
+def shared_executor() -> object:
+    """That in which it runs all that is not safe in several threads, such as Django's; None if it is not in use."""
+    module: Any = sys.modules.get("asgiref.sync")
+    return None if module is None else getattr(module.SyncToAsync, "single_thread_executor", None)

@@ -28,9 +28,10 @@ def silence(coverage: Any) -> None:
     coverage._warn = lambda *args, **kwargs: None
 
 
-def divert(coverage: Any, sink: object) -> None:
+def divert(coverage: Any, sink: object, *, keeps_context: bool = False) -> None:
     """Let what has run go into this, in the place of its database."""
-    coverage._collector.use_data(sink, None)
+    collector = coverage._collector
+    collector.use_data(sink, collector.static_context if keeps_context else None)
 
 
 def flush(coverage: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -12,73 +12,88 @@ from isoclient.compat.python_imports import is_loaded
 from isoclient.compat.self_tests import self_test
 from isoclient.system.modules import os
 
-__all__ = ["be_a_child", "exit_handlers", "know_twins"]
+__all__ = ["Twin", "be_a_child", "exit_handlers", "helpers", "know_twins"]
 
 _HELPERS: Final = (("resource_tracker", "_resource_tracker"), ("forkserver", "_forkserver"))
 
 
-class _Twin(NamedTuple):
-    package: str
-    is_known: Callable[[], bool]
+class Twin(NamedTuple):
+    """One of both, as it is in use.
+
+    Attributes:
+        process: its module of this name.
+        utils: likewise, if there is one, for it comes with the first child.
+        helpers: what helps to start children.
+    """
+
+    process: Any
+    utils: list[Any]
+    helpers: list[Any]
 
 
-def _twin(package: str, project: str) -> _Twin:
+def _knows(package: str, project: str) -> Callable[[], bool]:
     @self_test(f"The use of {package} in an app that is a fork", project=project)
     def is_known() -> None:
-        process: Any = sys.modules[f"{package}.process"]
-        assert {"_current_process", "_parent_process", "_process_counter", "_children"} <= vars(process).keys()
-        assert {"_parent_pid", "_config"} <= set(process.BaseProcess.__init__.__code__.co_names)
-        process._ParentProcess("test", 1, 0)
-        for util in _utils(package):
+        twin = _twin(package)
+        assert {"_current_process", "_parent_process", "_process_counter", "_children"} <= vars(twin.process).keys()
+        assert {"_parent_pid", "_config"} <= set(twin.process.BaseProcess.__init__.__code__.co_names)
+        twin.process._ParentProcess("test", 1, 0)
+        for util in twin.utils:
             assert type(util._finalizer_registry) is dict
             assert all(map(callable, (util._exit_function, util._run_after_forkers)))
             assert hasattr(util, "_afterfork_registry")
-        for helper in _helpers(package):
+        for helper in twin.helpers:
             assert callable(helper._lock._at_fork_reinit)
 
-    return _Twin(package, is_known)
+    return is_known
 
 
-_TWINS: Final = (_twin("multiprocessing", "Python"), _twin("multiprocess", "multiprocess"))
+_PACKAGES: Final = {"multiprocessing": "Python", "multiprocess": "multiprocess"}
+_KNOWS: Final = tuple(_knows(package, project) for package, project in _PACKAGES.items())
 
 
-def know_twins() -> list[str]:
-    """Which of both are in use, and as they were; to be asked before the fork, too."""
-    return [twin.package for twin in _TWINS if is_loaded(f"{twin.package}.process") and twin.is_known()]
+def know_twins() -> list[Twin]:
+    """Those of both that are in use, and as they were; before the fork, which so has not to look for them."""
+    return [
+        _twin(package)
+        for package, is_known in zip(_PACKAGES, _KNOWS, strict=True)
+        if is_loaded(f"{package}.process") and is_known()
+    ]
 
 
-def exit_handlers() -> list[Callable[[], object]]:
+def _twin(package: str) -> Twin:
+    return Twin(
+        sys.modules[f"{package}.process"],
+        [sys.modules[f"{package}.util"]] if is_loaded(f"{package}.util") else [],
+        [
+            getattr(sys.modules[f"{package}.{module}"], name)
+            for module, name in _HELPERS
+            if is_loaded(f"{package}.{module}")
+        ],
+    )
+
+
+def exit_handlers(twins: list[Twin]) -> list[Callable[[], object]]:
     """What ends their children at the end of an interpreter."""
-    return [util._exit_function for package in know_twins() for util in _utils(package)]
+    return [util._exit_function for twin in twins for util in twin.utils]
 
 
-def be_a_child(parent: int, sentinel: int) -> None:
+def be_a_child(twins: list[Twin], parent: int, sentinel: int) -> None:
     """In a fork: have no children, the test's process as the parent, and a name.
 
     The hooks that are run for that may do anything, such as talk to a manager.
 
     Args:
+        twins: see :func:`know_twins`.
         parent: the number of the test's process.
         sentinel: a descriptor that becomes readable when that has died.
     """
-    for package in know_twins():
-        _forget_children(sys.modules[f"{package}.process"], parent, sentinel)
-        for helper in _helpers(package):
+    for process, utils, helpers in twins:
+        _forget_children(process, parent, sentinel)
+        for helper in helpers:
             _free(helper)
-        for util in _utils(package):
+        for util in utils:
             _run_hooks(util)
-
-
-def _utils(package: str) -> list[Any]:
-    """What comes with its first child, if that has been."""
-    return [sys.modules[f"{package}.util"]] if is_loaded(f"{package}.util") else []
-
-
-def _helpers(package: str) -> Iterator[Any]:
-    """What helps to start children."""
-    for module, name in _HELPERS:
-        if is_loaded(f"{package}.{module}"):
-            yield getattr(sys.modules[f"{package}.{module}"], name)
 
 
 def _forget_children(process: Any, parent: int, sentinel: int) -> None:
@@ -110,3 +125,10 @@ def _run_hooks(util: Any) -> None:
     util._finalizer_registry.clear()
     if util._afterfork_registry:
         util._run_after_forkers()
+
+
+def helpers() -> set[int]:
+    """The numbers of the processes that both have for their own use."""
+    names = ("_pid", "_forkserver_pid")
+    found = (getattr(helper, name, None) for twin in know_twins() for helper in twin.helpers for name in names)
+    return {pid for pid in found if pid is not None}

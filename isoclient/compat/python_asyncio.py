@@ -10,7 +10,7 @@ from isoclient.compat.self_tests import self_test
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["MODULES", "default_executor", "descriptors"]
+__all__ = ["MODULES", "default_executor", "descriptors", "items_of_queue", "policy"]
 
 MODULES: Final = frozenset({"asyncio.*", "selectors", "_weakrefset"})
 """Those whose code a loop runs, as pdb is told what to skip."""
@@ -40,3 +40,26 @@ def descriptors(loop: AbstractEventLoop) -> list[int]:
     """
     parts: list[Any] = [getattr(loop, name, None) for name in _PARTS] if _knows_parts() else []
     return [part.fileno() for part in parts if part is not None]
+
+
+@self_test("Telling what is in a queue of asyncio's", project="Python")
+def _knows_queues() -> None:
+    from asyncio import Queue
+
+    queue: Any = Queue()
+    queue.put_nowait("tea")
+    assert list(queue._queue) == ["tea"]
+
+
+def items_of_queue(queue: Any) -> list[Any]:
+    """What is in a queue for tasks, or in one for threads; nothing, where that is not known."""
+    if hasattr(queue, "queue"):
+        return list(queue.queue)
+    return list(queue._queue) if _knows_queues() else []
+
+
+def policy() -> object:
+    """The policy of event loops; None if none has been needed yet. Python 3.14 warns of asking for it."""
+    import asyncio.events as module
+
+    return getattr(module, "_event_loop_policy", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import weakref
-from typing import Any
+from typing import Any, Final
 
 from isoclient.compat.self_tests import self_test
 from isoclient.system.modules import threading
@@ -13,6 +13,7 @@ from isoclient.system.modules import threading
 __all__ = ["can_end", "can_forget_exit_handlers", "end_the_interpreter", "forget_exit_handlers"]
 
 _finalize: Any = weakref.finalize
+_forgotten: Final[list[object]] = []  # to take it apart would be to copy the memory of all that is in it
 
 
 @self_test("That a fork of the test's process runs none of its exit handlers", project="Python")
@@ -26,7 +27,8 @@ def can_forget_exit_handlers() -> None:
 def forget_exit_handlers() -> None:
     """Those of atexit, those that are called before threads are joined, and all finalizers."""
     atexit._clear()
-    _finalize._registry.clear()
+    _forgotten.append(_finalize._registry)
+    _finalize._registry = {}
     # It registers itself once, with the first finalizer.
     _finalize._registered_with_atexit = False
     live: Any = sys.modules["threading"]  # which alone has what has been registered

@@ -7,11 +7,11 @@ from typing import Any
 from isoclient.compat.self_tests import self_test
 from isoclient.system.modules import io
 
-__all__ = ["keep_back"]
+__all__ = ["can_keep_back", "keep_back"]
 
 
 @self_test("Writing a long line of output at once", project="Python")
-def _can_keep_back() -> None:
+def can_keep_back() -> None:
     stream: Any = io.TextIOWrapper(io.BytesIO())
     stream._CHUNK_SIZE = stream._CHUNK_SIZE * 2
 
@@ -23,5 +23,5 @@ def keep_back(stream: io.TextIOWrapper, most: int) -> None:
         stream: one that writes at the end of each line.
         most: how many.
     """
-    if _can_keep_back():
+    if can_keep_back():
         stream._CHUNK_SIZE = most  # type: ignore[attr-defined]

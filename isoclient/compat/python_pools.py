@@ -11,7 +11,7 @@ from isoclient.compat.python_imports import is_loaded
 from isoclient.compat.self_tests import self_test
 from isoclient.system.modules import threading
 
-__all__ = ["know_pools", "leave_pools_alone"]
+__all__ = ["know_processes", "know_threads", "leave_processes_alone", "leave_threads_alone", "threads_of"]
 
 _OF_THREADS: Final = "concurrent.futures.thread"
 _OF_PROCESSES: Final = "concurrent.futures.process"
@@ -39,25 +39,37 @@ def _knows_processes() -> None:
     assert used <= set(module.ProcessPoolExecutor.__init__.__code__.co_names)
 
 
-def know_pools() -> None:
-    """Before the fork: have asked whether they are as they were."""
-    _ = is_loaded(_OF_THREADS) and _knows_threads(), is_loaded(_OF_PROCESSES) and _knows_processes()
+def know_threads() -> bool:
+    """Whether pools of threads are in use, and as they were; to be asked before the fork."""
+    return is_loaded(_OF_THREADS) and _knows_threads()
 
 
-def leave_pools_alone() -> None:
-    """In the fork: join no threads of theirs at the end, for they are gone, and let the pools go on as far as they can.
+def know_processes() -> bool:
+    """The same of pools of processes."""
+    return is_loaded(_OF_PROCESSES) and _knows_processes()
+
+
+def leave_threads_alone() -> None:
+    """In the fork: join no threads of pools at the end, for they are gone, and let the pools go on with others.
 
     One of those threads may be the one that has forked: the main thread now, which can't join itself.
     """
+    module: Any = sys.modules[_OF_THREADS]
+    _join_at_exit(module._python_exit)
+    _refill(module._threads_queues)
+
+
+def leave_processes_alone() -> None:
+    """In the fork: the processes of pools are the test's; say so to those who use them."""
+    module: Any = sys.modules[_OF_PROCESSES]
+    _join_at_exit(module._python_exit)
+    _break(module._threads_wakeups)
+
+
+def _join_at_exit(join: object) -> None:
+    """What the module has registered for what the app makes of it has been forgotten with the rest."""
     live: Any = sys.modules["threading"]
-    if is_loaded(_OF_THREADS) and _knows_threads():
-        threads: Any = sys.modules[_OF_THREADS]
-        live._threading_atexits.append(threads._python_exit)
-        _refill(threads._threads_queues)
-    if is_loaded(_OF_PROCESSES) and _knows_processes():
-        processes: Any = sys.modules[_OF_PROCESSES]
-        live._threading_atexits.append(processes._python_exit)
-        _break(processes._threads_wakeups)
+    live._threading_atexits.append(join)
 
 
 def _refill(workers: Any) -> None:
@@ -86,3 +98,9 @@ def _break(managers: Any) -> None:
 def _called(references: tuple[Any, ...]) -> Any:
     """What a weak reference refers to, if there is one."""
     return references[0]() if references and isinstance(references[0], weakref.ref) else None
+
+
+def threads_of(executor: object) -> list[threading.Thread]:
+    """Those of a ThreadPoolExecutor; none of anything else."""
+    found: Any = getattr(executor, "_threads", None)
+    return list(found) if isinstance(found, set) else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from isoclient.compat.self_tests import self_test
 
-__all__ = ["can_be_shown_by", "filters_have_changed", "show_by"]
+__all__ = ["can_be_shown_by", "filters_have_changed", "note_unawaited", "show_by"]
 
 _warnings: Any = warnings
 
@@ -33,3 +33,26 @@ def filters_have_changed() -> None:
     else:
         with warnings.catch_warnings():  # which does so, too, and undoes all else
             pass
+
+
+@self_test("Finding coroutines that nobody has awaited", project="Python")
+def _warns_of_coroutines() -> None:
+    assert callable(_warnings._warn_unawaited_coroutine)
+
+
+def note_unawaited(note: Callable[[Any], None]) -> Callable[[], None]:
+    """Call this with each coroutine that Python is about to warn of; return what takes that back."""
+    if not _warns_of_coroutines():
+        return lambda: None
+    warn = _warnings._warn_unawaited_coroutine
+
+    def note_and_warn(coroutine: Any) -> None:
+        note(coroutine)
+        warn(coroutine)
+
+    _warnings._warn_unawaited_coroutine = note_and_warn
+
+    def put_back() -> None:
+        _warnings._warn_unawaited_coroutine = warn
+
+    return put_back

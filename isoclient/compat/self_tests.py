@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 __all__ = ["self_test"]
@@ -45,7 +46,7 @@ def self_test(feature: str, *, project: str) -> Callable[[Callable[[], object]],
             return answers[0]
 
         is_as_it_was.__name__, is_as_it_was.__doc__ = check.__name__, check.__doc__
-        return is_as_it_was
+        return cache(is_as_it_was)  # in C from then on: some ask at each exception, and in each fork
 
     return decorate
 

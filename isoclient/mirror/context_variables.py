@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextvars import Context, ContextVar, copy_context
-from functools import reduce
 from typing import Any, Final
 
 __all__ = ["context_of_test"]
@@ -30,13 +29,16 @@ def context_of_test(*, forked: bool = False) -> Context:
         'shop'
     """
     context = copy_context()
-    foreign = [var for var in map(_find, _LOOP + _THREADS if forked else _LOOP) if var is not None and var in context]
+    known = [_find(place) for place in (_LOOP + _THREADS if forked else _LOOP) if place[0] in sys.modules]
+    foreign = [var for var in known if var is not None and var in context]
     return _without(context, foreign) if foreign else context
 
 
 def _find(place: tuple[str, str]) -> ContextVar[Any] | None:
     module, path = place
-    found: object = reduce(lambda thing, name: getattr(thing, name, None), path.split("."), sys.modules.get(module))
+    found: object = sys.modules[module]
+    for name in path.split("."):
+        found = getattr(found, name, None)
     return found if isinstance(found, ContextVar) else None
 
 

@@ -97,6 +97,12 @@ class Logs(Mirrored):
         for level in difference:
             self._in_force.apply(level)
 
+    def is_of_the_test(self, owner: object, key: object) -> bool:
+        """See :meth:`Mirrored.is_of_the_test`; of loggers, and of what has them all."""
+        name = owner.name if isinstance(owner, logging.Logger) else ""
+        targets = logging.root.manager, logging.getLogger(name)
+        return any(owner is target for target in targets) and (name, key) in self._in_force.has_set
+
     def app_is_loaded(self) -> None:
         """The app has configured its logging: what the test wants comes on top of that.
 
@@ -152,9 +158,14 @@ def _handlers() -> tuple[Strangers, list[Any]]:
 
 
 class _InForce:
-    """What is in force of the test's."""
+    """What is in force of the test's.
+
+    Attributes:
+        has_set: what it has ever set.
+    """
 
     def __init__(self) -> None:
+        self.has_set: set[Key] = set()
         self._wanted: dict[Key, Level] = {}
         self._set: dict[Key, int | bool] = {}  # by us
         self._own: dict[Key, int | bool] = {}  # what we have set something else in place of
@@ -163,6 +174,7 @@ class _InForce:
         """Put what has changed into force."""
         name, attribute, value, lower = level
         key = name, attribute
+        self.has_set.add(key)
         target: Any = logging.getLogger(name) if name else logging.root.manager
         current = getattr(target, attribute)
         own = current if key not in self._set or current != self._set[key] else self._own[key]

@@ -18,7 +18,7 @@ from isoclient.mirror.mirrored import Mirrored, Reporter
 from isoclient.system.lift import Patches
 from isoclient.system.modules import os
 
-__all__ = ["Measurement"]
+__all__ = ["Measurement", "Sink", "keep_from_files", "merge", "running"]
 
 Ran = Mapping[str, Iterable[Any]]
 
@@ -30,7 +30,7 @@ class Measurement(Mirrored):
 
     def first(self, *, fresh: bool) -> tuple[dict[str, Any], str] | None:
         """The configuration that this process measures with, and where its paths begin; None if it does not."""
-        current = _current()
+        current = running()
         if current is None or not coverage_py.can_measure():
             return None
         config = {name: value for name, value in vars(current.config).items() if not name.startswith("_")}
@@ -41,10 +41,10 @@ class Measurement(Mirrored):
 
         Where none is, as in a test that is not to be measured, it is dropped.
         """
-        current = _current()
+        current = running()
         if current is not None:
             lines, arcs, tracers, unmatched = marshal.loads(payload)
-            _merge(coverage_py.data_of(current), lines, arcs, tracers)
+            merge(coverage_py.data_of(current), lines, arcs, tracers)
             # What this process has never imported, but the app has, is not missing.
             mine = coverage_py.unmatched(current)
             mine[:] = [name for name in mine if name in unmatched]
@@ -56,7 +56,7 @@ class Measurement(Mirrored):
         if first is None:
             return
         self._reporter = reporter
-        self._sink = _Sink()
+        self._sink = Sink()
         # Exit handlers run in the reverse of their order: those of the app are measured, and coverage.py's own has run.
         atexit.register(self._tell)
         with Patches(files=True):
@@ -75,7 +75,8 @@ class Measurement(Mirrored):
 # -- in the test's process
 
 
-def _current() -> Any:
+def running() -> Any:
+    """The coverage that measures this process; None if none does."""
     coverage = sys.modules.get("coverage")
     return coverage.Coverage.current() if coverage is not None else None
 
@@ -108,7 +109,8 @@ _merged: _Merged | None = None
 """One for the process, as the database is: what one app has run is nothing new when the next one does."""
 
 
-def _merge(data: Any, lines: Ran, arcs: Ran, tracers: Mapping[str, str]) -> None:
+def merge(data: Any, lines: Ran, arcs: Ran, tracers: Mapping[str, str]) -> None:
+    """Put into a database what has run in another process."""
     # Not by way of Coverage.get_data(), which looks for all files that could be measured, each time anew.
     global _merged
     if _merged is None or not _merged.is_of(data):
@@ -142,7 +144,7 @@ def _start(config: Mapping[str, Any], directory: str) -> Any:
     return coverage
 
 
-class _Sink:
+class Sink:
     """Stands in for the database of coverage.py: takes what is put there, until it is taken from here.
 
     The collector flushes what it has seen; and an app that is a test client itself has that of its own app merged.
@@ -165,8 +167,9 @@ class _Sink:
     def add_file_tracers(self, tracers: Mapping[str, str]) -> None:
         self._tracers.update(tracers)
 
-    def set_context(self, context: str | None) -> None:
+    def set_context(self, context: str | None) -> str | None:
         """The context is the test's, and known there."""
+        return None
 
     @property
     def has_news(self) -> bool:
@@ -178,13 +181,22 @@ class _Sink:
         return taken
 
 
+def keep_from_files() -> None:
+    """Let nothing that measures this process write a file.
+
+    Not those alone that are found here: what coverage.py puts in place of os._exit, where it is told to, saves the data
+    of one that a fork has inherited, in place of what the test's process has written meanwhile.
+    """
+    from coverage import Coverage
+
+    Coverage.save = _ignore  # type: ignore[method-assign]
+
+
 def _end_others() -> None:
     """A measurement that a fork has inherited, or that the user's configuration has started here, into files."""
     from coverage import Coverage
 
-    # Not of those alone that are found here: what coverage.py puts in place of os._exit, where it is told to, saves the
-    # data of one that a fork has inherited, in place of what the test's process has written meanwhile.
-    Coverage.save = _ignore  # type: ignore[method-assign]
+    keep_from_files()
     while (other := Coverage.current()) is not None:
         with contextlib.suppress(Exception):  # its collector may belong to the process that we come from
             other.stop()

@@ -30,18 +30,32 @@ class Reporter:
         tell: puts an entry of the thing's into the journal, from any thread and at any time; never raises.
         codec: how exceptions become values.
         at_call_end: what is called whenever a call of the app has ended, and the test is about to know.
+        app: returns the app, once it is loaded.
+        before_telling: what is called before anything is said to the test.
     """
 
-    def __init__(self, tell: Callable[[bytes], None], codec: PipeCodec, at_call_end: list[Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[bytes], None],
+        codec: PipeCodec,
+        at_call_end: list[Callable[[], None]],
+        app: Callable[[], object],
+        before_telling: list[Callable[[], None]],
+    ) -> None:
+        self.app = app
         self.tell = tell
         self.codec = codec
         self.at_call_end = at_call_end
+        self.before_telling = before_telling
 
 
 class Mirrored:
     """One thing of both processes. The test's has an instance for each app, and the app's process has one."""
 
     # -- in the test's process
+
+    def of_app(self, app: Any) -> None:
+        """Know the app, or its import string; None where this process has neither. Before :meth:`first`."""
 
     def first(self, *, fresh: bool) -> Any:
         """What the app is to begin with; None for nothing.
@@ -62,6 +76,9 @@ class Mirrored:
     def replay(self, payload: bytes) -> None:
         """Act on what the other half has told, by the means of this process."""
 
+    def close(self) -> None:
+        """The app has ended: keep nothing of it."""
+
     # -- in the app's process
 
     def begin(self, first: Any, reporter: Reporter) -> None:
@@ -74,6 +91,10 @@ class Mirrored:
 
     def apply(self, difference: Any) -> None:
         """Put what has changed into force; see :meth:`notice`."""
+
+    def is_of_the_test(self, owner: object, key: object) -> bool:
+        """Whether it has put what an object has under this name or key there; with None, under any."""
+        return False
 
     def app_is_loaded(self) -> None:
         """It has configured logging by now, most likely, and whatever else it does when it is imported."""

@@ -10,24 +10,35 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from isoclient.compat.python_environ import variables
 from isoclient.compat.python_logging import CACHE, FORGETFUL
+from isoclient.mirror.changes import Changes
+from isoclient.mirror.environment import Environment, directory
 from isoclient.mirror.logs import SEEN, Logs, levels_seen
 from isoclient.mirror.measurement import Measurement
 from isoclient.mirror.mirrored import Context, Mirrored, Reporter
+from isoclient.mirror.mocks import Mocks
 from isoclient.mirror.run import run
+from isoclient.mirror.shared_locals import SharedLocals
+from isoclient.mirror.time_travel import MACHINES, TimeTravel, signs
 from isoclient.mirror.traceback_locals import TracebackLocals
 from isoclient.mirror.unhandled import Unhandled
 from isoclient.mirror.warns import Warns
+from isoclient.mirror.watchlist import note_all, watchlist
 from isoclient.system.locks import make_lock
+from isoclient.transit.shared_mocks import HasMock
 
 if TYPE_CHECKING:
     from isoclient.transit.codecs import PipeCodec
 
-__all__ = ["MIRRORED", "ClientMirror", "ServerMirror", "kind_of"]
+__all__ = ["MIRRORED", "ClientMirror", "ServerMirror"]
+
+_Thing = TypeVar("_Thing", bound=Mirrored)
 
 MIRRORED: Final[dict[str, type[Mirrored]]] = {
     "coverage": Measurement,  # before the others, for what they do is not the app's
@@ -35,13 +46,13 @@ MIRRORED: Final[dict[str, type[Mirrored]]] = {
     "logging": Logs,
     "warnings": Warns,
     "unhandled": Unhandled,
+    "mocks": Mocks,
+    "time": TimeTravel,  # which sets the time zone, too, and puts back what that was
+    "environment": Environment,
+    "changes": Changes,  # after it, for what they set may have to be imported
+    "shared locals": SharedLocals,
 }
 """All things that are mirrored. The place of one in this list is the kind of its entries in the journal."""
-
-
-def kind_of(name: str) -> int:
-    """The kind of the entries in the journal that are of the thing of this name."""
-    return list(MIRRORED).index(name)
 
 
 class ClientMirror:
@@ -49,14 +60,30 @@ class ClientMirror:
 
     Args:
         fresh: whether the app's process is a fresh interpreter, which inherits nothing.
+        app: the app, or its import string; None where this process has neither.
+
+    Attributes:
+        has_mock: tells of a number whether the app has the mock that is known by it, as it has from its start.
     """
 
-    def __init__(self, *, fresh: bool) -> None:
+    def __init__(self, *, fresh: bool, app: object = None) -> None:
+        note_all(late=True)  # if it is not done already
         self._fresh = fresh
         self._things = {name: thing() for name, thing in MIRRORED.items()}
+        for thing in self._things.values():
+            thing.of_app(app)
+        self._mocks = self._of(Mocks)
+        self.has_mock: HasMock = self._mocks.has_at_start
+        self._shared_locals = self._of(SharedLocals)
         self._replays = [thing.replay for thing in self._things.values()]
+        self._changes = self._of(Changes)
+        self._changes.has_mock = self.has_mock
         self._lock = make_lock()
+        self._is_telling = False
         self._look()
+
+    def _of(self, kind: type[_Thing]) -> _Thing:
+        return next(thing for thing in self._things.values() if isinstance(thing, kind))
 
     def _look(self) -> None:
         """Take the signs that :meth:`news` compares, before what they are signs of: so no change gets lost between."""
@@ -66,32 +93,94 @@ class ClientMirror:
         self._locals = run.locals
         self._filters = warnings.filters
         self._copy = list(warnings.filters)
+        self._variables = variables()
+        self._variables_then = self._variables.copy()
+        self._path = list(sys.path)
+        self._travels: tuple[object, ...] = signs()
+        self._directory = directory()
+
+    def read_journal_by(self, read: Callable[[], object]) -> None:
+        """How things may have read what the app has told, when nobody waits for it."""
+        self._mocks.read_journal = weakref.WeakMethod(read)
+
+    def share_locals(self, codec: PipeCodec) -> None:
+        """Keep what the test has made for itself alike in both processes; it crosses by this codec."""
+        self._shared_locals.codec = codec
+        codec.twins = self._shared_locals
+        self._mocks.known = self._shared_locals.thing
+        self._changes.is_shared = self._shared_locals.has
+
+    def end(self) -> None:
+        """The app is over."""
+        self._shared_locals.end()
 
     def first(self) -> Context:
         """What the app is to begin with."""
         self._look()
+        if self._fresh:
+            self._travels = None, None
         found = {name: thing.first(fresh=self._fresh) for name, thing in self._things.items()}
         return {name: what for name, what in found.items() if what is not None}
 
-    def news(self) -> Context | None:
-        """What has changed since this was asked for the last time; None for nothing, which is seen within 1 µs.
+    def _is_as_told(self) -> bool:
+        """Whether nothing has changed, and no other thread is telling just now; seen within 3 µs.
 
         Nothing tells of changes, and to look at a tree of hundreds of loggers before each request would cost more than
         the request; hence cheap signs. They are all looked for in this place: to ask each thing would take longer than
         to look.
         """
-        if (
+        return (
             warnings.filters is self._filters
             and self._cache.get(SEEN) is self._levels
             and run.epoch == self._epoch
             and run.locals is self._locals
+            and not self._mocks.changed
+            and not (self._mocks.functions and self._mocks.functions_have_changed())
             and warnings.filters == self._copy
-        ):
+            and not (self._shared_locals.shared and self._shared_locals.have_changed())
+            and self._variables == self._variables_then
+            and sys.path == self._path
+            and directory() == self._directory
+            and watchlist.version == self._changes.version
+            and not self._is_telling
+            and (sys.modules.keys().isdisjoint(MACHINES) or signs() == self._travels)
+            and all([watched.holds(told) for watched, told in self._changes.to_compare])  # noqa: C419  # is faster
+        )
+
+    def news(self) -> Context | None:
+        """What has changed since this was asked for the last time; None for nothing."""
+        if self._is_as_told():
             return None
         with self._lock:
             self._look()
             found = {name: thing.notice() for name, thing in self._things.items()}
             return {name: what for name, what in found.items() if what is not None} or None
+
+    def tell_news(self, tell: Callable[[Context], object]) -> None:
+        """Tell what has changed; when this is over, it is told, whichever thread does it.
+
+        Args:
+            tell: is called with it, if there is anything.
+
+        Raises:
+            IsolationWarning: something of it can't be carried over, and warnings are errors.
+        """
+        if self._is_as_told():
+            return
+        with self._lock:
+            self._is_telling = True
+            try:
+                if (news := self.news()) is not None:
+                    tell(news)
+            finally:
+                self._is_telling = False
+        self._mocks.tell_what_is_due()
+        self._changes.tell_what_is_due()
+
+    def close(self) -> None:
+        """The app has ended."""
+        for thing in self._things.values():
+            thing.close()
 
     def replay(self, kind: int, payload: bytes) -> None:
         """Act on an entry of the journal."""
@@ -108,13 +197,19 @@ class ServerMirror:
 
     Attributes:
         at_call_end: to be called whenever a call of the app has ended, before the test knows.
+        app: the app, once it is loaded.
+        before_telling: to be called before anything is said to the test.
     """
+
+    app: object = None
 
     def __init__(self, context: Context, codec: PipeCodec, write: Callable[[int, bytes], None]) -> None:
         self.at_call_end: list[Callable[[], None]] = []
+        self.before_telling: list[Callable[[], None]] = []
         self._things = {name: thing() for name, thing in MIRRORED.items()}
         for kind, (name, thing) in enumerate(self._things.items()):
-            thing.begin(context.get(name), Reporter(partial(write, kind), codec, self.at_call_end))
+            reporter = Reporter(partial(write, kind), codec, self.at_call_end, lambda: self.app, self.before_telling)
+            thing.begin(context.get(name), reporter)
 
     def apply(self, context: Context) -> None:
         """Put what has changed into force. Never raises: calls of the app come behind it, and are to be answered."""
@@ -123,6 +218,10 @@ class ServerMirror:
                 self._things[name].apply(difference)
             except Exception as error:  # of what the app has put in the place of a logger, for one
                 print(f"isoclient: {name} of the test can't be put into force in the app: {error!r}", file=sys.stderr)
+
+    def is_of_the_test(self, owner: object, key: object) -> bool:
+        """Whether the test has changed what an object has under this name or key; with None, under any."""
+        return any(thing.is_of_the_test(owner, key) for thing in self._things.values())
 
     def app_is_loaded(self) -> None:
         """See :meth:`Mirrored.app_is_loaded`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 __all__ = ["Run", "run"]
@@ -12,12 +13,16 @@ class Run:
 
     Attributes:
         locals: whether tracebacks carry the text of local variables.
+        fixtures: what the fixtures of the present test have provided for it alone, by their names.
+        given: all that the present test has been given, by name.
         epoch: to be changed whenever everything should be looked at anew, such as at the beginning of a test.
     """
 
     def __init__(self) -> None:
         self.locals = False
         self.epoch = 0
+        self.fixtures: Mapping[str, object] = {}
+        self.given: Mapping[str, object] = {}
 
 
 run: Final = Run()

@@ -7,6 +7,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from inspect import unwrap
 from typing import Any
 
 import pytest
@@ -20,17 +21,20 @@ NEEDED = {
     "trio_": "trio",
     "multiprocessing_": "multiprocess.forkserver",
     "pytest_": "_pytest.debugging",
+    "starlette_": "starlette.datastructures",
+    "freezegun_": "freezegun",
+    "time_machine_": "time_machine",
 }
 NEEDED |= {"python_pools": "concurrent.futures.process"}
 
 
 def self_tests_of(module: object) -> Iterator[Callable[[], bool]]:
     """Whatever :func:`self_test` has made there."""
-    code = self_test("This", project="Python")(int).__code__
+    code = unwrap(self_test("This", project="Python")(int)).__code__
     for value in vars(module).values():
         for candidate in value if isinstance(value, tuple) else (value,):
             found: Any = getattr(candidate, "is_known", candidate)
-            if getattr(found, "__code__", None) is code:
+            if callable(found) and getattr(unwrap(found), "__code__", None) is code:
                 yield found
 
 

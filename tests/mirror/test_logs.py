@@ -93,6 +93,7 @@ def test_inherited_handlers_run_in_the_test_alone(make_client: MakeClient, tmp_p
     assert handled_in == [os.getpid()]
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_the_apps_own_handlers_run_there(make_client: MakeClient, tmp_path: Path) -> None:
     file = str(tmp_path / "log.txt")
 
@@ -161,6 +162,7 @@ def test_the_last_words_before_a_crash(
     assert caplog.messages == ["the oven burns"]
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_nothing_is_lost_at_the_end(make_client: MakeClient, caplog: pytest.LogCaptureFixture) -> None:
     def act() -> None:
         def work() -> None:
@@ -201,6 +203,7 @@ def test_the_test_hears_of_an_app_that_could_not_be_loaded(
     assert caplog.messages == ["no gas"]
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_websockets_hear_of_levels_and_tell_of_records(
     make_client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -219,6 +222,7 @@ def test_websockets_hear_of_levels_and_tell_of_records(
     assert caplog.messages == ["1", "3"]
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_loguru(make_client: MakeClient, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     from loguru import logger
 
@@ -242,6 +246,7 @@ def test_loguru(make_client: MakeClient, capsys: pytest.CaptureFixture[str], cap
     assert caplog.messages == ["to stdlib"]
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_an_app_that_closes_all_its_descriptors(make_client: MakeClient, tmp_path: Path) -> None:
     """Whatever file of its own gets the number that the journal had, no entry is written into it."""
     file = str(tmp_path / "own.txt")

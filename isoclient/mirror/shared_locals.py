@@ -1,0 +1,381 @@
+"""The values that the test has made for itself: what the app does with them the test sees, and the other way round.
+
+They are known by name in both processes: those from before the fork, and such containers as have come into them since.
+Each side looks for changes before it says anything, and tells of them first; so whoever is to act upon what is said has
+them already. The app's process is a fork: a fresh interpreter has nothing of the test's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.mirror.found_values import Found, attributes_of, clean, find, parts_of
+from isoclient.mirror.frozen_values import Frozen, adoptable, is_plain
+from isoclient.mirror.known_things import KnownThings
+from isoclient.mirror.mirrored import Mirrored, Reporter
+from isoclient.mirror.run import run
+from isoclient.mirror.watched_values import Change, Watched, watch
+from isoclient.system.locks import make_lock
+from isoclient.transit.codecs import PipeCodec
+
+__all__ = ["SharedLocals"]
+
+_MOST: Final = 1000  # values, with those that have come into them
+_SECONDS: Final = 1.0  # for code of the test's own that makes its objects
+_PLAIN, _WHOLE, _PIECES = "plain", "whole", "pieces"
+
+# What of these a test keeps is its own, and some of it changes when it is looked at: a response reads its body.
+_FOREIGN: Final = frozenset(("isoclient", "requests", "urllib3", "httpx", "httpx2", "pytest", "_pytest"))
+
+
+class _Told(NamedTuple):
+    """A change on its way.
+
+    Attributes:
+        name: of the value that it is a change of.
+        how: whether all in it is plain; or crosses as it is; or only in pieces, with stand-ins.
+        what: it, packed.
+        in_pieces: what to take where that can't be loaded.
+        exceptions: those in it, as they cross when they are raised.
+        first: the number of the first value that has come in with it.
+        more: how many these are.
+    """
+
+    name: str
+    how: str
+    what: Any
+    in_pieces: Any
+    exceptions: list[Any]
+    first: int
+    more: int
+
+
+class SharedLocals(Mirrored):
+    """Those of the test that has started the app, as long as both go on.
+
+    Attributes:
+        shared: they, if any.
+        codec: how what is no plain value crosses; None to share nothing.
+    """
+
+    def __init__(self) -> None:
+        self.codec: PipeCodec | None = None
+        self._app: object = None
+        self.shared: _Shared | None = None
+        self._epoch: int | None = None  # in the test's process: that of the test
+
+    def end(self) -> None:
+        """The app is over: nothing of the test's is to wait for the garbage collector for that."""
+        self.shared = self._app = None
+
+    # -- in both, for whatever else crosses
+
+    def names(self) -> Mapping[str, object]:
+        """See :class:`isoclient.transit.codecs.Twins`."""
+        is_over = self._epoch is not None and self._epoch != run.epoch
+        return {} if self.shared is None or is_over else self.shared.names
+
+    def name_of(self, thing: object) -> str | None:
+        """See there."""
+        return next((name for name, known in self.names().items() if known is thing), None)
+
+    def number_of(self, thing: object) -> int | None:
+        """In the app's process: by which the test knows this very object as its own; None if it does not."""
+        shared = self.shared
+        return None if shared is None else shared.things.number_of(thing, lambda names: id(names) in shared.ids)
+
+    def knows_address(self, address: int) -> bool:
+        """In the app's process: whether an object is there that the test has known for itself at the fork."""
+        return self.shared is not None and self.shared.things.has_address(address)
+
+    def knows(self, thing: object) -> bool:
+        """In the test's process: whether this is such an object, which the app has, too."""
+        return self.shared is not None and self._epoch == run.epoch and self.shared.things.has(thing)
+
+    def thing(self, number: int) -> Any:
+        """In the test's process: the object that was meant; None if it is gone."""
+        is_over = self._epoch != run.epoch
+        return None if self.shared is None or is_over else self.shared.things.get(number)
+
+    # -- in the test's process
+
+    def of_app(self, app: Any) -> None:
+        """It has its own of everything, though the test may have made it."""
+        self._app = app
+
+    def first(self, *, fresh: bool) -> Found | None:
+        """What the test has by now. The fork has it, too."""
+        self.shared = None
+        if fresh or self.codec is None:
+            return None
+        found = find(run.fixtures, run.given, self._app)
+        if not (found.values or found.others or found.stained or found.things):
+            return None
+        self._epoch, self.shared = run.epoch, _Shared(found, "t", "a", self.codec)
+        return found
+
+    def have_changed(self) -> bool:
+        """Whether something is other than the app knows, or no business of the app's any more."""
+        return self.shared is not None and (self._epoch != run.epoch or self.shared.have_changed())
+
+    def has(self, thing: object) -> bool:
+        """Whether all that the test changes in this comes to the app."""
+        return self.shared is not None and self._epoch == run.epoch and self.shared.is_visible(thing)
+
+    def notice(self) -> list[tuple[Any, ...]] | None:
+        """What the test has done with them. In another test they are over."""
+        if self.shared is None:
+            return None
+        if self._epoch != run.epoch:
+            self.shared = None
+            return []
+        return self.shared.changes(_pack_here) or None
+
+    def replay(self, payload: bytes) -> None:
+        """Do what the app has done."""
+        if self.shared is not None:
+            self.shared.put(marshal.loads(payload), _unpack_here)
+
+    # -- in the app's process
+
+    def begin(self, first: Found | None, reporter: Reporter) -> None:
+        """Tell of changes before anything else is told."""
+        if first is None:
+            return
+        for value in first.stained:
+            clean(value)
+        self.shared = _Shared(first, "a", "t", reporter.codec)
+        self.shared.things.begin()
+        reporter.codec.twins = self
+
+        def tell() -> None:
+            """Never raises: an answer is about to go out."""
+            try:
+                if (
+                    self.shared is not None
+                    and self.shared.have_changed()
+                    and (told := self.shared.changes(_pack_there))
+                ):
+                    reporter.tell(marshal.dumps(told))
+            except Exception as error:  # of a class whose objects are compared while a thread of the app changes them
+                print(
+                    f"isoclient: what the app has done with values of the test's is not told: {error!r}",
+                    file=sys.stderr,
+                )
+
+        reporter.before_telling.append(tell)
+
+    def apply(self, difference: list[tuple[Any, ...]]) -> None:
+        """Do what the test has done; nothing means that it is over."""
+        if not difference:
+            self.shared = None
+        elif self.shared is not None:
+            self.shared.put(difference, _unpack_there)
+
+
+class _Shared:
+    """The values as one of the two processes has them.
+
+    Args:
+        found: those from before the fork.
+        side: what the names of those that come into them here begin with.
+        other: the same for the other side.
+        codec: how what is no plain value crosses.
+
+    Attributes:
+        names: the values, and what else is known over there, by the names that both sides know.
+        ids: theirs.
+        codec: likewise.
+        things: what is known for itself alone.
+    """
+
+    def __init__(self, found: Found, side: str, other: str, codec: PipeCodec) -> None:
+        self._watched = {f"v{number}": watch(value) for number, value in enumerate(found.values)}
+        self.codec = codec
+        self.names: dict[str, object] = {name: watched.value for name, watched in self._watched.items()}
+        self.names |= {f"o{number}": thing for number, thing in enumerate(found.others)}
+        self.ids = {id(value) for value in self.names.values()}
+        self.things = KnownThings(found.things)
+        self._visible = {f"v{number}" for number in found.in_functions}
+        self._attributes = {f"v{number}" for number in found.attributes}
+        self._side, self._other, self._number = side, other, 0
+        self._lock = make_lock()  # several threads may have something to tell, or to hear
+
+    def is_visible(self, thing: object) -> bool:
+        """Whether the app has to do with this object, or container, as far as it is known."""
+        attributes = attributes_of(thing)
+        values = [self.names[name] for name in self._visible]
+        return any(value is thing or (attributes is not None and value is attributes) for value in values)
+
+    def have_changed(self) -> bool:
+        """Whether something here is other than it is known over there."""
+        for watched in list(self._watched.values()):  # noqa: SIM110 - a generator would take as long as the loop
+            if watched.has_changed():
+                return True
+        return False
+
+    # -- telling
+
+    def changes(self, pack: _Pack) -> list[tuple[Any, ...]]:
+        """What has changed here; it is known over there then, or will not be told."""
+        told: list[tuple[Any, ...]] = []
+        with self._lock:
+            for name, watched in list(self._watched.items()):
+                if watched.has_changed():
+                    told += [tuple(each) for each in self._told(name, watched, pack)]
+        return told
+
+    def _told(self, name: str, watched: Watched, pack: _Pack) -> Iterator[_Told]:
+        change = watched.take()
+        is_single = watched.is_single or name in self._attributes
+        try:
+            told = self._packed(name, change, pack, is_single)
+            if told is not None:
+                yield told
+            elif watched.is_of_items:  # one of them can't cross; the others do
+                for each in watched.one_by_one(change):
+                    if (told := self._packed(name, each, pack, is_single)) is not None:
+                        yield told
+        except Exception as error:  # of code of the user's that is asked for parts of what is sent
+            print(
+                f"isoclient: what has come into a {type(watched.value).__name__} of the test's can't be sent, so the "
+                f"test and its app differ in it: {error!r}",
+                file=sys.stderr,
+            )
+
+    def _packed(self, name: str, change: Change, pack: _Pack, is_single: bool) -> _Told | None:
+        frozen = Frozen(self.ids, _MOST - len(self.names))
+        copy = (*change[:-1], [frozen.freeze(item) for item in change[-1]])
+        packed = pack(copy, self, name in self._visible, is_single)
+        if packed is None:
+            return None
+        first = self._number
+        if packed[0] != _PIECES:
+            self._number += len(frozen.watched)
+            for number, watched in enumerate(frozen.watched):
+                self._adopt(f"{self._side}{first + number}", watched)
+        return _Told(name, *packed, first, self._number - first)
+
+    def _adopt(self, name: str, watched: Watched) -> None:
+        """Watch what has come in from now on."""
+        self._watched[name], self.names[name] = watched, watched.value
+        self.ids.add(id(watched.value))
+        self._visible.add(name)
+
+    # -- hearing
+
+    def put(self, changes: list[tuple[Any, ...]], unpack: _Unpack) -> None:
+        """What has changed over there."""
+        with self._lock:
+            for told in map(_Told._make, changes):
+                if watched := self._watched.get(told.name):
+                    try:
+                        self._put(watched, told, unpack)
+                    except Exception as error:  # of code of the user's, which makes an object
+                        print(
+                            f"isoclient: what has come into a {type(watched.value).__name__} of the test's can't be "
+                            f"loaded, so the test and its app differ in it: {error!r}",
+                            file=sys.stderr,
+                        )
+
+    def _put(self, watched: Watched, told: _Told, unpack: _Unpack) -> None:
+        change, is_whole = unpack(told, self, watched.is_single or told.name in self._attributes)
+        if change is None:
+            return
+        watched.put(change)
+        if is_whole:
+            for number, value in enumerate(adoptable(change[-1], self.ids, told.more)):
+                self._adopt(f"{self._other}{told.first + number}", watch(value))
+
+
+_Packed: TypeAlias = tuple[str, Any, Any, list[Any]]
+_Pack: TypeAlias = Callable[[Change, _Shared, bool, bool], "_Packed | None"]
+_Unpack: TypeAlias = Callable[[_Told, _Shared, bool], "tuple[Change | None, bool]"]
+
+
+# -- from the test
+
+
+def _pack_here(change: Change, shared: _Shared, is_visible: bool, is_single: bool) -> _Packed | None:
+    """For the app; None for what can't cross, or is no business of the app's: responses that a test collects."""
+    if is_plain(change, shared.ids):
+        return _PLAIN, marshal.dumps(change), None, []
+    if not is_visible or _has_foreign(change):
+        return None
+    with contextlib.suppress(ObjectNotSendable):
+        return _WHOLE, shared.codec.pack_object(change, shared.names), None, []
+    return None if is_single else (_PIECES, None, shared.codec.pack_debug({"change": change}), [])
+
+
+def _has_foreign(change: Change) -> bool:
+    waiting: list[object] = [change]
+    left = _MOST
+    while waiting and left:
+        value, left = waiting.pop(), left - 1
+        module = type.__getattribute__(type(value), "__module__")
+        if type(module) is str and module.partition(".")[0] in _FOREIGN:
+            return True
+        waiting += parts_of(value)
+    return False
+
+
+def _unpack_there(told: _Told, shared: _Shared, is_single: bool) -> tuple[Change | None, bool]:
+    if told.how == _PLAIN:
+        return marshal.loads(told.what), True
+    if told.how == _WHOLE:
+        return shared.codec.unpack_object(told.what, shared.names), True
+    return shared.codec.unpack_debug(told.in_pieces)["change"], False
+
+
+# -- from the app
+
+
+def _pack_there(change: Change, shared: _Shared, is_visible: bool, is_single: bool) -> _Packed | None:
+    """For the test, which runs none of the app's code for it. What can't cross is a stand-in in a container there.
+
+    But where there is one thing alone, as in a variable, or an attribute, that keeps what it is in the test: which may
+    go on with it, and the next copy of the app begins with it.
+    """
+    if is_plain(change, shared.ids):
+        return _PLAIN, marshal.dumps(change), None, []
+    codec = shared.codec
+    in_pieces = None if is_single else codec.pack_debug({"change": change})
+    exceptions = _exceptions_in(change, shared.ids)
+    packed = [codec.pack_exception(error) for error in exceptions]
+    with contextlib.suppress(ObjectNotSendable):
+        return _WHOLE, codec.pack_result(change, shared.names | _named(exceptions)), in_pieces, packed
+    return None if is_single else (_PIECES, None, in_pieces, [])
+
+
+def _unpack_here(told: _Told, shared: _Shared, is_single: bool) -> tuple[Change | None, bool]:
+    if told.how == _PLAIN:
+        return marshal.loads(told.what), True
+    codec = shared.codec
+    if told.how == _WHOLE:
+        exceptions = [codec.unpack_exception(packed) for packed in told.exceptions]
+        with contextlib.suppress(ObjectNotLoadable):
+            return codec.unpack_result(told.what, shared.names | _named(exceptions), _SECONDS), True
+    return (None if is_single else codec.unpack_debug(told.in_pieces)["change"]), False
+
+
+def _exceptions_in(change: Change, known: set[int]) -> list[BaseException]:
+    found: dict[int, BaseException] = {}
+    waiting: list[object] = [change]
+    left = _MOST
+    while waiting and left:
+        value, left = waiting.pop(), left - 1
+        if issubclass(type(value), BaseException):
+            if id(value) not in known:
+                found[id(value)] = value  # type: ignore[assignment]
+        else:
+            waiting += parts_of(value)
+    return list(found.values())
+
+
+def _named(exceptions: list[BaseException]) -> dict[str, object]:
+    return {f"e{number}": error for number, error in enumerate(exceptions)}

@@ -1,0 +1,219 @@
+"""Values that both processes have, and what has changed in one of them since the two were alike.
+
+A difference is of plain tuples around what has come in. It is put into the value of the other process as the same
+operations would have done it there: so what stays is the very object that it was, though it could never cross.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from operator import is_
+from types import CellType
+from typing import Any, Final, TypeAlias
+
+from isoclient.mirror.found_values import contents
+
+__all__ = ["Change", "Watched", "watch"]
+
+Change: TypeAlias = tuple[Any, ...]
+"""What has changed. What has come in is in its last member, a list."""
+
+
+class Watched(ABC):
+    """A value of which there is one in each process.
+
+    Args:
+        value: that of this process.
+
+    Attributes:
+        known: what it held when both were alike.
+        is_single: whether it holds one thing alone, as a variable does.
+        is_of_items: whether each item may change by itself: see :meth:`one_by_one`.
+    """
+
+    __slots__ = ("known", "value")
+    is_single = False
+    is_of_items = False
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.known = self.copy()
+
+    @abstractmethod
+    def copy(self) -> Any:
+        """What it holds now, of which nobody else has anything."""
+
+    @abstractmethod
+    def has_changed(self) -> bool:
+        """Since both were alike."""
+
+    def take(self) -> Change:
+        """What has changed; from now on both are alike."""
+        now = self.copy()
+        change = self.difference(now)
+        self.known = now
+        return change
+
+    @abstractmethod
+    def difference(self, now: Any) -> Change:
+        """What makes what is known out of what is there now."""
+
+    def one_by_one(self, change: Change) -> list[Change]:
+        """The same as several, each of one item at most."""
+        return [change]  # of one thing alone, or of items that stand in an order
+
+    @abstractmethod
+    def put(self, change: Change) -> None:
+        """Make the change of the other side. What has changed here meanwhile is still to be told, as far as it can."""
+
+
+class _Sequence(Watched):
+    """``(how many there were, for each item its place among these, or -1 for one that has come in, those)``."""
+
+    __slots__ = ()
+
+    def copy(self) -> tuple[Any, ...]:
+        return tuple(self.value)
+
+    def has_changed(self) -> bool:
+        value, known = self.value, self.known
+        return len(value) != len(known) or (bool(known) and not all(map(is_, value, known)))
+
+    def difference(self, now: tuple[Any, ...]) -> Change:
+        before: dict[int, int] = {}
+        for place, item in enumerate(self.known):
+            before.setdefault(id(item), place)
+        places = [before.get(id(item), -1) for item in now]
+        return len(self.known), places, [item for item, place in zip(now, places, strict=True) if place < 0]
+
+    def put(self, change: Change) -> None:
+        count, places, new = change
+        known, coming = self.known, iter(new)
+        if count != len(known):  # the other side had not heard of this one's last change: what has come in, comes in
+            self.value.extend(new)
+            self.known = tuple(self.value)
+            return
+        then = tuple([known[place] if place >= 0 else next(coming) for place in places])
+        now = tuple(self.value)
+        self.known = then
+        if places[: len(known)] == list(range(len(known))):
+            self.value.extend(then[len(known) :])  # behind what this side has appended meanwhile
+            return
+        mine = {id(item) for item in known}
+        self.value.clear()
+        self.value.extend((*then, *(item for item in now if id(item) not in mine)))
+
+
+class _Mapping(Watched):
+    """``(keys that are gone, all keys in order or None for one that follows, the new items)``."""
+
+    __slots__ = ()
+    is_of_items = True
+
+    def copy(self) -> dict[Any, Any]:
+        return dict(self.value)
+
+    def has_changed(self) -> bool:
+        value, known = self.value, self.known
+        if len(value) != len(known):
+            return True
+        return bool(known) and not (all(map(is_, value, known)) and all(map(is_, value.values(), known.values())))
+
+    def difference(self, now: dict[Any, Any]) -> Change:
+        known = self.known
+        there = [key for key in known if key in now]
+        follows = list(dict.fromkeys([*there, *now])) == list(now)
+        new = [(key, value) for key, value in now.items() if key not in known or known[key] is not value]
+        return [key for key in known if key not in now], None if follows else list(now), new
+
+    def one_by_one(self, change: Change) -> list[Change]:
+        gone, order, items = change
+        return [(gone, order, []), *(([], None, [item]) for item in items)]
+
+    def put(self, change: Change) -> None:
+        gone, order, items = change
+        value, known = self.value, self.known
+        for key in gone:
+            value.pop(key, None)
+            known.pop(key, None)
+        for key, item in items:  # not by update(), by which a Counter adds
+            value[key] = known[key] = item
+        if order is not None:
+            for mapping in (value, known):
+                ordered = [(key, mapping.pop(key)) for key in order if key in mapping]
+                left = list(mapping.items())
+                mapping.clear()
+                for key, item in (*ordered, *left):
+                    mapping[key] = item
+
+
+class _Set(Watched):
+    """``(what is gone, what has come in)``. Known by identity: to compare items may run code of the test's."""
+
+    __slots__ = ()
+    is_of_items = True
+
+    def copy(self) -> dict[int, Any]:
+        return {id(item): item for item in list(self.value)}
+
+    def has_changed(self) -> bool:
+        return len(self.value) != len(self.known) or not all(map(self.known.__contains__, map(id, self.value)))
+
+    def difference(self, now: dict[int, Any]) -> Change:
+        known = self.known
+        return (
+            [item for number, item in known.items() if number not in now],
+            [item for number, item in now.items() if number not in known],
+        )
+
+    def one_by_one(self, change: Change) -> list[Change]:
+        gone, items = change
+        return [(gone, []), *(([], [item]) for item in items)]
+
+    def put(self, change: Change) -> None:
+        gone, new = change
+        before = self.copy()
+        self.value.difference_update(gone)
+        self.value.update(new)
+        now = self.copy()
+        self.known = {number: item for number, item in now.items() if number in self.known or number not in before}
+
+
+class _Cell(Watched):
+    """``(what is in it, if anything)``: a variable that functions share."""
+
+    __slots__ = ()
+    is_single = True
+
+    def copy(self) -> tuple[Any, ...]:
+        return contents(self.value)
+
+    def has_changed(self) -> bool:
+        now = contents(self.value)
+        return len(now) != len(self.known) or not all(map(is_, now, self.known))
+
+    def difference(self, now: tuple[Any, ...]) -> Change:
+        return (list(now),)
+
+    def put(self, change: Change) -> None:
+        (items,) = change
+        if items:
+            self.value.cell_contents = items[0]
+        elif contents(self.value):
+            del self.value.cell_contents
+        self.known = contents(self.value)
+
+
+def watch(value: object) -> Watched:
+    """Watch a value of one of the kinds that are found."""
+    return _KINDS.get(type(value), _Mapping)(value)
+
+
+_KINDS: Final[dict[type, Callable[[Any], Watched]]] = {
+    list: _Sequence,
+    deque: _Sequence,
+    set: _Set,
+    CellType: _Cell,
+}
