@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from isoclient.drive.blocking import read_until_lost
 from isoclient.drive.connection import Connection
-from isoclient.drive.deadline import Deadline
 from isoclient.drive.failures import CutOff
 from isoclient.drive.terminal import Terminal
+from isoclient.drive.waiting import Deadline
 from isoclient.mirror.mirrored import Context
 from isoclient.mirror.mirrors import ClientMirror
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.journal_file import JournalFile
+from isoclient.process.lost_threads import work_of_others
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.popen import AppPopen
 from isoclient.process.reaper import Reaper
-from isoclient.process.stacks import app_stacks, first_dump, last_words
+from isoclient.process.stacks import app_stacks, first_dump, last_words, spot_in, thread_in
 from isoclient.server.child import DUMP_SIGNAL, Descriptors
+from isoclient.server.held_up import waited_for_noted
+from isoclient.server.hooks import END_TIME, hooks
 from isoclient.server.limits import limit_noted
+from isoclient.server.own_end import own_end_noted
 from isoclient.server.preimports import import_ahead
 from isoclient.server.setup import Setup
 from isoclient.system import forks
 from isoclient.system.descriptors import Belongings
 from isoclient.system.modules import os, signal, socket, time
+from isoclient.system.shared_files import SharedFile
 from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import PipeCodec
 
@@ -36,6 +42,7 @@ Launch = Callable[[Descriptors, Context, Setup], AppPopen]
 
 _DUMP_TIME: Final = 0.2
 EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
+_SOON: Final = 0.1  # seconds in which an app ends that has nothing to do for it
 _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
 _LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
@@ -75,6 +82,8 @@ class AppProcess:
     def __init__(self, setup: Setup, launch: Launch, *, is_snapshot: bool) -> None:
         self.abandoned = False
         self.is_told = False
+        self.lacking: Sequence[str] = ()
+        self.shares_locals = True
         self._setup = setup
         self._launch = launch
         self._is_snapshot = is_snapshot
@@ -82,11 +91,11 @@ class AppProcess:
         self._is_over = False
         self._forced = False
         self._has_heard = True  # of its end, when it was ended by force
-        self._files: list[OutputFile | JournalFile] = []
+        self._files = Belongings()
         self._popen: AppPopen | None = None
         self._reaper: Reaper | None = None
         self._known_status: ProcessStatus | None = None
-        self._mirror = ClientMirror(fresh=not is_snapshot)
+        self._mirror = ClientMirror(fresh=not is_snapshot, app=None if setup.factory else setup.app)
         self._watch = Watch(setup.limits) if setup.limits is not None else None
         self._stack_then = ""  # when it was ended beyond a limit
 
@@ -103,6 +112,8 @@ class AppProcess:
         try:
             self._make_files()
             _flush_standard_streams()
+            if self._is_snapshot:
+                self.lacking = work_of_others()
             with forks.start_lock():
                 self._connect_and_launch()
             del self._setup  # what the app refers to is not to wait for the garbage collector, as this will
@@ -111,26 +122,30 @@ class AppProcess:
             raise
 
     def _make_files(self) -> None:
-        self._stdout = OutputFile("isoclient-stdout", "stdout")
-        self._files.append(self._stdout)
-        self._stderr = OutputFile("isoclient-stderr", "stderr")
-        self._files.append(self._stderr)
-        self._crash = OutputFile("isoclient-crash", None)
-        self._files.append(self._crash)
-        self._journal = JournalFile(self._pass_on, self._mirror.replay)
-        self._files.append(self._journal)
+        self._stdout = OutputFile("isoclient-stdout", "stdout", self._files)
+        self._stderr = OutputFile("isoclient-stderr", "stderr", self._files)
+        self._crash = OutputFile("isoclient-crash", None, self._files)
+        self._journal = JournalFile(self._pass_on, self._mirror.replay, self._files)
+        self._mirror.read_journal_by(self._journal.sync_unless_busy)
 
     def _connect_and_launch(self) -> None:
         ours, theirs = socket.socketpair()
-        self.connection = connection = Connection(ours, PipeCodec(same_main=self._is_snapshot))
+        codec = PipeCodec(same_main=self._is_snapshot, has_mock=self._mirror.has_mock)
+        if self.shares_locals:
+            self._mirror.share_locals(codec)
+        self.connection = connection = Connection(
+            ours,
+            codec,
+            tell_news=self._mirror.tell_news,
+            meanwhile=self._look_after,
+            terminal=Terminal(self.sync_output),
+        )
         forks.register(self)
-        connection.news = self._mirror.news
-        connection.meanwhile = self._look_after
-        connection.terminal = Terminal(self.sync_output)
         belongings = Belongings()  # the child's, which gets duplicates: ours are closed in every fork, and so in it
         try:
+            files = (self._stdout, self._stderr, self._crash, self._journal)
             given = Descriptors(
-                belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in self._files)
+                belongings.make(theirs.detach), *(belongings.make(os.dup, file.file.descriptor) for file in files)
             )
             self._popen = self._launch(given, self._mirror.first(), self._setup)
         finally:
@@ -152,7 +167,7 @@ class AppProcess:
         And what is in its journal to the handlers of logging, and so on: what there is now, for an app may go on for
         ever, and as far as the time suffices.
         """
-        if not (self._journal.has_news or self._stdout.file.has_news or self._stderr.file.has_news):
+        if not (self._journal.entries or _have_news(self._journal.file, self._stdout.file, self._stderr.file)):
             return
         deadline = Deadline(seconds)
         # In this order, so that what had been printed before an entry is within the ends.
@@ -177,7 +192,7 @@ class AppProcess:
             self._signal(signal.SIGKILL)
 
     def _is_hung_beyond_a_limit(self) -> bool:
-        if self._watch is None or self.connection.mux.exiting or self._is_out_of_reach:
+        if self._watch is None or self.connection.server.exiting or self._is_out_of_reach:
             return False
         return self._watch.is_overdue(self.pid, limit_noted(self._crash.tail(TAIL)))
 
@@ -246,6 +261,7 @@ class AppProcess:
             return self._known_status  # the files that it was read from are closed
         deadline = Deadline(PATIENCE if self._forced else _LAST)
         self._journal.sync_at_the_end(deadline)
+        self._mirror.end()
         self._stdout.sync_at_the_end(deadline)
         self._stderr.sync_at_the_end(deadline)
         exitcode = self._reaper.exitcode if self._reaper is not None else None
@@ -253,10 +269,12 @@ class AppProcess:
         limit = limit_noted(stack) or (
             self._watch.limit_of_death(exitcode, stderr) if self._watch is not None else None
         )
+        own_end = None if self._forced else own_end_noted(stack, exitcode)
         if not self._forced:
             stack = self._stack_then or last_words(stack, exitcode)
         self._known_status = ProcessStatus(self.pid, exitcode, stderr, app_stacks(stack), forced=self._forced)
         self._known_status.limit = limit
+        self._known_status.own_end = own_end
         return self._known_status
 
     def status(self) -> ProcessStatus | None:
@@ -264,9 +282,11 @@ class AppProcess:
         if self._closed or self._reaper is None:
             return self._known_status
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
-        exitcode = self._reaper.exitcode
-        stack = last_words(self._crash.tail(TAIL), exitcode)
-        return ProcessStatus(self.pid, exitcode, self._stderr.tail(TAIL), app_stacks(stack))
+        exitcode, written = self._reaper.exitcode, self._crash.tail(TAIL)
+        stack = app_stacks(last_words(written, exitcode))
+        status = ProcessStatus(self.pid, exitcode, self._stderr.tail(TAIL), stack)
+        status.own_end = own_end_noted(written, exitcode)
+        return status
 
     def stop(self) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
@@ -288,12 +308,12 @@ class AppProcess:
         was_told = self.is_told or was_cut_off
         has_died = self._has_died(reaper)
         status = self.final_status() if has_died else self._end(reaper)
-        status.asked = connection.ending
-        self._clear_away(in_order=not (has_died or was_cut_off or connection.mux.exiting))
+        status.asked = connection.has_heard_of_its_end
+        self._clear_away(in_order=not (has_died or was_cut_off or connection.server.exiting))
         self.is_told = True
         # One that could not be loaded has told so, and ends with an exit code. One that was still on its way up has not
         # heard of its end, and nobody has used it: it need not have ended in order.
-        if was_told or connection.failure is not None or (status.forced and not self._has_heard):
+        if was_told or connection.server.failure is not None or (status.forced and not self._has_heard):
             return None
         return None if status.asked and not status.forced and not status.exitcode else status
 
@@ -311,30 +331,33 @@ class AppProcess:
     def _end(self, reaper: Reaper) -> ProcessStatus:
         self.connection.ask_to_end()
         if not self._ends(reaper):
-            self._has_heard = self.connection.ready
+            self._has_heard = self.connection.server.ready
             return self._force(reaper)
-        self.connection.read_until_lost(_EXIT_TIME)  # another thread may be about to read its last words
+        read_until_lost(self.connection, _EXIT_TIME)  # another thread may be about to read its last words
         return self._read_status()
 
     def _ends(self, reaper: Reaper) -> bool:
-        was_ready, before = self.connection.ready, processor_time(self.pid)
+        was_ready = self.connection.server.ready
+        if reaper.wait(min(_SOON, self._patience)):
+            return True  # as nearly all do, and need not be looked at
+        before = processor_time(self.pid)
         if reaper.wait(self._patience):
             return True
         # One that has come up meanwhile may have heard of its end just now.
-        if not was_ready and self.connection.ready and reaper.wait(self._patience):
+        if not was_ready and self.connection.server.ready and reaper.wait(self._patience):
             return True
         return any(self._is_starved(before) and reaper.wait(self._patience) for _ in range(EXTENSIONS))
 
     def _is_starved(self, before: float) -> bool:
         """Whether it would go on if it got a processor, and has got one for less than a quarter of its time."""
         had = processor_time(self.pid) - before
-        return self._patience == self.grace and had < self.grace / 4 and is_at_work(self.pid)
+        return self._patience >= self.grace and had < self.grace / 4 and is_at_work(self.pid)
 
     @property
     def _patience(self) -> float:
         if self.connection.stuck:
             return 0.0
-        return _AT_ONCE if self.connection.interrupted else self.grace
+        return _AT_ONCE if self.connection.interrupted else self.grace + (END_TIME if hooks.end else 0.0)
 
     def _force(self, reaper: Reaper) -> ProcessStatus:
         # What it has been beyond once, and lived on, has nothing to do with its end.
@@ -342,6 +365,7 @@ class AppProcess:
             self._watch.overrun(self.pid) if self._watch is not None else None
         )
         stack = self.stack()
+        held_up = self._held_up(stack)
         self._forced = True
         reaper.signal(signal.SIGTERM)
         if reaper.is_stopped() or not reaper.wait(_TERM_TIME):  # one that is stopped takes no other signal
@@ -349,7 +373,21 @@ class AppProcess:
             reaper.wait(5.0)
         status = ProcessStatus(self.pid, reaper.exitcode, self._stderr.tail(TAIL), stack, forced=limit is None)
         status.limit = limit
+        status.held_up = held_up
         return status
+
+    def _held_up(self, stack: str) -> str:
+        """What it waits for, of what it has noted that it is to wait for; or where it is."""
+        found = []
+        for kind, identifier, name in waited_for_noted(self._crash.tail(TAIL)):
+            thread = thread_in(stack, identifier) if kind == "thread" else None
+            if thread is not None:
+                spot = spot_in(thread)
+                found.append(f"the thread {name!r}" + (f", at {spot}" if spot is not None else ""))
+            elif kind == "process":
+                found.append(f"its child {name!r} (pid {identifier})")
+        spot = spot_in(stack)
+        return "it waits for " + " and ".join(found) if found else f"it is at {spot}" if spot is not None else ""
 
     def kill(self) -> None:
         """See :meth:`isoclient.process.handle.AppHandle.kill`."""
@@ -376,13 +414,10 @@ class AppProcess:
             self.connection.close(in_order=in_order)
         if self._reaper is not None:
             self._reaper.close()
-        self._close_files()
+        self._files.close()
+        self._mirror.close()
         forks.forget(self)
         self._is_over = True
-
-    def _close_files(self) -> None:
-        for file in self._files:
-            file.close()
 
     def abandon(self) -> None:
         """In a fork of this process: see :mod:`isoclient.system.forks`."""
@@ -391,7 +426,7 @@ class AppProcess:
         with contextlib.suppress(OSError):
             if self._reaper is not None:
                 self._reaper.abandon()
-            self._close_files()
+            self._files.close()
 
 
 def _flush_standard_streams() -> None:
@@ -399,3 +434,16 @@ def _flush_standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.flush()
+
+
+def _have_news(*files: SharedFile) -> bool:
+    """Whether there is something to be read in any; nearly always there is not, and this is asked for each request."""
+    for file in files:
+        mark = file.mark
+        try:
+            if os.pread(file.descriptor, 2, file.position - len(mark)) != mark:
+                return True
+        except OSError:  # closed
+            if mark:
+                return True
+    return False

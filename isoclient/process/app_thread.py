@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from isoclient.compat.python_threads import Thread
+from isoclient.drive.blocking import read_until_lost
 from isoclient.drive.connection import Connection
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.process.handle import PATIENCE, ProcessStatus
+from isoclient.process.stacks import app_stacks, spot_in
 from isoclient.server.boot import serve
 from isoclient.server.setup import Setup
 from isoclient.system import forks
@@ -22,6 +24,8 @@ from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import LocalCodec
 
 __all__ = ["AppThread"]
+
+_HEAD: Final = "Thread of the app (most recent call first):\n"
 
 
 class AppThread:
@@ -44,7 +48,9 @@ class AppThread:
     def __init__(self, setup: Setup) -> None:
         self.pid = os.getpid()
         self.abandoned = False
+        self.lacking: Sequence[str] = ()
         self.is_told = False
+        self.shares_locals = True
         self._setup = setup
         self._stopped = False
         self._has_started = False
@@ -109,9 +115,11 @@ class AppThread:
         if threading.get_ident() != self._thread.ident:  # a client may be collected on the app's own thread
             # It may have to write before it can end, and its last word is the end of file.
             end = time.monotonic() + (0.0 if self.connection.stuck else self.grace)
-            self.connection.read_until_lost(max(0.0, end - time.monotonic()))
+            read_until_lost(self.connection, max(0.0, end - time.monotonic()))
             if not self._has_ended(max(0.2, end - time.monotonic())):
                 status = ProcessStatus(self.pid, None, "", self.stack(), forced=True)
+                spot = spot_in(status.stack)
+                status.held_up = f"it is at {spot}" if spot is not None else ""
             elif self._outcome.error is not None and not self.is_told:
                 status = self.final_status()
         self.connection.close()
@@ -125,7 +133,13 @@ class AppThread:
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
         frame = sys._current_frames().get(self._thread.ident or 0)
-        return "".join(traceback.format_stack(frame)) if frame is not None else ""
+        if frame is None:
+            return ""
+        lines = (
+            f'  File "{frame.f_code.co_filename}", line {line} in {frame.f_code.co_name}\n'
+            for frame, line in traceback.walk_stack(frame)
+        )
+        return app_stacks("".join([_HEAD, *lines]))
 
     def ask_for_stack(self) -> Callable[[], str]:
         """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""

@@ -121,7 +121,7 @@ def _greatest_size(pid: int) -> int:
 def is_at_work(pid: int) -> bool:
     """Whether a thread of it runs, or would if it got a processor; False where that can't be seen."""
     try:
-        return any(_status(f"/proc/{pid}/task/{thread}/stat")[0] in "RD" for thread in os.listdir(f"/proc/{pid}/task"))
+        return any(_status(f"/proc/{pid}/task/{thread}/stat")[0] in b"RD" for thread in os.listdir(f"/proc/{pid}/task"))
     except (OSError, IndexError):
         return False
 
@@ -135,7 +135,7 @@ def processor_time(pid: int) -> float:
         return 0.0
 
 
-def _status(path: str) -> list[str]:
+def _status(path: str) -> list[bytes]:
     """The fields of a status as /proc has it, from the state on: before that is the name, which may be anything."""
-    with io.open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()
+    with io.open(path, "rb", buffering=0) as file:  # for it is asked at the end of each app
+        return file.read().rpartition(b")")[2].split()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class ProcessStatus:
 
     Attributes:
         asked: whether it was asked to end, and had heard that.
+        own_end: what it has called to end so, and where, in words that follow its name; None if nothing is known.
         limit: the name of the limit that it has hit, where it could note that but not tell.
+        held_up: what has kept it from ending when it was asked to, in words; empty where that is not known.
         why: where it had to be killed because it could not be reached any more: the reason, in words.
     """
 
@@ -49,6 +51,8 @@ class ProcessStatus:
         self.forced = forced
         self.asked = False
         self.why: str | None = None
+        self.own_end: str | None = None
+        self.held_up = ""
         self.limit: str | None = None
 
 
@@ -61,8 +65,12 @@ class AppHandle(Protocol):
     """What :meth:`kill` does, in words that end a sentence."""
     is_told: bool
     """Whether its user knows of its end: has been told of it, or has asked for it. What is seen is not told by that."""
+    shares_locals: bool
+    """Whether what the test has made for itself is kept alike in both processes. To be set before the start."""
     start_time: float
     """How long, in seconds, it may take at least to be ready, however short the timeout of its client."""
+    lacking: Sequence[str]
+    """The threads that did somebody's work here when it was forked, and that are not there."""
 
     def start(self) -> None:
         """Start it, once, without waiting for it to be ready. If that fails or is interrupted, nothing is left of it.

@@ -25,6 +25,7 @@ from isoclient.server import child
 from isoclient.server.child import Descriptors
 from isoclient.server.forker import LONGEST, read_told
 from isoclient.server.fresh_start import FreshStart
+from isoclient.server.hooks import hooks
 from isoclient.server.inherited import BeforeFork
 from isoclient.server.setup import Setup
 from isoclient.server.template import request
@@ -32,7 +33,7 @@ from isoclient.system.descriptors import noted
 from isoclient.system.modules import os, pickle, select
 from isoclient.system.sigpipe import without_sigpipe
 
-__all__ = ["by_fork", "by_fork_server", "by_spawn", "fork_server", "templates"]
+__all__ = ["by_fork", "by_fork_server", "by_spawn", "fork", "fork_server", "templates"]
 
 _TELLING: Final = 200  # milliseconds that the exit code may take after the end
 _NOBODY_KNOWS: Final = 255  # what multiprocess says when the fork server has died
@@ -51,6 +52,10 @@ def by_fork(descriptors: Descriptors, context: Context, setup: Setup) -> AppPope
     Raises:
         OSError: the system refuses a new process.
     """
+    if setup.leaks and setup.is_there and not hooks.start:  # else it may have others by the time that the app is used
+        from isoclient.leaks.pictures import take_ahead  # with much that nobody else needs
+
+        setup = setup._replace(pictures=take_ahead())
     return _ForkPopen(descriptors, context, setup)
 
 
@@ -102,7 +107,7 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key) -> App
         coming.theirs.close()
 
 
-def _fork(pids: list[int]) -> int:
+def fork(pids: list[int]) -> int:
     """Fork, note the new process down, and return its number; 0 in that process.
 
     Without this one warning of Python 3.12+, in whatever filters are in force, which are left as they were. Not within
@@ -135,7 +140,7 @@ class _ForkPopen(AppPopen):
 
     def launch(self) -> None:
         child_end, self.lifeline = self._belongings.make_all(os.pipe)
-        if _fork(self._pids) == 0:
+        if fork(self._pids) == 0:
             self._be_the_child(child_end)
         self._belongings.close_one(child_end)
         # The child does the same; whoever comes first. So a Ctrl-C never reaches it.

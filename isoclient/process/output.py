@@ -14,7 +14,8 @@ import contextlib
 import sys
 from typing import Final, TextIO
 
-from isoclient.drive.deadline import Deadline
+from isoclient.drive.waiting import Deadline
+from isoclient.system.descriptors import Belongings
 from isoclient.system.locks import make_lock
 from isoclient.system.shared_files import SharedFile
 
@@ -32,10 +33,11 @@ class OutputFile:
         name: for those who look into ``/proc``.
         target: the name of the stream in :mod:`sys` that it is passed on to, as it is then: pytest replaces it for each
             test; None for a file that is only read.
+        belongings: what is to own its descriptor.
     """
 
-    def __init__(self, name: str, target: str | None) -> None:
-        self.file = SharedFile(name)
+    def __init__(self, name: str, target: str | None, belongings: Belongings) -> None:
+        self.file = SharedFile(name, belongings)
         self._target = target
         self._lock = make_lock()  # several threads may have waited for the app
         self._last = b""  # of what has been passed on, for those who ask for the tail
@@ -87,10 +89,6 @@ class OutputFile:
     def since(self, start: int) -> str:
         """What has been written from this place on, as text."""
         return self.file.since(start).decode("utf-8", "backslashreplace")
-
-    def close(self) -> None:
-        """Close the descriptor; idempotent."""
-        self.file.close()
 
 
 def _write(stream: TextIO, text: str) -> None:

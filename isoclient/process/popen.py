@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from isoclient.compat.multiprocess_ import Popen
-from isoclient.drive.deadline import Deadline
+from isoclient.drive.waiting import Deadline
 from isoclient.server.lifeline import guard
 from isoclient.system.descriptors import Belongings
 from isoclient.system.modules import os, time

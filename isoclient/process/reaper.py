@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+from isoclient.drive.blocking import discard_until
 from isoclient.drive.connection import Connection
-from isoclient.drive.deadline import Deadline
+from isoclient.drive.waiting import Deadline
 from isoclient.process.popen import AppPopen
 from isoclient.system import pidfds
 from isoclient.system.descriptors import Belongings
@@ -64,8 +65,8 @@ class Reaper:
         if self._is_over():
             return True
         if pidfd < 0:
-            self._connection.discard_until(None, min(_PAUSE, seconds))
-        elif not self._connection.discard_until(pidfd, seconds):
+            discard_until(self._connection, None, min(_PAUSE, seconds))
+        elif not discard_until(self._connection, pidfd, seconds):
             return False
         with self._lock:
             # While this thread waited for a call, another one may have closed the client, and the descriptors with it.
@@ -77,7 +78,7 @@ class Reaper:
             has_ended = self._popen.poll_ended() is not None or self._is_gone()
             if has_ended:
                 self._end_group()  # without a pidfd that is known only now; nor does another get the number of a group
-        while has_ended and pidfd < 0 and self._connection.discard_until(None, 0.0):
+        while has_ended and pidfd < 0 and discard_until(self._connection, None, 0.0):
             pass  # its last words are not to be lost
         return has_ended
 

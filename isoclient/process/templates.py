@@ -10,7 +10,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import marshal
 import sys
+import zlib
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final, NamedTuple
@@ -18,9 +20,10 @@ from typing import Final, NamedTuple
 from isoclient.mirror.mirrored import Context
 from isoclient.process.forking import Forking, Stopped
 from isoclient.process.reaper import is_stopped
+from isoclient.server.hooks import hooks
 from isoclient.server.import_watch import Dependencies, signature
 from isoclient.server.setup import Setup
-from isoclient.server.template import CURRENT_TEST, unpack_told
+from isoclient.server.template import CURRENT_TEST
 from isoclient.system import pidfds
 from isoclient.system.descriptors import Belongings, let_go_of_another
 from isoclient.system.modules import os, signal, socket
@@ -55,8 +58,8 @@ def key_of(setup: Setup, context: Context) -> Key | None:
 
 
 def _surroundings() -> tuple[Hashable, ...]:
-    environment = {name: value if name != CURRENT_TEST else "" for name, value in os.environ.items()}
-    return tuple(sys.path), tuple(sys.argv), _directory(), frozenset(environment.items())
+    environment = {**os.environ, CURRENT_TEST: ""}
+    return os.getpid(), tuple(sys.path), tuple(sys.argv), _directory(), frozenset(environment.items())
 
 
 def _directory() -> str | None:
@@ -71,6 +74,7 @@ def _why_never(setup: Setup, context: Context) -> str | None:
         "trio would not do in a fork": setup.backend != "asyncio",
         "nothing is known of its event loop": setup.options.get("loop_factory") is not None,
         "it has limits": setup.limits is not None,
+        "what at_start() has been given is to be called before that": bool(hooks.start),
         "the lines that run then are measured for each client": "coverage" in context,
         "the system has no pidfds, or no /proc": not (pidfds.are_there() and os.path.exists("/proc/self/fd")),
         "the current directory has been removed": _directory() is None,
@@ -83,49 +87,42 @@ class Template(Forking):
 
     Attributes:
         theirs: the end of the channel that is for the process that may leave it behind.
-        refusal: why the app can't have one; None if it can, or nothing is known.
+        told: what it depends on, or why the app can't have one; None as long as that is not known.
     """
 
     patience = 5  # it does nothing but fork, and without it there is another way
 
     def __init__(self) -> None:
         super().__init__()
-        self._depends_on: Dependencies | None = None
+        self.told: Dependencies | str | None = None
         self._pidfd = -1
         self._belongings = Belongings()
-        self._is_pending = True
-        self.refusal: str | None = None
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._be_asked_on(ours)
 
     def is_pending(self) -> bool:
         """Whether it is not known yet if there will be one, for the app is being imported."""
         channel = self._channel
-        if not self._is_pending or channel is None or let_go_of_another(channel, self._file):
+        if self.told is not None or channel is None or let_go_of_another(channel, self._file):
             return False
         try:
             message = channel.recv(_LONGEST, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
-        self._is_pending = False
         if message:
-            self._take(message)
+            self.pid, self.told = marshal.loads(zlib.decompress(message))
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                self._pidfd = self._belongings.make(os.pidfd_open, self.pid)
         return False
-
-    def _take(self, message: bytes) -> None:
-        self.pid, told = unpack_told(message)
-        if isinstance(told, str):
-            self.refusal = told
-            return
-        self._depends_on = told
-        with contextlib.suppress(ProcessLookupError):
-            self._pidfd = self._belongings.make(os.pidfd_open, self.pid)
 
     def why_not(self) -> str | None:
         """Why it is not there, or of no use any more; None if it will do."""
-        if self.refusal is not None or self._depends_on is None:
-            return self.refusal or "the first process of the app has ended too early"
-        changed = (path for path, known in self._depends_on.items() if signature(path) != known)
+        if self.told is None:
+            return "the first process of the app has ended too early"
+        if isinstance(self.told, str):
+            return self.told
+        changed = (path for path, known in self.told.items() if signature(path) != known)
         path = next(changed, None)
         return None if path is None else f"{os.path.normpath(path)} has changed since"
 
@@ -162,14 +159,16 @@ class Templates:
     """Those of this process, the latest that were used."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
         self._by_key: OrderedDict[Key, Template] = OrderedDict()
         self._refusals: dict[int, str] = {}  # by hashes, for a key has a whole environment in it
         atexit.register(self.close)  # sockets that the interpreter has to close are warned of
 
+    def __len__(self) -> int:
+        """How many there are, those included that may become some."""
+        return len(self._by_key)
+
     def find(self, key: Key) -> Template | None:
         """The one that will do, if it is there."""
-        self._forget_those_of_others()
         template = self._by_key.get(key)
         if template is None or template.is_pending():
             return None
@@ -178,10 +177,10 @@ class Templates:
             self._by_key.move_to_end(key)
             return template
         self.drop(key)
-        if template.refusal is None:
-            key.log(why_not)
-        else:
+        if why_not == template.told:
             self._refusals[hash(key)] = why_not
+        else:
+            key.log(why_not)
         return None
 
     def expect(self, key: Key) -> Template | None:
@@ -189,12 +188,11 @@ class Templates:
 
         None where another may do so already, or where it is known that none can.
         """
-        self._forget_those_of_others()
         if refusal := self._refusals.get(hash(key)):
             key.log(refusal)
         if key in self._by_key or refusal:
             return None
-        while len(self._by_key) >= _MOST:
+        while len(self) >= _MOST:
             self.drop(next(iter(self._by_key)))
         self._by_key[key] = template = Template()
         return template
@@ -209,8 +207,3 @@ class Templates:
         """End them all; there may be others later."""
         for key in list(self._by_key):
             self.drop(key)
-
-    def _forget_those_of_others(self) -> None:
-        if self._pid != os.getpid():  # this is a fork
-            self._pid = os.getpid()
-            self._by_key.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Awaitable, Callable
 from types import FunctionType
@@ -82,7 +81,8 @@ def import_app(text: str) -> object:
 
 def _import_module(name: str, text: str) -> object:
     try:
-        return importlib.import_module(name)
+        __import__(name)  # which leaves no frames of Python's own in the traceback of what the module raises
+        return sys.modules[name]
     except ModuleNotFoundError as error:
         # A module that exists, but that imports one which does not, is the app's own error.
         if error.name is None or not (name + ".").startswith(error.name + "."):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from isoclient.errors import AppNotFound, NotAnApp, ObjectNotLoadable
-from isoclient.server import relief
 from isoclient.server.app import single_callable
+from isoclient.server.calls import CALLS
 from isoclient.server.debugger import Debugger
+from isoclient.server.enforcement import apply_limits, lift_limits, relieve
+from isoclient.server.hooks import hooks
 from isoclient.server.limits import Limits, limit_hit
-from isoclient.server.pipe import Pipe
+from isoclient.server.runtime import Pipe
 from isoclient.server.server import Server
 from isoclient.server.setup import Setup
-from isoclient.server.streams import STREAMS
 from isoclient.system.modules import socket
 from isoclient.transit.codecs import Codec
 from isoclient.wire.protocol import FAILED, READY
@@ -59,27 +59,37 @@ class _Boot:
         if setup.backend == "trio":
             from isoclient.server.trio_runtime import run_trio
 
-            run_trio(self._pipe, partial(self._make_server, setup), setup.options)
+            run_trio(self._pipe, self, setup)
         else:
             from isoclient.server.asyncio_runtime import run_asyncio
 
-            run_asyncio(self._pipe, partial(self._make_server, setup), setup.options)
+            run_asyncio(self._pipe, self, setup)
 
-    def _make_server(self, setup: Setup, runtime: Runtime) -> Server | None:
+    def begin(self, setup: Setup, runtime: Runtime) -> Iterator[Awaitable[object]]:
+        """See :meth:`isoclient.server.runtime.Program.begin`."""
         if self._debugger is not None:
             self._debugger.call_on_loop = runtime.call_from_thread
-        try:
-            self._limits = setup.limits
-            if setup.limits is not None:
-                from isoclient.server.enforcement import apply_limits
+            self._debugger.app = setup.app
+        self._limits = setup.limits
+        if setup.limits is not None:
+            apply_limits(setup.limits, self._crash)
+        if self._side is not None:
+            yield from hooks.begin()
 
-                apply_limits(setup.limits, self._crash)
+    def end(self, runtime: Runtime) -> Iterator[Awaitable[object]]:
+        """See :meth:`isoclient.server.runtime.Program.end`."""
+        return hooks.finish(runtime.within) if self._side is not None else iter(())
+
+    def make_server(self, setup: Setup, runtime: Runtime) -> Server | None:
+        """See :meth:`isoclient.server.runtime.Program.make_server`."""
+        try:
             app = setup.make(self._find(setup, runtime))
             if self._side is not None:
-                self._side.app_is_loaded()
+                has_run = not (self._side.is_of_a_fork and setup.is_there and not hooks.start)
+                self._side.app_is_loaded(app, has_run=has_run)
             called = single_callable(app)
         except MemoryError as error:
-            relief.relieve()  # before anything else
+            relieve()  # before anything else
             self.report(error)
             return None
         except BaseException as error:
@@ -90,12 +100,16 @@ class _Boot:
             self._codec,
             runtime,
             self._pipe.mux,
-            streams=STREAMS,
+            calls=CALLS,
             live={"app": app},
             leave=self._leaver(runtime) if self._side is not None else None,
             limits=setup.limits,
             side=self._side,
         )
+        if setup.leaks and self._side is not None:
+            from isoclient.server.leftovers import Leftovers  # with much that nobody else needs
+
+            server.tell_leaks = Leftovers(server, self._side, setup.pictures or {}).tell
         self.server_made = True
         self._pipe.mux.tell(READY)
         runtime.write()
@@ -112,8 +126,6 @@ class _Boot:
         """Tell the client why there will be no server."""
         limit = limit_hit(self._limits, error)
         if limit is not None:
-            from isoclient.server.enforcement import lift_limits
-
             lift_limits(limit)
         if isinstance(error, AppNotFound | NotAnApp | ObjectNotLoadable):
             error.__traceback__ = None  # the text says it all, and the frames would be ours alone
@@ -164,6 +176,8 @@ def serve(
     except BaseException as error:
         if boot.server_made:
             raise
+        if isinstance(error, MemoryError):
+            relieve()  # before anything else
         boot.report(_explained(error))
     return boot.exit_code if boot.server_made else 1
 

@@ -18,9 +18,11 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeGuard
 from isoclient.compat.python_exit import can_end, end_the_interpreter
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.mirror.mirrored import Context
-from isoclient.server import lifeline, relief
+from isoclient.server import lifeline
 from isoclient.server.boot import Find, serve
+from isoclient.server.enforcement import relieve
 from isoclient.server.inherited import BeforeFork, be_a_child, settle
+from isoclient.server.own_end import note_exit, note_own_end, note_what_holds_up
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
 from isoclient.server.text_streams import open_text, reopen
@@ -31,7 +33,7 @@ from isoclient.transit.codecs import PipeCodec
 
 _kept: Final[list[Any]] = []
 
-__all__ = ["DUMP_SIGNAL", "Descriptors", "Said", "run", "take_over"]
+__all__ = ["DUMP_SIGNAL", "Descriptors", "Said", "leave", "run", "take_over", "write_stacks_to"]
 
 DUMP_SIGNAL: Final = getattr(signal, "SIGRTMAX", 64) - 1 if hasattr(signal, "SIGRTMAX") else 0
 """The signal upon which the process writes the stacks of its threads into the crash file; one that no app uses."""
@@ -105,18 +107,20 @@ def _be(main: Callable[[], int]) -> NoReturn:
         code = main()
     except SystemExit as error:
         code = _code_of(error)
-    except KeyboardInterrupt:
+        note_exit(error, code)
+    except KeyboardInterrupt as error:
         code = 130
+        note_exit(error, code)
         _print_traceback()
     except MemoryError:
-        relief.relieve()  # before anything else
+        relieve()  # before anything else
         code = 1
         _print_traceback()
     except BaseException:
         code = 1
         _print_traceback()
     finally:
-        _leave(code)
+        leave(code)
 
 
 def _run(
@@ -176,11 +180,17 @@ def _own_files(descriptors: Descriptors) -> None:
     os.dup2(descriptors.stderr, 2)
     os.close(descriptors.stdout)
     os.close(descriptors.stderr)
+    write_stacks_to(descriptors.crash)
+    note_own_end(descriptors.crash)
+
+
+def write_stacks_to(descriptor: int) -> None:
+    """Have the stacks of all threads written there when this process dies, and when it is sent :data:`DUMP_SIGNAL`."""
     # From 3.14 on it adds the frames of C, at length.
     no_c_frames = {"c_stack": False} if sys.version_info >= (3, 14) else {}
-    faulthandler.enable(descriptors.crash, **no_c_frames)
+    faulthandler.enable(descriptor, **no_c_frames)
     if DUMP_SIGNAL:
-        faulthandler.register(DUMP_SIGNAL, descriptors.crash, all_threads=True)
+        faulthandler.register(DUMP_SIGNAL, descriptor, all_threads=True)
 
 
 def _own_output() -> None:
@@ -233,12 +243,17 @@ def _print_traceback() -> None:
         traceback.print_exc()
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int, say_so: Callable[[int], object] | None = None) -> NoReturn:
     """End as an interpreter does: threads joined, exit handlers run, output flushed.
+
+    Args:
+        code: the exit status.
+        say_so: called with it when all that is done. The system takes a while then to take the memory back.
 
     ``os._exit`` because a fork still has the frames of the test below it, with ``finally`` blocks that belong there.
     """
     try:
+        note_what_holds_up()
         if can_end():
             end_the_interpreter()
     except BaseException:
@@ -247,4 +262,7 @@ def _leave(code: int) -> NoReturn:
         with contextlib.suppress(BaseException):
             sys.stdout.flush()
             sys.stderr.flush()
+        with contextlib.suppress(BaseException):
+            if say_so is not None:
+                say_so(code)
         os._exit(code)

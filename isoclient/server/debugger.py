@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from isoclient.compat import python_asyncio
 from isoclient.compat.pytest_ import forget_pytest
 from isoclient.compat.python_pdb import can_be_patched
+from isoclient.server.app_names import name_of_app
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import io, os, select, signal, threading, time
+from isoclient.transit.libraries import whose
 from isoclient.wire.protocol import DEBUG
 
 if TYPE_CHECKING:
-    from isoclient.server.pipe import Pipe
+    from isoclient.server.runtime import Pipe
 
 __all__ = ["Debugger"]
 
@@ -30,6 +32,8 @@ _PATIENCE: Final = 30.0  # seconds that the test may take until it waits for the
 # Stepping into the code that sends frames would send frames amid others; and event loops are nobody's app.
 _SKIPPED: Final = python_asyncio.MODULES | {"isoclient.*", "uvloop.*", "trio.*", "outcome.*"}
 _HELD: Final = "isoclient_held_messages"
+_IS_NAMED: Final = "isoclient_has_said_where"
+_SERVER: Final = os.path.dirname(__file__) + os.sep
 _NO_PROMPT: Final = contextlib.nullcontext()
 _ADVICE: Final = "Run that test alone, in a terminal and without xdist (pytest -n 0), to debug its app."
 
@@ -42,10 +46,12 @@ class Debugger:
 
     Attributes:
         call_on_loop: calls something on the event loop, from any thread; None as long as there is no loop.
+        app: the app, or where it is to be imported from; for the first line of a prompt.
     """
 
     def __init__(self, pipe: Pipe) -> None:
         self.call_on_loop: Callable[[Callable[[], object]], object] | None = None
+        self.app: object = None
         self._pipe = pipe
         self._pid = os.getpid()
         self._thread = threading.get_ident()
@@ -70,6 +76,9 @@ class Debugger:
             # Without raw input it has streams of its own: a remote debugger's, or a prompt's within another.
             with self._lock, self._prompt(this) if this.use_rawinput and not self._is_open else _NO_PROMPT:
                 this.skip = _SKIPPED.union(this.skip or ())
+                if not vars(this).setdefault(_IS_NAMED, False):
+                    vars(this)[_IS_NAMED] = True
+                    this.message(self._name())
                 for held_args, held_kwargs in vars(this).pop(_HELD, ()):
                     this.message(*held_args, **held_kwargs)
                 original(this, *args, **kwargs)
@@ -77,6 +86,7 @@ class Debugger:
         interaction.__wrapped__ = original  # type: ignore[attr-defined]
         pdb.Pdb.interaction = interaction
         self._patch_message(pdb)
+        _patch_stack(pdb)
         pdb.set_trace = _set_trace
 
     def _patch_message(self, pdb: Any) -> None:
@@ -91,6 +101,11 @@ class Debugger:
 
         message.__wrapped__ = original  # type: ignore[attr-defined]
         pdb.Pdb.message = message
+
+    def _name(self) -> str:
+        """Whose prompt it is, in a line of its own: of several apps and tests, any may have one."""
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        return f"\nisoclient: {name_of_app(self.app)} (pid {os.getpid()})" + (f", for {test}" if test else "")
 
     @contextlib.contextmanager
     def _prompt(self, pdb: Any) -> Iterator[None]:
@@ -125,6 +140,33 @@ class Debugger:
             poll = select.poll()
             poll.register(self._pipe.sock, select.POLLOUT)
             poll.poll(1000)
+
+
+def _patch_stack(pdb: Any) -> None:
+    """What Pdb shows as the stack are the frames of the app: in a fork, those of the whole run of tests are below."""
+    original = getattr(pdb.Pdb.get_stack, "__wrapped__", pdb.Pdb.get_stack)
+
+    def get_stack(this: Any, *args: Any, **kwargs: Any) -> Any:
+        stack, index = original(this, *args, **kwargs)
+        first = _first_of_app([frame.f_code.co_filename for frame, _ in stack[: index + 1]])
+        return stack[first:], index - first
+
+    get_stack.__wrapped__ = original  # type: ignore[attr-defined]
+    pdb.Pdb.get_stack = get_stack
+
+
+def _first_of_app(files: list[str]) -> int:
+    """How many frames, the outermost first, come before the app's: ours, and the event loop's after those.
+
+    Example:
+        >>> _first_of_app(["/srv/test_shop.py", __file__, os.__file__, "/srv/shop.py"]), _first_of_app([__file__])
+        (3, 0)
+    """
+    ours = [number for number, file in enumerate(files) if file.startswith(_SERVER)]
+    first = ours[-1] + 1 if ours else 0
+    while first < len(files) and whose(files[first]) == "python":
+        first += 1
+    return first if first < len(files) else 0
 
 
 def _set_trace(*, header: str | None = None, **options: Any) -> None:
@@ -172,7 +214,7 @@ def _await_foreground(terminal: int) -> None:
 @contextlib.contextmanager
 def _signals_of_a_prompt() -> Iterator[None]:
     """Ctrl-C is pdb's then, and not the event loop's. And Ctrl-Z would stop what no shell knows of, for good."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         yield
         return
     before = {

@@ -13,11 +13,12 @@ from isoclient.mirror.mirrored import Context
 from isoclient.server import child
 from isoclient.server.boot import Find
 from isoclient.server.child import Descriptors
+from isoclient.server.hooks import hooks
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
 from isoclient.system.modules import io, os, pickle
 from isoclient.system.standard_streams import occupy_standard_streams
-from isoclient.transit import Names, pack_object, unpack_object
+from isoclient.transit import Names, pack_object
 from isoclient.transit.places import Place, is_importable_there, place_of
 
 __all__ = ["FreshStart", "begin_in_fork", "begin_spawned"]
@@ -61,6 +62,8 @@ class FreshStart:
             "backend": setup.backend,
             "options": dict(setup.options),
             "limits": setup.limits,
+            "leaks": setup.leaks,
+            "hooks": hooks.export(),
         }
         try:
             packed = pack_object(parts, {}, same_main=False, by_name=Names({}, place and (setup.app, place)))
@@ -87,7 +90,7 @@ class FreshStart:
 
     def _unpack(self) -> Setup:
         try:
-            return Setup(**unpack_object(self.setup, {}))
+            return Setup.unpack(self.setup)
         except ObjectNotLoadable as error:
             error.add_note(self.advice)
             raise

@@ -4,9 +4,9 @@ A fork of it can, if the import has but filled memory and read files, and these 
 cross a fork, two processes must not share an open connection or a temporary directory, and what was written to a disk
 may be gone by the time that the next process counts on it.
 
-What an import has left is seen by comparing the process with what it was before. What it has done, and which files it
-has read, is told by audit events (PEP 578). The hook for that stays, for hooks can't be removed; idle, it costs 0.4 µs
-an event, of which a small request has four.
+What an import has left is seen by comparing the process with what it was before. What it has done elsewhere, and which
+files it has read, nothing tells afterwards: for that there are audit events (PEP 578), and no other way. Their hook
+can't be removed; when this is over, it costs 0.4 µs an event, of which a small request has four.
 
 No event tells of a file that was asked for in vain. So all names in the current directory count as read, and on the
 path those that can be imported.
@@ -43,7 +43,7 @@ _NO_MATTER: Final = re.compile(
     rf"{re.escape(os.path.dirname(os.__file__))}(?:/|$)|.*/(?:site|dist)-packages(?:/|$)|/proc/|/sys/|/dev/(?!shm/)"
     r"|(?:.*/)?(?:__pycache__$|[^/]*\.pyc)"
 ).match
-_DEEDS: Final = ("os.", "pty.", "shutil.", "socket.", "sqlite3.connect", "subprocess.", "tempfile.")
+_DEEDS: Final = ("open", "os.", "pty.", "shutil.", "socket.", "sqlite3.connect", "subprocess.", "tempfile.")
 _NO_DEEDS: Final = (
     *("os.chdir", "os.fwalk", "os.getxattr", "os.listxattr", "os.putenv", "os.unsetenv", "os.walk"),
     *("socket.__new__", "socket.get", "sqlite3.connect/handle"),
@@ -62,96 +62,71 @@ class ImportWatch:
     def __init__(self, imprint: Callable[[], object]) -> None:
         random.random()  # from now on its state is another one only where it is seeded, or 600 numbers are drawn
         self._states = {**_STATES, "something in the event loop": imprint}
-        self._before = [look() for look in self._states.values()]
+        self._before = {what: look() for what, look in self._states.items()}
         self._modules = set(sys.modules)
-        self._deed: str | None = None
+        self._is_over = False
+        self._why_not: str | None = None
         self._read: set[str] = set()
         self._note_reading(".", _LISTED)
         for directory in sys.path:
             self._note_reading(directory, _LISTED_FOR_IMPORT)
-        _watch(self)
-
-    def close(self) -> None:
-        """Stop watching; idempotent."""
-        _watch(None)
+        sys.addaudithook(self._hear)
 
     def dependencies(self) -> Dependencies | str:
         """What the import depends on, as it is now; or why a fork is not as good as another import, in words."""
-        self.close()
+        self._is_over = True
         try:
-            why_not = self._deed or self._left()
-            if why_not is not None:
-                return why_not
-            for name in set(sys.modules) - self._modules:
-                # A module may be anything that somebody has put there, with attributes that run code of theirs.
-                if type(sys.modules[name]) is ModuleType:
-                    self._note_reading(vars(sys.modules[name]).get("__file__"))
-            return {path: signature(path) for path in self._read}
+            left = (what for what, look in self._states.items() if look() != self._before[what])
+            why_not = self._why_not or next((f"importing it leaves {what}" for what in left), None)
+            for module in map(sys.modules.__getitem__, sys.modules.keys() - self._modules):
+                # It may be anything that somebody has put there, with attributes that run code of theirs.
+                if type(module) is ModuleType:
+                    self._note_reading(vars(module).get("__file__"))
+            return why_not or {path: signature(path) for path in self._read}
         except Exception as error:  # such as one for a lack of descriptors, which the import has used up
             return f"what importing it has done can't be told: {type(error).__name__}"
 
-    def _left(self) -> str | None:
-        for (what, look), before in zip(self._states.items(), self._before, strict=True):
-            if look() != before:
-                return f"importing it leaves {what}"
-        return None
-
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Take note of an audit event; see :func:`sys.addaudithook`. Never raises."""
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._is_over:
+            return
         try:
             self._note(event, args)
         except Exception as error:  # such as one for a directory that is gone
-            self._deed = f"what importing it has done can't be told: {event}, {type(error).__name__}"
+            self._why_not = f"what importing it has done can't be told: {event}, {type(error).__name__}"
 
     def _note(self, event: str, args: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, _, flags = args
-            if not flags & _WRITING:
-                self._note_reading(path)
-            elif not isinstance(path, int) and not _NO_MATTER(_absolute(path)):
-                self._note_deed(event, path)
-        elif event in ("os.listdir", "os.scandir"):
-            # This method, the one that calls it, the hook, and then whoever lists it.
-            by_import_system = sys._getframe(3).f_code.co_filename.startswith(_IMPORT_SYSTEM)
+        if event in ("os.listdir", "os.scandir"):
+            # This method, the hook, and then whoever lists it.
+            by_import_system = sys._getframe(2).f_code.co_filename.startswith(_IMPORT_SYSTEM)
             self._note_reading(args[0] or ".", _LISTED_FOR_IMPORT if by_import_system else _LISTED)
+        elif event == "open" and not args[2] & _WRITING:
+            self._note_reading(args[0])
         elif event.startswith(_DEEDS) and not event.startswith(_NO_DEEDS) and not _is_allowed(event, args):
-            self._note_deed(event, args[0])
-
-    def _note_deed(self, event: str, what: object) -> None:
-        self._deed = f"importing it does more than to read: {event} {what!r:.200}"
+            self._why_not = f"importing it does more than to read: {event} {args[0]!r:.200}"
 
     def _note_reading(self, path: object, how: str = "") -> None:
-        if isinstance(path, str | bytes | os.PathLike) and not _NO_MATTER(absolute := _absolute(path)):
+        if (absolute := _absolute(path)) is not None:
             self._read.add(absolute + how)
 
 
-def _absolute(path: str | bytes | os.PathLike[Any]) -> str:
-    """With its "..", which may lead elsewhere behind a link."""
-    return os.path.join(os.getcwd(), os.fsdecode(path))
+def _absolute(path: object) -> str | None:
+    """With its "..", which may lead elsewhere behind a link; None for what is no path of a file that matters."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return None
+    absolute = os.path.join(os.getcwd(), os.fsdecode(path))
+    return None if _NO_MATTER(absolute) else absolute
 
 
 def _is_allowed(event: str, args: tuple[Any, ...]) -> bool:
     """Whether what else would be more than reading is not, in this case."""
-    if event in ("os.mkdir", "os.rename"):  # what the import system does, to keep what it has compiled
-        return bool(_NO_MATTER(_absolute(args[0])))
-    if event == "socket.bind":  # to any port: so urllib3 tries whether there is IPv6
-        return bool(args[1][1:2] == (0,))
-    return event == "sqlite3.connect" and args[0] in (":memory:", "")
-
-
-_watches: Final[list[ImportWatch | None]] = []
-
-
-def _watch(watch: ImportWatch | None) -> None:
-    if not _watches:
-        sys.addaudithook(_hear)
-    _watches[:] = [watch]
-
-
-def _hear(event: str, args: tuple[Any, ...]) -> None:
-    watch = _watches[0]
-    if watch is not None:
-        watch.hear(event, args)
+    match event:
+        case "open" | "os.mkdir" | "os.rename":  # the import system keeps what it has compiled
+            return _absolute(args[0]) is None
+        case "socket.bind":  # to any port: so urllib3 tries whether there is IPv6
+            return bool(args[1][1:2] == (0,))
+        case "sqlite3.connect":
+            return args[0] in (":memory:", "")
+    return False
 
 
 def signature(path: str) -> Signature:
@@ -182,13 +157,7 @@ def _threads() -> int:
 
 
 def _descriptors() -> dict[str, str]:
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # that of the listing itself
-            continue
-    return found
+    return {name: os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")}
 
 
 def _shared_memory() -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Final
 
 from isoclient.system.modules import os
+from isoclient.transit.libraries import Spot, innermost, is_of_a_library
 
-__all__ = ["describe_task", "walk_await_chain"]
+__all__ = ["describe_task", "spot_of_call", "walk_await_chain"]
 
 _DEEPEST: Final = 100
 _SERVER: Final = os.path.dirname(__file__) + os.sep
@@ -17,10 +19,35 @@ _SERVER: Final = os.path.dirname(__file__) + os.sep
 
 def describe_task(name: str, chain: Iterable[tuple[FrameType, int]]) -> list[str]:
     """A task in the form of a traceback, without the frames of the server; an empty list if nothing is left then."""
-    frames = [(frame, line) for frame, line in chain if not frame.f_code.co_filename.startswith(_SERVER)]
+    frames = [(frame, line) for frame, line in chain if not _is_of_server(frame)]
     if not frames:
         return []
     return ["".join([f"task {name}:\n", *traceback.StackSummary.extract(iter(frames)).format()])]
+
+
+def spot_of_call(chain: Iterable[tuple[FrameType, int]]) -> Spot | None:
+    """Where a call of the app is: the innermost line of the app's own.
+
+    Where the call is deep in a library, it may be waiting for a thread, as for an endpoint that is no coroutine: then
+    the innermost line of the first thread that is in the app's own code.
+    """
+    here = innermost(_spots((frame, line) for frame, line in chain if not _is_of_server(frame)))
+    if here is not None and not is_of_a_library(here.file):
+        return here
+    for frame in sys._current_frames().values():
+        there = innermost(_spots(reversed(list(traceback.walk_stack(frame)))))
+        if there is not None and not is_of_a_library(there.file) and frame is not sys._getframe():
+            return there
+    return here
+
+
+def _spots(chain: Iterable[tuple[FrameType, int]]) -> Iterator[Spot]:
+    for frame, line in chain:
+        yield Spot(frame.f_code.co_filename, line, frame.f_code.co_name)
+
+
+def _is_of_server(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_SERVER)
 
 
 def walk_await_chain(coroutine: Any) -> Iterator[tuple[FrameType, int]]:

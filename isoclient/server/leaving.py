@@ -1,61 +1,20 @@
-"""What follows when a client leaves while the app is still at work for it."""
+"""Which exceptions of an app are due to its client's leaving, and so are no errors of the app."""
 
 from __future__ import annotations
 
 import sys
-from typing import Final, NamedTuple
+from typing import Final
 
 from isoclient.errors import ClientDisconnected
-from isoclient.server.calls import Call
-from isoclient.server.runtime import Runtime
 from isoclient.transit.anatomy import chain_of, is_a, members_of
 
-__all__ = ["Grace", "is_due_to_disconnect"]
-
-_LOOKS: Final = 5
-_BETWEEN_LOOKS: Final = 0.005  # seconds
+__all__ = ["is_due_to_disconnect"]
 
 _WORDS_FOR_IT: Final = (
     ("starlette.requests", "ClientDisconnect"),
     ("starlette.websockets", "WebSocketDisconnect"),
 )
 """The classes that frameworks raise in the place of our error without naming it as the cause: module and name."""
-
-
-class Grace(NamedTuple):
-    """How long the app's call may go on, when its client has left, before it is cancelled.
-
-    An app that works on what the client has sent, or knows that it has left and cleans up, has the whole time. One that
-    has answered all and waits for something of its own, such as the next item of a queue, would only wait it out, for
-    nothing tells it to end. So it has a moment, in which it may come back to its ``receive``. The moment is counted in
-    looks, with the event loop going round in between: it does not pass while the process gets no processor.
-
-    Args:
-        call: what the client has left.
-        runtime: the event loop.
-    """
-
-    call: Call
-    runtime: Runtime
-
-    def begin(self, seconds: float) -> None:
-        """Count from now on.
-
-        Args:
-            seconds: the whole time.
-        """
-        self.runtime.call_later(seconds, self.call.abort_if_open)
-        self._look_again(_LOOKS)
-
-    def _look_again(self, left: int) -> None:
-        if left == 0:
-            self.call.abort_if_open()
-        elif not self.call.informed:
-            self.runtime.call_later(_BETWEEN_LOOKS, lambda: self._look(left))
-
-    def _look(self, left: int) -> None:
-        if self.call.is_open:
-            self._look_again(left - 1 if self.call.waits_for_its_own else _LOOKS)
 
 
 def is_due_to_disconnect(error: BaseException | None) -> bool:

@@ -40,6 +40,8 @@ class Limits:
         Limits(memory=268435456, cpu_seconds=10, open_files=None)
     """
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
     memory: int | None = None
     cpu_seconds: int | None = None
     open_files: int | None = None

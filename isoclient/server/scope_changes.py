@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from isoclient.wire import codec
+from isoclient.wire.frames import dumps
 
 __all__ = ["ScopeNews", "added_extension"]
 
@@ -58,7 +58,7 @@ def _dumped(key: object, value: object) -> bytes | None:
     if type(key) is not str:
         return None
     try:
-        dumped = codec.dumps(value)
+        dumped = dumps(value)
     except Exception:  # a mapping of the app may raise anything
         return None
     return dumped if len(dumped) <= _LARGEST else None

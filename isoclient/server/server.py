@@ -1,27 +1,41 @@
-"""The server itself: events in, calls of the app, messages out. It knows no socket and no event loop by name."""
+"""The server itself: events in, calls of the app, messages out; and what all kinds of calls have in common.
+
+It knows no socket and no event loop by name: those are behind :class:`~isoclient.server.runtime.Runtime`. The two
+classes are in one module because each needs the other. What is particular to a kind of call is in
+:mod:`isoclient.server.calls`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from isoclient.server.calls import Call
+from isoclient.asgi import Rules
+from isoclient.server.app_names import spot_of_app
+from isoclient.server.enforcement import lift_limits
+from isoclient.server.leaving import is_due_to_disconnect
 from isoclient.server.limits import Limits, limit_hit
+from isoclient.server.own_end import note_exit, note_what_holds_up
+from isoclient.server.scope_changes import added_extension
 from isoclient.transit.anatomy import is_a
 from isoclient.transit.codecs import Codec
-from isoclient.wire import mux
+from isoclient.wire.mux import Event, Mux, Stream
 from isoclient.wire.protocol import (
     CREDIT,
     ENDING,
     EVENT,
+    LIFESPANS,
     OPEN,
     STOP,
+    CallKind,
     CallSpec,
+    Cancelled,
     Exited,
     Message,
     Outcome,
     Raised,
-    StreamKind,
+    Returned,
+    Unfinished,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +43,10 @@ if TYPE_CHECKING:
     from isoclient.server.runtime import Runtime
     from isoclient.server.side_channel import SideChannel
 
-__all__ = ["Server"]
+__all__ = ["Call", "Server", "type_of"]
 
+_LOOKS: Final = 5
+_BETWEEN_LOOKS: Final = 0.005  # seconds
 _FLUSH_AT: Final = 64 * 1024  # bytes: more than this does not wait for the loop to become idle
 
 
@@ -42,7 +58,7 @@ class Server:
         codec: how values cross.
         runtime: the event loop.
         mux: the end of the wire.
-        streams: what makes a call of a stream, by its kind.
+        calls: the kinds of calls.
         live: objects that both sides have, by name.
         limits: those of the process.
         leave: called with an exit code when the app asked to end its process (``sys.exit`` in a handler); None where
@@ -53,17 +69,23 @@ class Server:
     grace: float = 1.0
     """How long, in seconds, a call of the app may go on after its client has gone, before it is cancelled.
 
-    One that waits for something of its own has less; see :class:`isoclient.server.leaving.Grace`.
+    One that waits for something of its own has less; see :meth:`Call.cancel`.
     """
+
+    startup_is_over: Callable[[], object]
+    """To be called when the app says that its startup is complete."""
+
+    tell_leaks: Callable[[Any], Awaitable[object]]
+    """Tells what the app has left behind; it is there only if that was asked for as the app was started."""
 
     def __init__(
         self,
         app: ASGIApp,
         codec: Codec,
         runtime: Runtime,
-        mux: mux.Mux,
+        mux: Mux,
         *,
-        streams: Mapping[StreamKind, Callable[[Server, mux.Stream, Any], Call]],
+        calls: Mapping[CallKind, type[Call]],
         live: Mapping[str, object],
         leave: Callable[[int], object] | None,
         limits: Limits | None = None,
@@ -74,7 +96,8 @@ class Server:
         self.runtime = runtime
         self.live = live
         self.state: dict[str, Any] = {}
-        self._streams = streams
+        self.startup_is_over = _nothing
+        self._kinds = calls
         self._leave = leave
         self._limits = limits
         self._side = side
@@ -86,7 +109,7 @@ class Server:
 
     # -- what comes in
 
-    def take(self, event: mux.Event) -> None:
+    def take(self, event: Event) -> None:
         """Act on something that the client has said."""
         kind, stream, value = event
         if stream is None:
@@ -96,7 +119,8 @@ class Server:
             self._open(stream, value)
         elif (call := self._calls.get(stream.number)) is not None:
             self._pass_on(call, kind, value)
-        self._plan_flush()
+        if not self._flush_planned:
+            self._plan_flush()
 
     def _pass_on(self, call: Call, kind: int, value: Any) -> None:
         if kind == EVENT:
@@ -112,8 +136,8 @@ class Server:
         elif self._side is not None:
             self._side.apply(value)
 
-    def _open(self, stream: mux.Stream, spec: CallSpec) -> None:
-        call = self._streams[spec.kind](self, stream, spec.argument)
+    def _open(self, stream: Stream, spec: CallSpec) -> None:
+        call = self._kinds[spec.kind](self, stream, spec.argument)
         self._calls[stream.number] = call
         if spec.variables is None:
             self.runtime.spawn(call)
@@ -124,6 +148,8 @@ class Server:
     def stop(self) -> None:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""
         self._stopping = True
+        if self._side is not None:
+            note_what_holds_up()  # the end of the loop may wait for threads already
         self.mux.tell(ENDING)
         self.flush()
         for call in self._serving() or list(self._calls.values()):
@@ -131,11 +157,9 @@ class Server:
         self._stop_when_idle()
 
     def _serving(self) -> list[Call]:
-        return [call for call in self._calls.values() if call.kind != "lifespan"]
+        return [call for call in self._calls.values() if call.kind not in LIFESPANS]
 
     def _stop_when_idle(self) -> None:
-        if not self._stopping:
-            return
         if not self._calls:
             self.runtime.stop()
         elif not self._serving():
@@ -144,45 +168,48 @@ class Server:
 
     # -- what goes out
 
-    def emit(self, stream: mux.Stream, message: Message) -> None:
+    def emit(self, stream: Stream, message: Message) -> None:
         """Send a message on a stream, with the next flush."""
         self._waiting += self.mux.send(stream, message)
         if self._waiting >= _FLUSH_AT:
             self.flush()
-        else:
+        elif not self._flush_planned:
             self._plan_flush()
 
-    def grant(self, stream: mux.Stream) -> None:
+    def grant(self, stream: Stream) -> None:
         """Let the client send more on a stream."""
         self.mux.grant(stream)
-        self._plan_flush()
+        if not self._flush_planned:
+            self._plan_flush()
 
     def end(self, call: Call, outcome: Outcome) -> None:
         """The last word on a stream. It goes out at once, and with it all that waited."""
         if self._calls.pop(call.number, None) is not None:
             if self._side is not None:
-                self._side.call_ends()
+                for tell in self._side.at_call_end:
+                    tell()
             call.last_words()
             try:
-                self.mux.finish(call.wire, outcome)
+                self.mux.finish(call.stream, outcome)
             except ValueError as error:  # a result of gigabytes
-                self.mux.finish(call.wire, Raised(self.codec.pack_exception(error)))
+                self.mux.finish(call.stream, Raised(self.codec.pack_exception(error)))
             self.flush()
-            self._stop_when_idle()
+            if self._stopping:
+                self._stop_when_idle()
 
     def end_raised(self, call: Call, error: BaseException) -> None:
         """The same, for a call that raised.
 
         ``SystemExit`` and ``KeyboardInterrupt`` end the app's process too, and so does what comes from its limits.
         """
-        limit = limit_hit(self._limits, error)
+        limit = limit_hit(self._limits, error) if self._limits is not None else None
         if limit is not None:
-            from isoclient.server.enforcement import lift_limits
-
             lift_limits(limit)
         packed = self.codec.pack_exception(error)
         if limit is not None or is_a(error, SystemExit, KeyboardInterrupt):
             code = _exit_code(error)
+            if limit is None:
+                note_exit(error, code)
             self.end(call, Exited(code, packed, limit))
             if self._leave is not None:
                 self.disown_calls()
@@ -193,6 +220,10 @@ class Server:
     def disown_calls(self) -> None:
         """The event loop ends before its time, which cancels all calls. It is no end of theirs: they share this one."""
         self._calls.clear()
+
+    def open_calls(self) -> dict[int, CallKind]:
+        """The kinds of the calls that have not ended yet, by number."""
+        return {number: call.kind for number, call in self._calls.items()}
 
     def is_open(self, call: Call) -> bool:
         """Whether a call has not ended yet."""
@@ -213,13 +244,166 @@ class Server:
         one wake-up on the other side. Planned as soon as a frame has come, it is ready together with the task that the
         frame has woken; planned by the first message of that task, the loop would have to go round once more for it.
         """
-        if not self._flush_planned:
-            self._flush_planned = True
-            self.runtime.call_soon(self._flush_now)
+        self._flush_planned = True
+        self.runtime.call_soon(self._flush_now)
 
     def _flush_now(self) -> None:
         self._flush_planned = False
-        self.flush()
+        if self.mux.outbox.parts:
+            self.flush()
+
+
+class Call:
+    """One call of the app, which a stream of the wire is about: how the app is called, and what its end means.
+
+    It is driven from two sides. What the client says comes in (:meth:`delivered`, :meth:`granted`, :meth:`cancel`); the
+    app awaits ``receive`` and ``send``. Both happen on the event loop, so nothing here needs a lock.
+
+    Args:
+        server: the server.
+        stream: the stream.
+        argument: what it was opened with.
+
+    Attributes:
+        name: what it is a call of, in the name of its task.
+        abort: cancels the task that it runs in; set by who has made that.
+        gone: the client waits no more.
+        informed: and the app knows it, by what it received or by its send.
+    """
+
+    kind: ClassVar[CallKind]
+    spec_version: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, server: Server, stream: Stream, argument: Any) -> None:
+        self.server = server
+        self.stream = stream
+        self.number = stream.number
+        self.name: str = self.kind
+        self.argument = argument
+        self.abort: Callable[[], object] = _nothing
+        self.gone = False
+        self.informed = False
+        self._owes = True  # the app has something of the client's in its hands that it has not answered
+        self._signal = server.runtime.signal()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of stream {self.number}>"  # a failure shows what the app's send is a method of
+
+    async def call(self) -> object:
+        """Call the app. What it returns or raises is the end of the stream."""
+        raise NotImplementedError  # each kind has its own
+
+    def delivered(self, message: Message) -> None:
+        """A message for the app has come, and is in the inbox."""
+        self._signal.set()
+
+    def granted(self) -> None:
+        """The client has consumed, so that more may be sent."""
+        self._signal.set()
+
+    def cancel(self, grace: float | None = None) -> None:
+        """The client is gone: the app sees a disconnect, and may go on for a while before its task is cancelled.
+
+        An app that works on what the client has sent, or knows that it has left and cleans up, has the whole time. One
+        that has answered all and waits for something of its own, such as the next item of a queue, would only wait it
+        out, for nothing tells it to end. So it has a moment, in which it may come back to its ``receive``. The moment
+        is counted in looks, with the event loop going round in between: it does not pass while the process gets no
+        processor.
+        """
+        if not self.gone:
+            self.gone = True
+            self._signal.set()
+            self.server.runtime.call_later(self.server.grace if grace is None else grace, self._abort_if_open)
+            self._look_again(_LOOKS)
+
+    def _look_again(self, left: int) -> None:
+        """Grant the moment, in looks, that is enough for an app which waits for something of its own."""
+        if left == 0:
+            self._abort_if_open()
+        elif not self.informed:
+            self.server.runtime.call_later(_BETWEEN_LOOKS, lambda: self._look(left))
+
+    def _look(self, left: int) -> None:
+        if self.server.is_open(self):
+            self._look_again(left - 1 if self.waits_for_its_own else _LOOKS)
+
+    def _abort_if_open(self) -> None:
+        if self.server.is_open(self):
+            self.abort()
+
+    @property
+    def waits_for_its_own(self) -> bool:
+        """Whether the app has answered all there is, and does not receive either."""
+        return not (self._owes or self.informed)
+
+    def returned(self, value: object) -> None:
+        """The app's call has returned."""
+        unfinished = None if self.gone else self.unfinished()
+        if unfinished is None:
+            self.server.end(self, Returned())
+        else:
+            spot = spot_of_app(self.server.live.get("app"), self.argument)
+            self.server.end(self, Unfinished(unfinished if spot is None else f"{unfinished}, from {spot}"))
+
+    @property
+    def client_left(self) -> bool:
+        """Whether nobody reads any more what the app sends."""
+        return self.gone
+
+    def raised(self, error: BaseException) -> None:
+        """The app's call has raised."""
+        if self.client_left and is_due_to_disconnect(error):
+            self.server.end(self, Returned())
+        else:
+            self.server.end_raised(self, error)
+
+    def cancelled(self) -> None:
+        """The app's call was cancelled, by us."""
+        self.server.end(self, Cancelled())
+
+    def unfinished(self) -> str | None:
+        """What the app still owed when it returned, in words; None if nothing."""
+        return None
+
+    def _is_of_another(self, message: Message, rules: Rules) -> bool:
+        """Whether a message that the rules do not have is of an extension that is not ours, but in the scope."""
+        kind = type_of(message)
+        return not rules.knows(kind) and added_extension(kind, self.argument, self.extensions) is not None
+
+    def last_words(self) -> None:
+        """The stream is about to end: what is to go out before that."""
+
+    def _emit(self, message: Message) -> None:
+        self.server.emit(self.stream, message)
+
+    async def _wait_for_window(self) -> None:
+        while not self.stream.may_send and not self.client_left:
+            self.server.flush()
+            await self._signal.wait()
+
+    def _take(self) -> Message:
+        message = self.stream.receive()
+        if self.stream.owes_credit:
+            self.server.grant(self.stream)
+        return message
+
+    def _scope(self) -> dict[str, Any]:
+        scope: dict[str, Any] = self.argument  # no copy: in-process, the test sees what the app puts there
+        scope["asgi"] = {"version": "3.0", "spec_version": self.spec_version}
+        scope["extensions"] = {name: {} for name in self.extensions}
+        scope["state"] = self.server.state.copy()
+        return scope
+
+
+def type_of(message: object) -> str:
+    """The type of a message that may be anything; empty if it has none."""
+    kind = message.get("type") if isinstance(message, Mapping) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _nothing() -> None:
+    pass
 
 
 def _exit_code(error: BaseException) -> int:

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import marshal
 import zlib
 from typing import Any, Final, NoReturn
 
 from isoclient.server import child
 from isoclient.server.child import Descriptors, Said
-from isoclient.server.forker import TOLD, Forker
+from isoclient.server.forker import Forker
 from isoclient.server.import_watch import Dependencies, ImportWatch
 from isoclient.server.preimports import import_ahead
 from isoclient.server.runtime import Runtime
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
-from isoclient.system.modules import json, os, pickle, socket
-from isoclient.transit import unpack_object
+from isoclient.system.modules import os, pickle, socket
 
-__all__ = ["CURRENT_TEST", "TemplateMaker", "request", "unpack_told"]
+__all__ = ["CURRENT_TEST", "TemplateMaker", "request"]
 
 CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """Other in each test, and set for whoever wants to know of it."""
@@ -56,14 +56,13 @@ class TemplateMaker:
 
     def find(self, setup: Setup, runtime: Runtime) -> Any:
         """Import the app, and return it, or its factory. It does not return in the template itself."""
-        watch = ImportWatch(runtime.imprint)
         try:
+            watch = ImportWatch(runtime.imprint)
             found = setup.find()
             import_ahead()  # as a part of what is watched, and said again
             self._leave_behind(watch.dependencies(), runtime)
             return found
         finally:
-            watch.close()
             with contextlib.suppress(OSError):  # an app may have closed all descriptors
                 self._channel.close()
 
@@ -80,9 +79,10 @@ class TemplateMaker:
             self._tell(f"it could not be left behind: {error}")
 
     def _tell(self, depends_on: Dependencies | str, pid: int = 0) -> None:
-        """Tell the test what a template depends on, or why there is none. Never blocks."""
+        """Tell the test the pid of a template and what it depends on; or 0, and why there is none. Never blocks."""
         try:
-            self._channel.send(_pack_told(pid, depends_on), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            told = zlib.compress(marshal.dumps((pid, depends_on)))
+            self._channel.send(told, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError as error:  # it is too much, or nobody wants to know any more
             if pid:
                 self._tell(f"it could not be told of: {error}")
@@ -122,7 +122,7 @@ class TemplateMaker:
         os.close(directory)
         if current_test is not None:
             os.environ[CURRENT_TEST] = current_test
-        child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup(**unpack_object(setup, {})), sentinel)
+        child.take_over(Descriptors(*own), self._side, self._said, lambda: Setup.unpack(setup), sentinel)
 
 
 def request(setup: bytes) -> bytes:
@@ -132,16 +132,6 @@ def request(setup: bytes) -> bytes:
         setup: what to run, packed.
     """
     return pickle.dumps((setup, os.environ.get(CURRENT_TEST)))
-
-
-def _pack_told(pid: int, depends_on: Dependencies | str) -> bytes:
-    return TOLD.pack(pid) + zlib.compress(json.dumps(depends_on).encode())
-
-
-def unpack_told(message: bytes) -> tuple[int, Dependencies | str]:
-    """In the test's process: the pid of the template, and what it depends on; or 0, and why there is none."""
-    (pid,) = TOLD.unpack(message[: TOLD.size])
-    return pid, json.loads(zlib.decompress(message[TOLD.size :]))
 
 
 def _content(descriptor: int) -> bytes:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import trio
 
-from isoclient.server import relief
-from isoclient.server.calls import Call
+from isoclient.server.enforcement import relieve
 from isoclient.server.inspection import describe_task
-from isoclient.server.pipe import Pipe
+from isoclient.server.runtime import Job, Pipe, Program, Served
 from isoclient.system.lift import Patches
 from isoclient.wire.mux import Event
 
 if TYPE_CHECKING:
-    from isoclient.server.server import Server
+    from isoclient.leaks.noticing import Noticing
+    from isoclient.server.setup import Setup
 
 __all__ = ["TrioRuntime", "run_trio"]
 
@@ -35,8 +37,8 @@ class TrioRuntime:
     def signal(self) -> TrioSignal:
         return TrioSignal()
 
-    def spawn(self, call: Call) -> None:
-        self._nursery.start_soon(_run, call, name=f"isoclient-{call.kind}-{call.number}")
+    def spawn(self, job: Job) -> None:
+        self._nursery.start_soon(_run, job, name=f"isoclient-{job.name}-{job.number}")
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         self._soon(callback)
@@ -61,6 +63,11 @@ class TrioRuntime:
     def stop(self) -> None:
         self._stopped.set()
 
+    async def within(self, seconds: float, awaitable: Awaitable[object]) -> bool:
+        with trio.move_on_after(seconds) as scope:
+            await awaitable
+        return not scope.cancelled_caught
+
     def imprint(self) -> object:
         return getrefcount(trio.lowlevel.current_trio_token())
 
@@ -69,6 +76,22 @@ class TrioRuntime:
 
     def describe_tasks(self) -> str:
         return "\n".join(_describe(self._nursery))
+
+    def tasks(self) -> Iterable[tuple[object, str, list[tuple[FrameType, int]]]]:
+        root = trio.lowlevel.current_root_task()
+        return chain.from_iterable(map(_tasks_of, root.child_nurseries if root is not None else ()))
+
+    def executor(self) -> object:
+        return None
+
+    def let_notice(self, noticing: Noticing) -> None:
+        trio.lowlevel.add_instrument(_Spawned(noticing))
+
+    def frames_of(self, number: int) -> Iterable[tuple[FrameType, int]]:
+        for task in self._nursery.child_tasks:
+            if task.name.startswith("isoclient-") and task.name.endswith(f"-{number}"):
+                return task.iter_await_frames()
+        return ()
 
     async def serve(self, take: Callable[[Event], None], stop: Callable[[], None]) -> None:
         """Hand the events of the pipe to ``take`` until :meth:`stop`; at the end of file, call ``stop``."""
@@ -89,24 +112,24 @@ class TrioRuntime:
                 take(event)
 
 
-async def _run(call: Call) -> None:
+async def _run(job: Job) -> None:
     value: object = None
     try:
         with trio.CancelScope() as scope:
-            call.abort = scope.cancel
-            value = await call.call()
+            job.abort = scope.cancel
+            value = await job.call()
     except trio.Cancelled:
         raise  # the whole loop is ending
     except MemoryError as error:
-        relief.relieve()  # before anything else
-        call.raised(error)
+        relieve()  # before anything else
+        job.raised(error)
     except BaseException as error:
-        call.raised(error)
+        job.raised(error)
     else:
         if scope.cancelled_caught:
-            call.cancelled()
+            job.cancelled()
         else:
-            call.returned(value)
+            job.returned(value)
 
 
 async def _call_later(seconds: float, callback: Callable[[], object]) -> None:
@@ -125,6 +148,20 @@ def _describe(nursery: trio.Nursery) -> list[str]:
     return described
 
 
+def _tasks_of(nursery: trio.Nursery) -> Iterator[tuple[object, str, list[tuple[FrameType, int]]]]:
+    for task in nursery.child_tasks:
+        yield task, task.name, list(task.iter_await_frames())
+        for inner in task.child_nurseries:
+            yield from _tasks_of(inner)
+
+
+class _Spawned(trio.abc.Instrument):
+    """What trio tells of its tasks."""
+
+    def __init__(self, noticing: Noticing) -> None:
+        self.task_spawned = noticing.task_spawned  # type: ignore[method-assign]
+
+
 class TrioSignal:
     """An event that is never set for longer than a moment."""
 
@@ -141,31 +178,45 @@ class TrioSignal:
         await self._event.wait()
 
 
-def run_trio(pipe: Pipe, make_server: Callable[[TrioRuntime], Server | None], options: Mapping[str, Any]) -> None:
+def run_trio(pipe: Pipe, program: Program, setup: Setup) -> None:
     """Run trio, let the server be made in it (which loads the app), and serve until the server stops.
 
     Args:
         pipe: the pipe to the test.
-        make_server: makes the server, or returns None if the app can't be loaded.
-        options: what :func:`trio.run` takes: ``clock``, ``instruments``,
+        program: what to run.
+        setup: likewise. Its options are what :func:`trio.run` takes: ``clock``, ``instruments``,
             ``restrict_keyboard_interrupt_to_checkpoints``...
     """
     with Patches() as patches:  # not for the loop, but for what runs on it
-        trio.run(_main, pipe, make_server, patches, **options)
+        trio.run(_main, pipe, program, setup, patches, **setup.options)
 
 
-async def _main(pipe: Pipe, make_server: Callable[[TrioRuntime], Server | None], patches: Patches) -> None:
+async def _main(pipe: Pipe, program: Program, setup: Setup, patches: Patches) -> None:
     patches.put_back()
     try:
-        await _serve(pipe, make_server)
+        await _serve(pipe, program, setup)
     finally:
         patches.lift()
 
 
-async def _serve(pipe: Pipe, make_server: Callable[[TrioRuntime], Server | None]) -> None:
+async def _begin(program: Program, setup: Setup, runtime: TrioRuntime) -> Served | None:
+    try:
+        for awaitable in program.begin(setup, runtime):
+            await awaitable
+    except trio.Cancelled:
+        raise
+    except BaseException as error:  # here, where it has not become one of the exceptions of a nursery
+        program.report(error)
+        return None
+    return program.make_server(setup, runtime)
+
+
+async def _serve(pipe: Pipe, program: Program, setup: Setup) -> None:
     async with trio.open_nursery() as nursery:
         runtime = TrioRuntime(nursery, pipe)
-        server = make_server(runtime)
+        server = await _begin(program, setup, runtime)
         if server is not None:
             await runtime.serve(server.take, server.stop)
+            for awaitable in program.end(runtime):
+                await awaitable
         nursery.cancel_scope.cancel()

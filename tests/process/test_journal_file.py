@@ -7,18 +7,19 @@ import sys
 
 import pytest
 
-from isoclient.drive.deadline import Deadline
-from isoclient.mirror.mirrors import ClientMirror, kind_of
+from isoclient.drive.waiting import Deadline
+from isoclient.mirror.mirrors import MIRRORED, ClientMirror
 from isoclient.mirror.warns import pack_warning
 from isoclient.process.journal_file import JournalFile
+from isoclient.system.descriptors import Belongings
 from isoclient.transit.codecs import PipeCodec
 from isoclient.wire.journal import pack
 
-WARNING = kind_of("warnings")
+WARNING = list(MIRRORED).index("warnings")
 
 
 def journal_file() -> JournalFile:
-    return JournalFile(lambda stdout, stderr, deadline: None, ClientMirror(fresh=False).replay)
+    return JournalFile(lambda stdout, stderr, deadline: None, ClientMirror(fresh=False).replay, Belongings())
 
 
 def test_records_that_are_not_replayed_in_time_at_the_end_are_left_out(
@@ -29,10 +30,10 @@ def test_records_that_are_not_replayed_in_time_at_the_end_are_left_out(
     os.write(journal.file.descriptor, pack(WARNING, payload) * 3)
     for _ in range(2):  # whoever asks for the death of an app comes by here, too
         journal.sync_at_the_end(Deadline(0))
-    journal.close()
     assert len(recwarn) == 1
-    left_out = f"(isoclient: {2 * len(payload)} bytes of the app's log records and warnings are left out here, "
-    assert capsys.readouterr().err == left_out + "it was too much)\n"
+    what = "log records, warnings and calls of mocks"
+    left_out = f"(isoclient: {2 * len(payload)} bytes of the app's {what} are left out here, it was too much)\n"
+    assert capsys.readouterr().err == left_out
 
 
 def test_records_are_replayed_up_to_where_they_ended_then(recwarn: pytest.WarningsRecorder) -> None:
@@ -53,4 +54,3 @@ def test_records_are_replayed_up_to_where_they_ended_then(recwarn: pytest.Warnin
         assert len(recwarn) == 4
         journal.sync_at_the_end(Deadline(60))
     assert len(recwarn) == 4 + 3  # what was there then, and not what came of it
-    journal.close()

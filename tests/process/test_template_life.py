@@ -55,7 +55,7 @@ def test_there_are_but_a_few_at_a_time(module: Module, tmp_path: Path) -> None:
             other = Module(tmp_path)
             other.write()
             assert other.ask("IMPORTER == os.getpid()") is True
-        assert len(templates._by_key) == 4
+        assert len(templates) == 4
         assert ask(client, "served") == 1  # for which the template stays
         assert is_alive(first)
     assert wait_gone(first, LONG)

@@ -27,6 +27,9 @@ import multiprocess.forkserver
 import multiprocess.managers
 import pytest
 
+from isoclient.compat.python_exit import forget_exit_handlers
+from isoclient.server.inherited import BeforeFork, settle
+
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
 
@@ -331,3 +334,22 @@ def test_a_module_at_whose_top_a_client_is_used(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import shop_at_the_top"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("['above']\n", "")
+
+
+def test_where_exit_handlers_cannot_be_forgotten_none_is_there_twice() -> None:
+    before = BeforeFork()
+    before.to_do.remove(forget_exit_handlers)
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            count = atexit._ncallbacks()  # there: coverage.py has one more in each fork
+            settle(before)
+            os.write(writing, str(atexit._ncallbacks() - count).encode())
+        finally:
+            os._exit(0)
+    try:
+        os.waitpid(pid, 0)
+        assert os.read(reading, 10) == b"0"
+    finally:
+        os.close(reading)
+        os.close(writing)

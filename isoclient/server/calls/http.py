@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from isoclient.asgi import HTTPRules, Message
-from isoclient.errors import ClientDisconnected
-from isoclient.server.streams.base import Stream
-from isoclient.wire import mux
-from isoclient.wire.protocol import StreamKind
+from isoclient.errors import AppProtocolError, ClientDisconnected
+from isoclient.server.server import Call, Server
+from isoclient.wire.mux import Stream
+from isoclient.wire.protocol import CallKind
 
-if TYPE_CHECKING:
-    from isoclient.server.server import Server
-
-__all__ = ["HTTPStream"]
+__all__ = ["HTTPCall"]
 
 _FILE_PIECE: Final = 256 * 1024
 
 
-class HTTPStream(Stream):
+class HTTPCall(Call):
     """One request and its response (ASGI HTTP 2.5)."""
 
-    kind: ClassVar[StreamKind] = "http"
+    kind: ClassVar[CallKind] = "http"
+    spec_version: ClassVar[str] = "2.5"
     extensions: ClassVar[tuple[str, ...]] = (
         "http.response.debug",
         "http.response.template",
@@ -31,8 +29,8 @@ class HTTPStream(Stream):
         "http.response.early_hint",
     )
 
-    def __init__(self, server: Server, wire: mux.Stream, argument: Any) -> None:
-        super().__init__(server, wire, argument)
+    def __init__(self, server: Server, stream: Stream, argument: Any) -> None:
+        super().__init__(server, stream, argument)
         self._rules = HTTPRules(argument["method"])
         self._cut_off: str | None = None  # what is missing of a response that is complete by the rules
 
@@ -58,7 +56,7 @@ class HTTPStream(Stream):
             if self.gone or self._complete:
                 self.informed = self.gone
                 return {"type": "http.disconnect"}
-            if self.wire.inbox:
+            if self.stream.inbox:
                 return self._take()
             # The client waits for what was sent so far: with the app waiting too, nothing else would get it out.
             self.server.flush()
@@ -66,12 +64,16 @@ class HTTPStream(Stream):
 
     async def send(self, message: Message) -> None:
         """Take one message of the response; wait while the client does not read."""
-        self._check_client()
-        checked = self._checked(self._rules, message)
-        if checked is None:
-            return
+        if self.gone:
+            self._refuse()
+        try:  # here, and not by a method of all calls, for each message of an app comes by
+            message = self._rules.check(message)
+        except AppProtocolError:
+            if self._is_of_another(message, self._rules):
+                return
+            raise
         self._owes = False
-        message, kind = checked, checked["type"]
+        kind = message["type"]
         if kind == "http.response.pathsend":
             await self._send_file(message["path"])
         elif kind == "http.response.debug":
@@ -79,19 +81,18 @@ class HTTPStream(Stream):
         elif kind == "http.response.template":
             self._emit_debug({"template": message["template"], "context": message["context"]})
         else:
-            self._emit(message)
+            self.server.emit(self.stream, message)  # not by _emit(), for each message comes here
         if self._rules.complete:
             self._signal.set()  # somebody may be waiting in receive() for the disconnect
-        elif not self.wire.may_send:
+        elif not self.stream.may_send:
             await self._wait_for_window()
 
     def _emit_debug(self, info: dict[str, Any]) -> None:
         self._emit({"type": "http.response.debug", "info": self.server.codec.pack_debug(info)})
 
-    def _check_client(self) -> None:
-        if self.gone:
-            self.informed = True
-            raise ClientDisconnected("the client is gone: it closed the response before its end")
+    def _refuse(self) -> NoReturn:
+        self.informed = True
+        raise ClientDisconnected("the client is gone: it closed the response before its end")
 
     @property
     def waits_for_its_own(self) -> bool:
@@ -111,15 +112,10 @@ class HTTPStream(Stream):
                 left -= len(piece)
                 self._emit({"type": "http.response.body", "body": piece, "more_body": True})
                 await self._wait_for_window()
-                self._check_client()
+                if self.gone:
+                    self._refuse()
         self._emit({"type": "http.response.body", "body": b"", "more_body": False})
         self._cut_off = None
 
     def unfinished(self) -> str | None:
         return self._cut_off or self._rules.unfinished()
-
-    def _scope(self) -> dict[str, Any]:
-        scope = super()._scope()
-        scope["extensions"] = {name: {} for name in self.extensions}
-        scope["state"] = self.server.state.copy()
-        return scope

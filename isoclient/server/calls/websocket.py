@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from isoclient.asgi import Message, WebSocketRules
-from isoclient.errors import ClientDisconnected
+from isoclient.errors import AppProtocolError, ClientDisconnected
 from isoclient.server.scope_changes import ScopeNews
-from isoclient.server.streams.base import Stream, type_of
-from isoclient.wire import mux
-from isoclient.wire.protocol import StreamKind
+from isoclient.server.server import Call, Server, type_of
+from isoclient.wire.mux import Stream
+from isoclient.wire.protocol import CallKind
 
-if TYPE_CHECKING:
-    from isoclient.server.server import Server
-
-__all__ = ["WebSocketStream"]
+__all__ = ["WebSocketCall"]
 
 
-class WebSocketStream(Stream):
+class WebSocketCall(Call):
     """One WebSocket, from its handshake to its close (ASGI WebSocket 2.5)."""
 
-    kind: ClassVar[StreamKind] = "websocket"
+    kind: ClassVar[CallKind] = "websocket"
+    spec_version: ClassVar[str] = "2.5"
     extensions: ClassVar[tuple[str, ...]] = ("websocket.http.response",)
 
-    def __init__(self, server: Server, wire: mux.Stream, argument: Any) -> None:
-        super().__init__(server, wire, argument)
+    def __init__(self, server: Server, stream: Stream, argument: Any) -> None:
+        super().__init__(server, stream, argument)
         self._rules = WebSocketRules()
         self._closing: Message = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         self._client_closed = False
@@ -43,7 +41,7 @@ class WebSocketStream(Stream):
 
     @property
     def _has_message(self) -> bool:
-        inbox = self.wire.inbox
+        inbox = self.stream.inbox
         return bool(inbox) and inbox[0]["type"] != "websocket.disconnect"
 
     async def receive(self) -> Message:
@@ -68,16 +66,18 @@ class WebSocketStream(Stream):
             if type_of(message) == "websocket.close":
                 return  # it is closed
             raise ClientDisconnected("the client is gone: it closed the WebSocket")
-        checked = self._checked(self._rules, message)
-        if checked is None:
-            return
-        message = checked
+        try:  # here, and not by a method of all calls, for each message of an app comes by
+            message = self._rules.check(message)
+        except AppProtocolError:
+            if self._is_of_another(message, self._rules):
+                return
+            raise
         self._owes = False
         if self.client_left:
             await self._let_others_run()  # an app that does nothing but send would keep the loop for itself
             return
         self._tell_of_scope()
-        self._emit(message)
+        self.server.emit(self.stream, message)
         if self._rules.complete:
             self._closing = {
                 "type": "websocket.disconnect",
@@ -85,7 +85,7 @@ class WebSocketStream(Stream):
                 "reason": message.get("reason", ""),
             }
             self._signal.set()
-        if not self.wire.may_send:
+        if not self.stream.may_send:
             await self._wait_for_window()
 
     async def _let_others_run(self) -> None:
@@ -99,7 +99,7 @@ class WebSocketStream(Stream):
     @property
     def waits_for_its_own(self) -> bool:
         # Without the connect event, which some apps never take.
-        untaken = any(message["type"] == "websocket.receive" for message in self.wire.inbox)
+        untaken = any(message["type"] == "websocket.receive" for message in self.stream.inbox)
         return super().waits_for_its_own and not untaken and not self._rules.complete
 
     def unfinished(self) -> str | None:
@@ -110,12 +110,9 @@ class WebSocketStream(Stream):
 
     def _tell_of_scope(self) -> None:
         if self._news is not None and (news := self._news.take()):
-            self.server.mux.tell_of_scope(self.wire, news)
+            self.server.mux.tell_of_scope(self.stream, news)
 
     def _scope(self) -> dict[str, Any]:
         if not self.server.codec.by_reference:
             self._news = ScopeNews(self.argument)
-        scope = super()._scope()
-        scope["extensions"] = {name: {} for name in self.extensions}
-        scope["state"] = self.server.state.copy()
-        return scope
+        return super()._scope()

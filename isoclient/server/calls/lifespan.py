@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from isoclient.asgi import LifespanRules, Message
 from isoclient.errors import AppProtocolError
-from isoclient.server.streams.base import Stream, type_of
+from isoclient.server.server import Call, Server, type_of
 from isoclient.transit.anatomy import is_a
-from isoclient.wire import mux
-from isoclient.wire.protocol import StreamKind, Unsupported
+from isoclient.wire.mux import Stream
+from isoclient.wire.protocol import CallKind, Unsupported
 
-if TYPE_CHECKING:
-    from isoclient.server.server import Server
-
-__all__ = ["LifespanStream"]
+__all__ = ["LifespanCall"]
 
 _NO_LIFESPAN: Final = (
     "The app raised this at the lifespan scope, before it asked for an event. If that is because it has no lifespan, "
@@ -24,13 +21,14 @@ _NO_LIFESPAN: Final = (
 )
 
 
-class LifespanStream(Stream):
+class LifespanCall(Call):
     """The app's lifespan (ASGI Lifespan 2.0)."""
 
-    kind: ClassVar[StreamKind] = "lifespan"
+    kind: ClassVar[CallKind] = "lifespan"
+    spec_version: ClassVar[str] = "2.0"
 
-    def __init__(self, server: Server, wire: mux.Stream, argument: Any) -> None:
-        super().__init__(server, wire, {"type": "lifespan"})
+    def __init__(self, server: Server, stream: Stream, argument: Any) -> None:
+        super().__init__(server, stream, argument)
         self._rules = LifespanRules()
         self._required = argument == "on"
         self._foreign = False  # the app has answered with a message of another protocol
@@ -40,9 +38,11 @@ class LifespanStream(Stream):
 
     async def call(self) -> object:
         self.server.state = {}
-        scope = self._scope()
-        scope["state"] = self.server.state
-        return await self.server.app(scope, self.receive, self.send)
+        return await self.server.app(self._scope(), self.receive, self.send)
+
+    def _scope(self) -> dict[str, Any]:
+        asgi = {"version": "3.0", "spec_version": self.spec_version}
+        return {"type": "lifespan", "asgi": asgi, "state": self.server.state}
 
     async def receive(self) -> Message:
         """First the startup event, then, when the client is left, the shutdown event."""
@@ -50,7 +50,7 @@ class LifespanStream(Stream):
             # It waits for what will never come, as in the endless loop of the specification's own example.
             self.gone = True
             self.abort()
-        while not self.wire.inbox:
+        while not self.stream.inbox:
             if self.gone and not self._rules.complete:
                 return {"type": "lifespan.shutdown"}
             self.server.flush()
@@ -64,7 +64,10 @@ class LifespanStream(Stream):
         """Take what the app says of its startup and shutdown."""
         handled = sys.exception()
         try:
-            self._emit(self._rules.check(message))
+            checked = self._rules.check(message)
+            if checked["type"] == "lifespan.startup.complete":
+                self.server.startup_is_over()
+            self._emit(checked)
         except AppProtocolError as breach:
             self._foreign = not type_of(message).startswith("lifespan.")
             self._breach = breach, None if handled is self._outermost else handled
