@@ -17,19 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isoclient.client.client import TestClient
-    from isoclient.client.disconnect import WebSocketDenialResponse, WebSocketDisconnect
+    from isoclient.client.isolated_app import IsolatedApp, isolate
     from isoclient.client.patching import AppPatch
     from isoclient.client.request_errors import AppCrashed, AppStartupError, AppTimeout
     from isoclient.client.response import Response
-    from isoclient.client.websocket_session import WebSocketSession
+    from isoclient.client.websocket_session import WebSocketDenialResponse, WebSocketDisconnect, WebSocketSession
     from isoclient.errors import (
         AppNotFound,
         AppProtocolError,
         ClientDisconnected,
+        IsolationWarning,
         NotAnApp,
         ObjectNotLoadable,
         ObjectNotSendable,
     )
+    from isoclient.leaks.found import Leak
+    from isoclient.server.hooks import at_end, at_start
     from isoclient.server.limits import Limits
     from isoclient.transit import ExceptionStandIn, StandIn
 
@@ -44,6 +47,9 @@ __all__ = [
     "AppTimeout",
     "ClientDisconnected",
     "ExceptionStandIn",
+    "IsolatedApp",
+    "IsolationWarning",
+    "Leak",
     "Limits",
     "NotAnApp",
     "ObjectNotLoadable",
@@ -54,25 +60,34 @@ __all__ = [
     "WebSocketDenialResponse",
     "WebSocketDisconnect",
     "WebSocketSession",
+    "at_end",
+    "at_start",
+    "isolate",
 ]
 
 _HOMES = {
     "TestClient": "client.client",
-    "WebSocketDenialResponse": "client.disconnect",
-    "WebSocketDisconnect": "client.disconnect",
+    "WebSocketDenialResponse": "client.websocket_session",
+    "WebSocketDisconnect": "client.websocket_session",
     "AppCrashed": "client.request_errors",
     "AppStartupError": "client.request_errors",
     "AppTimeout": "client.request_errors",
     "AppPatch": "client.patching",
+    "IsolatedApp": "client.isolated_app",
+    "isolate": "client.isolated_app",
     "Response": "client.response",
     "WebSocketSession": "client.websocket_session",
     "AppNotFound": "errors",
     "AppProtocolError": "errors",
     "ClientDisconnected": "errors",
+    "IsolationWarning": "errors",
     "NotAnApp": "errors",
     "ObjectNotLoadable": "errors",
     "ObjectNotSendable": "errors",
+    "Leak": "leaks.found",
     "Limits": "server.limits",
+    "at_end": "server.hooks",
+    "at_start": "server.hooks",
     "ExceptionStandIn": "transit",
     "StandIn": "transit",
 }

@@ -9,6 +9,7 @@ __all__ = [
     "AppNotFound",
     "AppProtocolError",
     "ClientDisconnected",
+    "IsolationWarning",
     "NotAnApp",
     "ObjectNotLoadable",
     "ObjectNotSendable",
@@ -56,11 +57,13 @@ class ObjectNotSendable(TypeError):
 
     Example:
         >>> import threading
-        >>> from isoclient.transit import pack_object
-        >>> pack_object({"guard": threading.Lock()}, {})
+        >>> from isoclient import TestClient
+        >>> async def app(scope, receive, send): ...
+        >>> with TestClient(app, isolated=True) as client:
+        ...     client.call(threading.Lock)
         Traceback (most recent call last):
             ...
-        isoclient.ObjectNotSendable: ['guard']: cannot pickle '_thread.lock' object...
+        isoclient.ObjectNotSendable: ...
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
@@ -70,11 +73,32 @@ class ObjectNotLoadable(Exception):
     """An object came over the pipe, but this process cannot rebuild it. ``__cause__`` is what stopped it.
 
     Example:
-        >>> from isoclient.transit import unpack_object
-        >>> unpack_object(b"not what pack_object made", {})
+        >>> from isoclient import TestClient
+        >>> async def app(scope, receive, send): ...
+        >>> def of_a_module_of_its_own():
+        ...     import sys, types
+        ...     sys.modules["shop"] = types.ModuleType("shop")
+        ...     exec("class Book: pass", vars(sys.modules["shop"]))
+        ...     return sys.modules["shop"].Book()
+        >>> with TestClient(app, isolated=True) as client:
+        ...     client.call(of_a_module_of_its_own)
         Traceback (most recent call last):
             ...
         isoclient.ObjectNotLoadable: ...
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+
+class IsolationWarning(UserWarning):
+    """What the test has changed is not seen by the app, which runs in a process of its own and has begun already.
+
+    It names the change, the line of the test, why it can't be carried over, and what to do. As any warning it can be
+    made an error, or ignored: ``-W error::isoclient.IsolationWarning``.
+
+    Example:
+        >>> issubclass(IsolationWarning, UserWarning)
+        True
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

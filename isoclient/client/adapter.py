@@ -11,12 +11,12 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import DecodeError
 
+from isoclient.client.answers import BEGINNING, Answer
 from isoclient.client.asgi_request import http_scope, messages, messages_of_pieces, whole
-from isoclient.client.request_options import read_timeout
-from isoclient.client.reraise import reraise
-from isoclient.client.response import Response, build_response
-from isoclient.client.response_body import READ, Body
-from isoclient.client.settings import Settings
+from isoclient.client.call import reraise
+from isoclient.client.client_options import Settings
+from isoclient.client.response import READ, Body, Response, build_response
+from isoclient.client.session import read_timeout
 from isoclient.client.supervisor import Supervisor
 from isoclient.compat.requests_ import CONTENT, IS_CONSUMED, IS_KNOWN
 from isoclient.compat.urllib3_ import Headers, RawResponse
@@ -70,19 +70,22 @@ class ASGIAdapter(BaseAdapter):
                 _correct_length(request, len(content))
             body = messages(content)
         scope = http_scope(request, self._settings.root_path, self._settings.client)
-        call = self._supervisor.copy().open(
+        copy = self._supervisor.copy()
+        call = copy.open(
             # What is whole already goes along with the scope. A generator may do anything before its first piece.
             CallSpec("http", scope, () if content is None else (next(body),)),
             doing=f"handling {request.method} {scope['path']}",
             timeout=read_timeout(timeout, self._supervisor.plan.timeout),
             request=request,
         )
-        exchange = _Exchange(call, request, self, raises=self._settings.raises)
+        answer = copy.record.answers.begin(scope)
+        exchange = _Exchange(call, request, self, answer, raises=self._settings.raises)
         try:
             exchange.upload(body)
             return exchange.streamed() if stream else exchange.whole()
-        except BaseException:
+        except BaseException as error:
             # Where it is not the app that has failed, but a generator of the test's, or Ctrl-C: nobody waits any more.
+            answer.fail(error, call)
             call.abandon()
             raise
 
@@ -97,12 +100,16 @@ class _Exchange:
         call: the call of the app, just begun.
         request: the request.
         adapter: the adapter that it came through.
+        answer: where it is noted what has come.
         raises: whether the app's exceptions are raised. If not, what has come of the response is the response; where
             nothing has, an empty one of status 500.
     """
 
-    def __init__(self, call: Call, request: requests.PreparedRequest, adapter: Any, *, raises: bool) -> None:
+    def __init__(
+        self, call: Call, request: requests.PreparedRequest, adapter: Any, answer: Answer, *, raises: bool
+    ) -> None:
         self._call = call
+        self._answer = answer
         self._request = request
         self._adapter = adapter
         self._raises = raises
@@ -121,7 +128,14 @@ class _Exchange:
         """The response, when the app's call has ended."""
         content = self._content()
         self._check_end()
+        self._note(content)
         return self._filled(content)
+
+    def _note(self, content: bytes) -> None:
+        answer = self._answer
+        answer.status, answer.headers = self._parts.head
+        answer.body = content[:BEGINNING]
+        answer.end()
 
     def _content(self) -> bytes:
         content = b""
@@ -174,8 +188,11 @@ class _Exchange:
             message = self._call.receive()
             if message is None:
                 self._check_end()
+                self._note(b"")
                 return self._filled(b"")
             self._parts.take(message)
+        self._call.sync_output()
+        self._note(b"")
         status, headers = self._parts.head
         body = Body(self._next_streamed, self._leave, self._call.abandon, insists=self._raises)
         response = self._build(RawResponse(self._request, status, headers, body))
@@ -185,6 +202,8 @@ class _Exchange:
 
     def _next_streamed(self) -> bytes | None:
         piece = self._next_piece()
+        if piece and len(self._answer.body) < BEGINNING:
+            self._answer.body += piece[:BEGINNING]
         self._call.sync_output()
         if piece is None:
             response = self._response()

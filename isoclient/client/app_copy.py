@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import warnings
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 import requests
 
 from isoclient.client.bound_methods import owner_over_there
-from isoclient.client.call import Call
-from isoclient.client.registry import Usage, registry
+from isoclient.client.call import Call, reraise
+from isoclient.client.copy_plan import Plan
+from isoclient.client.copy_record import CopyRecord
+from isoclient.client.registry import registry
 from isoclient.client.request_errors import REFUSALS, AppCrashed, AppStartupError, not_started
-from isoclient.client.reraise import reraise
 from isoclient.drive.failures import Reentered
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.system.locks import make_lock
-from isoclient.wire.protocol import CallSpec
+from isoclient.transit.libraries import is_of_a_library
+from isoclient.wire.protocol import CallSpec, question
 
 if TYPE_CHECKING:
+    from isoclient.leaks.found import Leak
     from isoclient.process.handle import ProcessStatus
-    from isoclient.process.launchers import Launcher
-    from isoclient.server.setup import Setup
 
-__all__ = ["AppCopy", "Ask", "Lifespan", "Patch", "Plan", "warn_of"]
+__all__ = ["AppCopy", "Ask", "Patch", "as_leaks", "warn_of"]
+
+_Call = TypeVar("_Call", bound=Call)
 
 _CLOSING: Final = 60.0  # seconds
 _RECORDS: Final = 1.0  # seconds that an app which ends may take to hand over what its patches have recorded
+_LEFT: Final = 3.0  # seconds that one may take to say what it has left behind
 _GRACE: Final = 3.0  # seconds that an event loop which is not stuck may take to say so, before it is to shut down
 _AT_ONCE: Final = 1.0  # the same after Ctrl-C
 _FRESH: Final = " This call was not made; the next one meets a fresh copy of the app."
 _NOT_AGAIN: Final = "handling an earlier call, and restart=False lets only client.restart() start it again"
-
-Lifespan = Literal["auto", "on", "off"]
-"""Whether an app runs with its lifespan where that is wanted: if it has one, in any case, or not at all."""
 
 Ask = Callable[..., Any]
 """Calls a function in the app's process: ``ask(func, *args)``."""
@@ -54,35 +54,11 @@ class Patch(Protocol):
         """What it has recorded in this process."""
 
 
-def _nobody() -> None:
-    return None
+def as_leaks(told: list[tuple[str, str, str]]) -> list[Leak]:
+    """What a process has told of what is left behind there."""
+    from isoclient.leaks.found import Leak
 
-
-@dataclass(slots=True)
-class Plan:
-    """What the copies of a client's app have in common.
-
-    Attributes:
-        setup: what is started.
-        launcher: how.
-        lifespan: see :data:`Lifespan`.
-        timeout: how long a wait may take, in seconds, where nothing else is said; None for no limit. It may be set at
-            any time.
-        owner: returns the client (a weak reference to it), which is not to be collected while it is used.
-        usage: the copies that have been used of late.
-    """
-
-    setup: Setup
-    launcher: Launcher
-    lifespan: Lifespan
-    timeout: float | None
-    owner: Callable[[], object] = _nobody
-    usage: Usage = field(default_factory=Usage)
-
-    @property
-    def live(self) -> dict[str, object]:
-        """The objects that both sides have: in a call, a reference to the app means the app over there."""
-        return {} if isinstance(self.setup.app, str) or self.setup.factory else {"app": self.setup.app}
+    return [Leak(*parts) for parts in told]
 
 
 class AppCopy:
@@ -99,15 +75,27 @@ class AppCopy:
     Attributes:
         handle: the app.
         test: the number of the test that has used it last; -1 until its start is over.
-        is_left: whether nobody waits for its end any more. It has been told to end, and whoever comes next sees to it.
+        record: what is known of it.
+        left: what it has left behind, once it has ended; None if that is not known.
     """
 
-    kind_of_call: ClassVar = Call
+    shares_locals: ClassVar[bool] = True
+    """Whether what the test has made for itself is kept alike in both processes."""
 
     def __init__(self, plan: Plan, patches: list[Patch], forget: Callable[[AppCopy], object]) -> None:
         self.handle = plan.launcher.make(plan.setup)  # ours before there is anything of it
+        self.handle.shares_locals = self.shares_locals
         self.test = -1
-        self.is_left = False
+        self.record = CopyRecord(
+            self.handle,
+            plan.setup.app,
+            (registry.test, registry.name),
+            is_snapshot=plan.launcher.is_snapshot,
+            lasts=plan.lasts,
+            reach=plan.reach,
+            sharing=plan.sharing,
+            looks_for_leaks=plan.setup.leaks,
+        )
         self._plan = plan
         self._patches = patches
         self._forget = forget
@@ -116,6 +104,7 @@ class AppCopy:
         self._is_dismissed = self._is_over = False
         self._lifespan: Call | None = None
         self._has_asked_for_lifespan = False
+        self.left: list[Leak] | None = None
         self._last = "being started"  # what it was asked for last
 
     # -- its start
@@ -152,12 +141,14 @@ class AppCopy:
         self._is_up = True
         if self._is_dismissed:
             self.handle.connection.dismiss()  # who closes it has looked already whether it is up
-        self._plan.usage.note(self.handle)
+        self._plan.usage.note(self.record)
 
     def note_its_use(self) -> None:
         """The present test uses it."""
-        self.test = registry.test
-        self._plan.usage.note(self.handle)
+        if self.test != registry.test:
+            self.test = registry.test
+            self.record.answers.clear()
+        self._plan.usage.note(self.record)
 
     def start_lifespan(self) -> None:
         """Start its lifespan, if it has one; once.
@@ -170,7 +161,12 @@ class AppCopy:
         with self._lock:
             if not self._has_asked_for_lifespan and self._plan.lifespan != "off":
                 self._has_asked_for_lifespan = True
-                self._lifespan = self._started_lifespan()
+                try:
+                    self._lifespan = self._started_lifespan()
+                except Exception as error:
+                    if not self.is_closing:
+                        self.record.startup_fails(error)
+                    raise
 
     def _started_lifespan(self) -> Call | None:
         spec = CallSpec("lifespan", self._plan.lifespan, ({"type": "lifespan.startup"},))
@@ -182,15 +178,21 @@ class AppCopy:
             return None  # an app without lifespan
         if message["type"] == "lifespan.startup.failed":
             call.finish()  # where the app raises too, its exception says more than its message
-            raise AppStartupError(f"lifespan startup failed: {message['message']}".rstrip(": "))
+            reraise(AppStartupError(f"lifespan startup failed: {message['message']}".rstrip(": ")))
+        self.record.lifespan_begins()
         return call
 
     # -- what becomes of it
 
     @property
+    def is_closing(self) -> bool:
+        """Whether somebody closes it, which ends whatever goes on in it."""
+        return self.handle.connection.closing.has_begun
+
+    @property
     def is_usable(self) -> bool:
         """Whether it is running, and nobody closes it."""
-        return self.is_running and not self.handle.connection.closing.has_begun
+        return self.is_running and not self.is_closing
 
     @property
     def is_running(self) -> bool:
@@ -198,14 +200,27 @@ class AppCopy:
         if not self._is_up:
             return False
         connection = self.handle.connection
-        gone = connection.mux.exiting or connection.lost or connection.failure or connection.stuck
+        server = connection.server
+        gone = server.exiting or server.failure or connection.lost or connection.stuck
         return not (self.handle.abandoned or gone)
 
     # -- what it is asked for
 
     def open(self, spec: CallSpec, *, doing: str, timeout: float | None, request: Any = None) -> Call:
         """Begin a call of the app."""
-        return self._begin(self.kind_of_call, spec, doing, timeout, request, self._plan.owner())
+        return self._begin(Call, spec, doing, timeout, request, self._plan.owner())
+
+    def relay(self, spec: CallSpec, *, doing: str) -> Call:
+        """Begin a call that somebody else makes, on an event loop. Nothing is waited for."""
+        return self._begin(Call, spec, doing, self._plan.timeout, None, self._plan.owner(), waits=False)
+
+    def pack(self, thing: object) -> Any:
+        """An object as a value that can be in a scope.
+
+        Raises:
+            ObjectNotSendable: it can't cross.
+        """
+        return self.handle.connection.codec.pack_object(thing, self._plan.live)
 
     def call(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trusted: bool = False
@@ -217,18 +232,34 @@ class AppCopy:
         """What the app's lifespan has put into its state; nothing without one."""
         if self._lifespan is None:
             return {}
-        call = self._begin(Call, CallSpec("state", None), "telling its state", self._plan.timeout)
+        call = self._begin(Call, question("state"), "telling its state", self._plan.timeout)
         return self.handle.connection.codec.unpack_debug(call.finish())
+
+    def leaks(self) -> list[Leak]:
+        """What it has left behind in its process.
+
+        Raises:
+            AppCrashed, AppTimeout: see there.
+        """
+        call = self._begin(Call, question("leaks", False), "telling what it has left behind", self._plan.timeout)
+        return as_leaks(call.finish())
+
+    def _see_what_is_left(self) -> None:
+        """It is about to end, and nobody can ask for that any more."""
+        if self._plan.setup.leaks and self.is_running:
+            told = self.record.ask("leaks", False, _LEFT)
+            self.left = None if told is None else as_leaks(told)
 
     def _begin(
         self,
-        kind: type[Call],
+        kind: type[_Call],
         spec: CallSpec,
         doing: str,
         timeout: float | None,
         request: Any = None,
         owner: object = None,
-    ) -> Call:
+        waits: bool = True,
+    ) -> _Call:
         self._last = doing
         startup, limits = self._plan.timeout, self._plan.setup.limits
         return kind(
@@ -240,6 +271,7 @@ class AppCopy:
             request=request,
             owner=owner,
             limits=limits,
+            waits=waits,
         )
 
     def _call(
@@ -250,19 +282,22 @@ class AppCopy:
         timeout: float | None,
         trusted: bool = False,
     ) -> Any:
-        codec, live, launcher = self.handle.connection.codec, self._plan.live, self._plan.launcher
+        codec, launcher = self.handle.connection.codec, self._plan.launcher
+        live = codec.known(self._plan.live)
         references = None if launcher.shares_memory else owner_over_there(func, live, is_fork=launcher.is_snapshot)
         try:
             packed = codec.pack_object((func, args, kwargs), live, references)
         except ObjectNotSendable as error:
             reraise(error.with_traceback(None))  # the frames are ours alone
         doing = f"calling {getattr(func, '__qualname__', repr(func))}"
-        call = self._begin(Call, CallSpec("call", (packed, trusted)), doing, timeout, owner=self._plan.owner())
+        call = self._begin(Call, question("call", (packed, trusted)), doing, timeout, owner=self._plan.owner())
         try:
             packed = call.finish()
             return codec.unpack_object(packed, live) if trusted else codec.unpack_result(packed, live, timeout)
         except ObjectNotLoadable as error:
             reraise(error.with_traceback(None))
+        except ObjectNotSendable as error:  # of its result; or of a call that the function makes itself
+            reraise(error.with_traceback(None) if _is_without_own_code(error) else error)
         except BaseException:
             call.abandon()
             raise
@@ -321,10 +356,12 @@ class AppCopy:
             if self._is_up:
                 self.handle.connection.dismiss(but_this_thread=True)
             try:
+                self.record.lifespan_ends()
                 call, self._lifespan = self._lifespan, None
                 if call is not None and self.is_running:
                     self._shut_down(call)
                 self._finish_patches()
+                self._see_what_is_left()
             except Reentered:
                 # In a signal handler, while this thread waits for the app: it can't wait for the answer, but the app is
                 # told to end, and its lifespan with it, all the same.
@@ -335,10 +372,9 @@ class AppCopy:
     def _shut_down(self, call: Call) -> None:
         call.doing = "lifespan shutdown"
         # What its shutdown takes is for the app to say. A loop that is stuck before that would not even hear of it.
-        if call.is_stuck(_AT_ONCE if call.interrupted else _GRACE):
+        if not call.send_if_it_answers({"type": "lifespan.shutdown"}, _AT_ONCE if call.interrupted else _GRACE):
             return  # it is ended by force, which is told
         call.limit_waits(_CLOSING)  # also where the user has set no limit: what ends a client always ends
-        call.send({"type": "lifespan.shutdown"})
         failed = None
         while (message := call.receive()) is not None:
             if message["type"] == "lifespan.shutdown.failed":
@@ -359,7 +395,9 @@ class AppCopy:
             self._tell(status)
 
     def _be_over(self) -> None:
-        self._is_over = True
+        was_over, self._is_over = self._is_over, True
+        if self._plan.setup.leaks and self._is_up and not was_over:
+            registry.tell_left(self.left)
         self._forget(self)
 
     def _end_after(self, error: BaseException) -> None:
@@ -375,11 +413,12 @@ class AppCopy:
         """An end that was not in order should not pass in silence."""
         if not status.forced:
             reraise(self._crash(status, "ending" if status.asked else None))
-        warnings.warn(
-            f"the app (pid {status.pid}) did not end when it was asked to, and was ended by force.\n{status.stack}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        why = f": {status.held_up}" if status.held_up else ""
+        if self._plan.launcher.shares_memory:
+            text = f"the app did not end when it was asked to, and goes on in a thread of this process{why}."
+        else:
+            text = f"the app (pid {status.pid}) did not end when it was asked to, and was ended by force{why}."
+        self._plan.warn(f"{text}\n{status.stack}")
 
     def see_off(self, *, for_good: bool) -> None:
         """It takes no calls any more. If it has died, and nobody has been told of that, whoever comes first is.
@@ -409,10 +448,13 @@ class AppCopy:
         return AppCrashed.of(status, doing=doing or self._last, limits=self._plan.setup.limits, after=doing is None)
 
 
-def warn_of(end: Callable[[], object]) -> None:
+def _is_without_own_code(error: BaseException) -> bool:
+    return all(is_of_a_library(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def warn_of(end: Callable[[], object], plan: Plan) -> None:
     """End something where nobody is left to be told by an exception."""
     try:
         end()
     except Exception as error:
-        text = f"an app whose client was not closed, or has left a call of it, has ended badly: {error}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        plan.warn(f"an app whose client was not closed, or has left a call of it, has ended badly: {error}")

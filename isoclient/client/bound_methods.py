@@ -32,11 +32,11 @@ def owner_over_there(func: Callable[..., Any], live: Mapping[str, object], *, is
         >>> list(owner_over_there(os.environ.get, {}, is_fork=True).values())
         [Place(module='os', attribute='environ')]
     """
-    while isinstance(func, partial):
-        func = func.func
-    if not isinstance(func, _METHODS):
+    while issubclass(type(func), partial):  # the class alone: a mock says that it is whatever it stands for
+        func = func.func  # type: ignore[attr-defined]
+    if not issubclass(type(func), _METHODS):
         return {}
-    owner = func.__self__
+    owner = func.__self__  # type: ignore[attr-defined]
     if isinstance(owner, ModuleType | type) or any(owner is each for each in live.values()):
         return {}
     place = place_of(owner)

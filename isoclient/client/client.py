@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from isoclient.client import defaults, request_options
+from isoclient.client import defaults
 from isoclient.client.adapter import ASGIAdapter
 from isoclient.client.app_copy import warn_of
-from isoclient.client.app_names import name_of_app
 from isoclient.client.asgi_request import websocket_scope
-from isoclient.client.client_options import Isolated, Lifespan, make_setup, make_supervisor
-from isoclient.client.cookies import as_cookies
-from isoclient.client.headers import as_headers
+from isoclient.client.call import shows_app_errors
+from isoclient.client.client_options import (
+    Configurable,
+    Lifespan,
+    Settings,
+    make_setup,
+    make_supervisor,
+    name_of_app,
+)
+from isoclient.client.headers import as_cookies, as_headers
 from isoclient.client.httpx_names import ClientNames
 from isoclient.client.registry import registry
-from isoclient.client.request_options import absolute, handshake_url, read_timeout
-from isoclient.client.reraise import shows_app_errors
 from isoclient.client.response import Response
-from isoclient.client.settings import Configurable, Settings
-from isoclient.client.supervisor import Supervisor
+from isoclient.client.session import absolute, check_is_request, handshake_url, read_timeout, resolve
 from isoclient.client.websocket_session import WebSocketSession
-from isoclient.system.modules import os
 from isoclient.wire.protocol import CallSpec
 
 if TYPE_CHECKING:
     from isoclient.client.patching import AppPatch
+    from isoclient.leaks.found import Leak
     from isoclient.server.limits import Limits
 
 __all__ = ["TestClient"]
@@ -49,9 +51,12 @@ class TestClient(Configurable, ClientNames):
         headers: for all requests of the session: a mapping, or pairs of name and value, which may repeat a name.
         follow_redirects: whether requests follow redirects, where the request does not say.
         client: of the scope: the client's host and port.
-        isolated: whether the app runs in a process of its own. If not, it runs in a thread of this one. ``"request"``
-            forks a fresh copy of the app, from this process as it is then, for each request, WebSocket or
-            :meth:`call`; nothing that one does survives it, and within ``with`` each copy runs its own lifespan.
+        isolated (bool | str): whether the app runs in a process of its own. If not, it runs in a thread of this one.
+            ``"test"`` gives each test of a run of pytest a fresh process, from the test's first use of the client on;
+            within ``with`` there is one for all of the block. ``"request"`` forks a fresh copy of the app, from this
+            process as it is then, for each request, WebSocket or :meth:`call`; nothing that one does survives it, and
+            within ``with`` each copy runs its own lifespan. ``"client"`` is True: one process as long as the client is
+            used.
         start_method: how that process starts: ``"fork"`` (a snapshot of this process), ``"forkserver"`` or ``"spawn"``
             (a fresh interpreter). By default, an app object is forked and an import string gets a fresh interpreter.
         timeout: how long each wait for the app may take, in seconds; None for no limit. The start of its process, with
@@ -60,14 +65,15 @@ class TestClient(Configurable, ClientNames):
         restart: whether the first use after a crash starts the app again; if not, it raises :class:`AppCrashed`. What
             ends nothing, as ``sys.exit`` in a handler of an app that is not isolated, needs no such start.
         limits: what the app's process may use; see :class:`Limits`.
-        lifespan: whether ``with`` runs the app's lifespan: ``"auto"`` if it has one, which an app says that raises over
-            the type of the scope, or answers as to a request; ``"on"`` in any case, so that an app without one is an
-            error; ``"off"`` not at all.
+        leaks: whether :meth:`leaks` can tell what the app has left behind; it must be isolated for that.
+        lifespan (str): whether ``with`` runs the app's lifespan: ``"auto"`` if it has one, which an app denies that
+            raises over the type of the scope, or answers as to a request; ``"on"`` in any case, so that an app without
+            one is an error; ``"off"`` not at all.
 
     The app starts at the first use, or with ``with``, which also runs its lifespan.
 
-    Of ``isolated``, ``start_method`` and ``timeout``, what is not given may be set for a whole run of pytest: by
-    ``--isolated`` and the other options of isoclient's plugin.
+    Of ``isolated``, ``start_method``, ``timeout`` and ``leaks``, what is not given may be set for a whole run of
+    pytest: by ``--isolated`` and the other options of isoclient's plugin.
 
     Raises:
         TypeError: the app is no ASGI app.
@@ -82,6 +88,7 @@ class TestClient(Configurable, ClientNames):
         'Hello'
     """
 
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
     __test__ = False  # pytest: this is no test class, whatever its name
 
     trust_results = False
@@ -100,12 +107,13 @@ class TestClient(Configurable, ClientNames):
         follow_redirects: bool = True,
         client: tuple[str, int] = ("testclient", 50000),
         *,
-        isolated: Isolated = defaults.isolated,
+        isolated: defaults.Isolated = defaults.isolated,
         start_method: str | None = defaults.start_method,
         timeout: float | None = defaults.timeout,
         factory: bool = False,
         restart: bool = True,
         limits: Limits | None = None,
+        leaks: bool = defaults.leaks,
         lifespan: Lifespan = "auto",
     ) -> None:
         super().__init__()
@@ -118,14 +126,22 @@ class TestClient(Configurable, ClientNames):
             self.cookies.update(as_cookies(cookies))
         setup = make_setup(app, factory=factory, backend=backend, options=backend_options, limits=limits)
         self._supervisor = make_supervisor(
-            setup, isolated=isolated, start_method=start_method, timeout=timeout, restarts=restart, lifespan=lifespan
+            setup,
+            isolated=isolated,
+            start_method=start_method,
+            timeout=timeout,
+            restarts=restart,
+            lifespan=lifespan,
+            leaks=leaks,
         )
-        self._supervisor.plan.owner = weakref.ref(self)
+        self._supervisor.plan.reach = "client.call"
+        if not isinstance(isolated, defaults.Default):
+            self._supervisor.plan.sharing = "isolated=False for its client shares"
         adapter = ASGIAdapter(self._supervisor, self._settings)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         self._blocks: list[None] = []  # one for each ``with`` that it is in; a list, for threads may enter and leave
-        self._finalizer = weakref.finalize(self, _finalize, self._supervisor, os.getpid())
+        self._supervisor.belong_to(self)
         registry.enter(self, self._supervisor.plan.usage)
 
     def __repr__(self) -> str:
@@ -141,14 +157,17 @@ class TestClient(Configurable, ClientNames):
         ``content`` is ``data``, and ``follow_redirects`` is ``allow_redirects``.
 
         Returns:
-            Response: see there.
+            The response of the app.
 
         Raises:
-            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            AppCrashed: the app's process ended meanwhile.
+            AppTimeout: nothing came from the app within the timeout.
+            AppStartupError: the app could not be started.
+            AppProtocolError: the app broke the rules of ASGI.
             TypeError: the same is given under both names.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
-        options = request_options.resolve(args, kwargs, follow_redirects=self.follow_redirects)
+        options = resolve(args, kwargs, follow_redirects=self.follow_redirects)
         return super().request(method, absolute(self.base_url, url), **options)  # type: ignore[return-value]
 
     @shows_app_errors
@@ -181,7 +200,7 @@ class TestClient(Configurable, ClientNames):
     @shows_app_errors
     def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
         """Send a PATCH request. What patches something in the app is :meth:`patched`."""
-        request_options.check_is_request(url, data, kwargs)
+        check_is_request(url, data, kwargs)
         return self.request("PATCH", url, data=data, **kwargs)
 
     @shows_app_errors
@@ -220,7 +239,10 @@ class TestClient(Configurable, ClientNames):
         Raises:
             WebSocketDisconnect: the app refused the handshake.
             WebSocketDenialResponse: it refused it with an HTTP response.
-            AppCrashed, AppTimeout, AppStartupError, AppProtocolError: see there.
+            AppCrashed: the app's process ended meanwhile.
+            AppTimeout: nothing came from the app within the timeout.
+            AppStartupError: the app could not be started.
+            AppProtocolError: the app broke the rules of ASGI.
             BaseException: the app's own, with ``raise_server_exceptions``.
         """
         timeout = read_timeout(options.pop("timeout", None), self.timeout)
@@ -317,6 +339,33 @@ class TestClient(Configurable, ClientNames):
 
         return AppPatch.of(self._supervisor, target, new, options)
 
+    @shows_app_errors
+    def leaks(self) -> list[Leak]:
+        """What the app has left behind in its process: what is there now and was not before its first use.
+
+        What requests and WebSockets that are open have made is not left behind yet; nor is, until its shutdown, what
+        the lifespan has made. Where the app has ended, it is what it had left behind by then, after its shutdown; with
+        ``isolated="request"``, what all of its copies had.
+
+        Returns:
+            A :class:`Leak` for each thing; an empty list for a clean app.
+
+        Raises:
+            RuntimeError: the client was not made with ``leaks=True``; or the app has died, and with it what there was.
+            AppCrashed, AppTimeout: see there.
+
+        Example:
+            >>> import os
+            >>> async def app(scope, receive, send):
+            ...     os.environ["SHOP_MODE"] = "sale"
+            ...     await send({"type": "http.response.start", "status": 200})
+            ...     await send({"type": "http.response.body"})
+            >>> with TestClient(app, isolated=True, leaks=True, lifespan="off") as client:
+            ...     client.get("/").status_code, [leak.what for leak in client.leaks()]
+            (200, ["SHOP_MODE = 'sale' (was unset)"])
+        """
+        return self._supervisor.leaks()
+
     @property
     def app_state(self) -> dict[str, Any]:
         """The state that the app's lifespan has filled, within ``with``; empty without.
@@ -379,8 +428,11 @@ class TestClient(Configurable, ClientNames):
         super().close()
         self._supervisor.close()
 
+    def end_with_module(self) -> None:
+        """End the app's process, unless within ``with``. The next use would start it again.
 
-def _finalize(supervisor: Supervisor, owner: int) -> None:
-    """When the client is collected, or the interpreter exits."""
-    if os.getpid() == owner:
-        warn_of(supervisor.close)
+        It is called by isoclient's plugin, when the tests of the module are over that has made the client as it was
+        imported. What goes wrong is told by a warning.
+        """
+        if not (self._blocks or self._supervisor.plan.launcher.shares_memory):
+            warn_of(self._supervisor.close, self._supervisor.plan)

@@ -1,13 +1,22 @@
 """What a :class:`~isoclient.TestClient` does where its user does not say: one flag of pytest may change it for a run.
 
-It imports nothing, so that the pytest plugin can set it in a run that makes no client.
+It imports nothing, so that the pytest plugin can set it in a run that makes no client. For the same reason the names of
+the lifetimes are here.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
-__all__ = ["ALL", "Default", "isolated", "said", "start_method", "timeout"]
+__all__ = ["ALL", "LIFETIMES", "Default", "Isolated", "isolated", "leaks", "said", "start_method", "timeout"]
+
+_Lifetime = Literal["client", "test", "request"]
+
+LIFETIMES: Final[tuple[str, ...]] = get_args(_Lifetime)
+"""How long an isolated app may live; what each is, :mod:`isoclient.client.lifetimes` knows."""
+
+Isolated = bool | _Lifetime
+"""What a client may be given as ``isolated``; True is the client's lifetime."""
 
 
 class Default:
@@ -38,8 +47,14 @@ class Default:
 isolated: Final[Any] = Default(False)
 start_method: Final[Any] = Default(None)
 timeout: Final[Any] = Default(60.0)
+leaks: Final[Any] = Default(False)
 
-ALL: Final[dict[str, Default]] = {"isolated": isolated, "start_method": start_method, "timeout": timeout}
+ALL: Final[dict[str, Default]] = {
+    "isolated": isolated,
+    "start_method": start_method,
+    "timeout": timeout,
+    "leaks": leaks,
+}
 
 
 def said(value: Any) -> Any:

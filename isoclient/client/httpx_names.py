@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from email.message import Message
-from typing import Any, Final, NoReturn, Self, TypeVar, cast
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 import requests
 from requests.exceptions import StreamConsumedError
-from requests.structures import CaseInsensitiveDict
 
-from isoclient.client import request_options, unpatched
-from isoclient.client.cookies import Cookies, as_jar
-from isoclient.client.headers import as_headers
-from isoclient.client.request_options import absolute
-from isoclient.client.session import Session
+from isoclient.client import unpatched
+from isoclient.client.session import Session, absolute, resolve
 from isoclient.compat.requests_ import IS_CONSUMED
 
 __all__ = ["ClientNames", "ResponseNames"]
@@ -89,7 +84,8 @@ def _without(names: Mapping[str, str]) -> Callable[[type[_Class]], type[_Class]]
 class ResponseNames(unpatched.Response):
     """Those of a response."""
 
-    _lines_are_text = False
+    lines_are_text = False
+    """Whether ``iter_lines()`` gives str, as it does in ``with client.stream(...)``."""
 
     @property
     def is_informational(self) -> bool:
@@ -183,7 +179,7 @@ class ResponseNames(unpatched.Response):
 
     def iter_lines(self, *args: Any, **options: Any) -> Iterator[Any]:
         """The lines of the body: bytes, as in requests, but in ``with client.stream(...)`` str, as in httpx."""
-        if self._lines_are_text and not args and not options:
+        if self.lines_are_text and not args and not options:
             return _lines(self._texts())
         return super().iter_lines(*args, **options)
 
@@ -195,43 +191,6 @@ class ClientNames(Session):
     base_url: str
     follow_redirects: bool
 
-    def __init__(self) -> None:
-        self._stream = False
-        super().__init__()
-        self.cookies = Cookies()
-
-    @property  # type: ignore[override,unused-ignore]
-    def headers(self) -> CaseInsensitiveDict[str | bytes]:
-        """Those of all requests. They may be set: a mapping, or pairs of name and value."""
-        return cast(CaseInsensitiveDict[str | bytes], self._headers)
-
-    @headers.setter
-    def headers(self, headers: Any) -> None:
-        given = as_headers(headers)
-        self._headers: Any = given if isinstance(given, CaseInsensitiveDict) else CaseInsensitiveDict(given)
-
-    @property  # type: ignore[override,unused-ignore]
-    def cookies(self) -> Cookies:
-        """Those of all requests. They may be set: a jar, a mapping, or pairs of name and value."""
-        return cast(Cookies, self._cookies)
-
-    @cookies.setter
-    def cookies(self, cookies: Any) -> None:
-        self._cookies: Any = as_jar(cookies)
-
-    @property
-    def stream(self) -> Any:
-        """``with client.stream(method, url) as response``: a streamed response, whose ``iter_lines`` gives str.
-
-        Its options are those of :meth:`request`. As in requests it is also whether all responses are streamed, and may
-        be set.
-        """
-        return _Stream(self, self._stream)
-
-    @stream.setter
-    def stream(self, stream: Any) -> None:
-        self._stream = bool(stream)
-
     def build_request(self, method: str, url: Any, **options: Any) -> requests.PreparedRequest:
         """The request that :meth:`request` would send, to be sent by :meth:`send`.
 
@@ -240,27 +199,9 @@ class ClientNames(Session):
             url: absolute, or relative to ``base_url``.
             **options: ``params``, ``headers``, ``cookies``, ``content``, ``data``, ``json``, ``files``, ``auth``.
         """
-        named = request_options.resolve((), options, follow_redirects=True)
+        named = resolve((), options, follow_redirects=True)
         del named["allow_redirects"]
         return self.prepare_request(requests.Request(method.upper(), absolute(self.base_url, url), **named))
-
-
-class _Stream:
-    """``client.stream``: what requests has as a flag, and httpx as a method."""
-
-    def __init__(self, client: Any, default: bool) -> None:
-        self._client = client
-        self._default = default
-
-    def __bool__(self) -> bool:
-        return self._default
-
-    @contextmanager
-    def __call__(self, method: str, url: Any, **options: Any) -> Iterator[Any]:
-        response = self._client.request(method, url, **options, stream=True)
-        response._lines_are_text = True
-        with response:
-            yield response
 
 
 def _decoder(encoding: str | None) -> codecs.IncrementalDecoder:

@@ -11,7 +11,7 @@ from unittest import mock
 import requests
 
 from isoclient.client.app_copy import Ask
-from isoclient.client.reraise import shows_app_errors
+from isoclient.client.call import shows_app_errors
 from isoclient.client.supervisor import Supervisor
 from isoclient.server import patches
 from isoclient.system.modules import os

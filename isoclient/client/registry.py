@@ -8,14 +8,17 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from isoclient.process.handle import AppHandle
+    from isoclient.client.copy_record import CopyRecord
+    from isoclient.leaks.found import Leak
 
-__all__ = ["Client", "Registry", "Usage", "registry"]
+__all__ = ["Client", "EndsWithTest", "Registry", "Usage", "registry"]
 
-_KEPT: Final = 3
+_KEPT: Final = 3  # copies of one client
+_MOST: Final = 20  # clients of a script that are kept in mind
 
 
 class Client(Protocol):
@@ -26,28 +29,74 @@ class Client(Protocol):
     def close(self) -> None:
         """End its app."""
 
+    def end_with_module(self) -> None:
+        """The tests of the module are over that has made it as it was imported: end its process, if nobody uses that.
+
+        Never raises: what goes wrong is told by a warning.
+        """
+
+
+class EndsWithTest(Protocol):
+    """What has started something for the present test alone."""
+
+    def end_with_test(self) -> None:
+        """End it."""
+
 
 class Registry:
     """All clients.
 
     Attributes:
         test: the number of the present test.
+        name: its name, as pytest has it; empty while there is none.
         watch: called with each new client.
+        look: called with a copy that is about to end, and the exception that is being handled then.
         clients: those that live, each with what it has used.
+        tell_left: called with what a copy has left behind that is about to end; with None if that is not known.
+        used: what clients have used in the test that has used something last, those that are gone included; without
+            pytest, the last ones alone.
+        of_test: what is to be ended with the present test.
     """
 
     def __init__(self) -> None:
         self.test = 0
+        self.name = ""
         self.watch: Callable[[Client], object] = _nobody
+        self.look: Callable[[CopyRecord, BaseException], object] = _nobody
         self.clients: weakref.WeakKeyDictionary[Client, Usage] = weakref.WeakKeyDictionary()
+        self.used: deque[Usage] = deque()
+        self._used_in = 0
+        self.tell_left: Callable[[list[Leak] | None], object] = _nobody
+        self.of_test: weakref.WeakSet[EndsWithTest] = weakref.WeakSet()
 
     def enter(self, client: Client, usage: Usage) -> None:
         """There is a new client."""
         self.clients[client] = usage
         self.watch(client)
 
+    def note_use(self, usage: Usage) -> None:
+        """A client uses something for the first time in this test."""
+        if self._used_in != self.test:
+            self._used_in = self.test
+            self.used.clear()
+        self.used.append(usage)
+        if not self.test and len(self.used) > _MOST:
+            self.used.popleft()  # without pytest there is no other test, and a script may make clients for ever
 
-def _nobody(client: object) -> None:
+    def of_this_test(self) -> list[CopyRecord]:
+        """The copies of apps that the present test has used, of each client the last ones."""
+        return [copy for usage in self.used for copy in usage.of_this_test()]
+
+    def end_test(self) -> None:
+        """End what is of the present test alone; all of it, and the first failure is told."""
+        ending = list(self.of_test)
+        self.of_test.clear()
+        with ExitStack() as stack:
+            for each in ending:
+                stack.callback(each.end_with_test)
+
+
+def _nobody(*args: object) -> None:
     pass
 
 
@@ -55,22 +104,23 @@ registry: Final = Registry()
 
 
 class Usage:
-    """The last apps of one client that the present test has used, the ended ones included."""
+    """The last copies of one client's app that the present test has used, the ended ones included."""
 
-    __slots__ = ("_handles", "_test")
+    __slots__ = ("_copies", "_test")
 
     def __init__(self) -> None:
         self._test = -1
-        self._handles: deque[AppHandle] = deque(maxlen=_KEPT)
+        self._copies: deque[CopyRecord] = deque(maxlen=_KEPT)
 
-    def note(self, handle: AppHandle) -> None:
+    def note(self, copy: CopyRecord) -> None:
         """It is used now."""
         if self._test != registry.test:
             self._test = registry.test
-            self._handles.clear()
-        if handle not in self._handles:
-            self._handles.append(handle)
+            self._copies.clear()
+            registry.note_use(self)
+        if copy not in self._copies:
+            self._copies.append(copy)
 
-    def of_this_test(self) -> list[AppHandle]:
+    def of_this_test(self) -> list[CopyRecord]:
         """Those that the present test has used."""
-        return list(self._handles) if self._test == registry.test else []
+        return list(self._copies) if self._test == registry.test else []

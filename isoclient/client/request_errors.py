@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
+from isoclient.process.stacks import spot_of_death, without_idle
 from isoclient.system.modules import signal as signals
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class AppCrashed(requests.ConnectionError):
         stack: the stacks of its threads, from :mod:`faulthandler`, where it died of a signal (str).
         request: what was in flight: a :class:`requests.PreparedRequest`, or None.
         limit: the name of the limit that it hit (``"memory"``, ``"cpu_seconds"``, ``"open_files"``), or None.
+        own_end: what the app has called to end so, and where, such as ``"called os._exit(3) at shop.py:12 in pay"``;
+            None if it has not ended itself, or by a function that it had imported before it was forked.
 
     Example:
         >>> import requests
@@ -55,7 +58,9 @@ class AppCrashed(requests.ConnectionError):
         why: str | None = None,
         lives: bool = False,
         after: bool = False,
+        own_end: str | None = None,
     ) -> None:
+        self.own_end = own_end
         self._why = why
         self._when = "after" if after else "while"
         self._lives = lives
@@ -93,6 +98,7 @@ class AppCrashed(requests.ConnectionError):
             limits=limits,
             why=status.why,
             after=after,
+            own_end=status.own_end,
         )
         error.__cause__ = status.cause
         return error
@@ -115,7 +121,10 @@ class AppCrashed(requests.ConnectionError):
             return f"was ended, {self._why},"
         if self.limit is not None and self._limits is not None:
             return f"hit {self._limits.describe(self.limit)}"
-        return f"asked to exit with code {self.exitcode}" if self._lives else ending(self.exitcode)
+        if self.own_end is not None:
+            return f"{self.own_end},"
+        spot = spot_of_death(self.stack) if self.signal is not None else None
+        return ending(self.exitcode) + (f" at {spot}," if spot is not None else "")
 
 
 def ending(exitcode: int | None) -> str:
@@ -155,7 +164,8 @@ class AppTimeout(requests.ReadTimeout):
     Attributes:
         seconds: the deadline (float).
         stack: the stacks of the app's threads (str), where they could be had.
-        tasks: where each task of the event loop is suspended (str), where the loop still answers.
+        tasks: where each task of the event loop is suspended (str), where the loop still answers. The text has no
+            stacks of idle threads then.
         request: what was in flight: a :class:`requests.PreparedRequest`, or None.
     """
 
@@ -167,10 +177,11 @@ class AppTimeout(requests.ReadTimeout):
         self.seconds = seconds
         self.stack = stack
         self.tasks = tasks
+        shown = without_idle(stack) if tasks else stack
         if tasks:
             text += f"\n\nIts tasks:\n{tasks.rstrip()}"
-        if stack:
-            text += f"\n\nIts stack:\n{stack.rstrip()}"
+        if shown:
+            text += f"\n\nIts stack:\n{shown.rstrip()}"
         super().__init__(text, request=request)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,22 +1,21 @@
-"""The WebSocket session: what a browser would have in its hands, without the ``await``."""
+"""The WebSocket session: what a browser would have in its hands, without the ``await``; its ends, as exceptions."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from functools import cache
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 import requests
 
-from isoclient.client.call import Call
-from isoclient.client.disconnect import WebSocketDenialResponse, WebSocketDisconnect, catchable
-from isoclient.client.reraise import reraise, shows_app_errors
-from isoclient.client.response import build_response
-from isoclient.client.response_body import Body
+from isoclient.client.call import Call, reraise, shows_app_errors
+from isoclient.client.response import Body, Response, build_response
 from isoclient.compat.urllib3_ import Headers, RawResponse
 from isoclient.system.modules import json
 
-__all__ = ["WebSocketSession"]
+__all__ = ["WebSocketDenialResponse", "WebSocketDisconnect", "WebSocketSession"]
 
 Message = dict[str, Any]
 
@@ -43,6 +42,8 @@ class WebSocketSession:
         ...     websocket.receive_text()
         'hello'
     """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
 
     def __init__(self, call: Call, scope: dict[str, Any], request: requests.PreparedRequest, *, raises: bool) -> None:
         self._scope = scope
@@ -77,10 +78,11 @@ class WebSocketSession:
             elif message["type"] == "websocket.accept":
                 self.accepted_subprotocol = message["subprotocol"]
                 self.extra_headers = message["headers"]
+                self._call.sync_output()
             elif message["type"] == "websocket.close":
                 self._call.doing = "ending a WebSocket that it has refused"
                 # The refusal is the answer, as it is for a browser, whatever becomes of the app behind it.
-                raise catchable(WebSocketDisconnect)(message["code"], message["reason"]) from self._call.end()
+                raise _catchable(WebSocketDisconnect)(message["code"], message["reason"]) from self._call.end()
             else:
                 self._denied(message)
         except BaseException:
@@ -103,7 +105,7 @@ class WebSocketSession:
     def _denial(self, status: int, headers: Headers, content: bytes) -> WebSocketDenialResponse:
         raw = RawResponse(self._request, status, headers, Body.of(content))
         response = build_response(self._request, raw, None)
-        return catchable(WebSocketDenialResponse)(response)
+        return _catchable(WebSocketDenialResponse)(response)
 
     # -- sending
 
@@ -112,7 +114,8 @@ class WebSocketSession:
         """Send an ASGI message as it is: ``{"type": "websocket.receive", "text": ...}``.
 
         Raises:
-            AppCrashed, AppTimeout: see there.
+            AppCrashed: the app's process ended meanwhile.
+            AppTimeout: nothing came from the app within the timeout.
         """
         # After the app's close there is nobody to read it; that is told by the next receive, as on a network.
         try:
@@ -150,7 +153,8 @@ class WebSocketSession:
             timeout: how long to wait, in seconds; None for the client's timeout.
 
         Raises:
-            AppCrashed, AppTimeout: see there.
+            AppCrashed: the app's process ended meanwhile.
+            AppTimeout: nothing came from the app within the timeout.
             BaseException: the app's own, when it has raised.
         """
         if self._closed is not None:
@@ -173,7 +177,7 @@ class WebSocketSession:
     def _receive_data(self, timeout: float | None) -> Message:
         message = self.receive(timeout)
         if message["type"] == "websocket.close":
-            self._closed = catchable(WebSocketDisconnect)(message["code"], message["reason"])
+            self._closed = _catchable(WebSocketDisconnect)(message["code"], message["reason"])
             raise self._closed
         return message
 
@@ -228,7 +232,7 @@ class WebSocketSession:
     def _close(self, code: int, reason: str | None, *, hold: bool) -> None:
         if not self._call.ended and self._closed is None:
             self._call.send({"type": "websocket.disconnect", "code": code, "reason": reason or ""}, hold=hold)
-            self._closed = catchable(WebSocketDisconnect)(code, reason)
+            self._closed = _catchable(WebSocketDisconnect)(code, reason)
             self._closed.closed_by = "the test"
 
     def __enter__(self) -> Self:
@@ -273,3 +277,82 @@ def _checked(mode: str) -> str:
     if mode not in ("text", "binary"):
         raise ValueError(f"mode is {mode!r}; it is 'text' or 'binary'")
     return mode
+
+
+# -- its end
+
+
+class WebSocketDisconnect(Exception):
+    """The WebSocket was closed by the app.
+
+    Where Starlette is imported, what is raised is a ``starlette.websockets.WebSocketDisconnect`` too.
+
+    Args:
+        code: the close code (RFC 6455, 7.4).
+        reason: the reason given, or an empty string.
+
+    Example:
+        >>> WebSocketDisconnect(1008, "no token").code
+        1008
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+    closed_by = "the app"
+
+    def __init__(self, code: int = 1000, reason: str | None = None) -> None:
+        self.code = code
+        self.reason = reason or ""
+        Exception.__init__(self, code, self.reason)
+
+    def __str__(self) -> str:
+        return f"{self.closed_by} closed the WebSocket with code {self.code}" + (
+            f": {self.reason}" if self.reason else ""
+        )
+
+
+class WebSocketDenialResponse(Response, WebSocketDisconnect):
+    """The app answered the handshake with an HTTP response (ASGI extension ``websocket.http.response``).
+
+    It is a disconnect with code 1006, and it is the response: ``status_code``, ``headers``, ``content``, ``json()``...
+    The ``reason`` is that of the response.
+    """
+
+    __module__ = "isoclient"  # where it is to be imported from, and what a failure shows
+
+    def __init__(self, response: Response) -> None:
+        Response.__init__(self)
+        WebSocketDisconnect.__init__(self, 1006)
+        self.__dict__.update(response.__dict__)
+
+    def __str__(self) -> str:
+        return f"the app denied the WebSocket with HTTP {self.status_code} {self.reason}"
+
+    def __bool__(self) -> bool:
+        return True  # an exception is never false, whatever a response of status 403 is
+
+
+_Disconnect = TypeVar("_Disconnect", bound=WebSocketDisconnect)
+
+
+def _catchable(kind: type[_Disconnect]) -> type[_Disconnect]:
+    """The class to raise, so that ``except`` catches it with the name of Starlette's class, where that can be.
+
+    That is ``starlette.websockets.WebSocketDisconnect``, and for a denial that of ``starlette.testclient``. Neither
+    is imported for this: who has not imported it can't have named its class.
+    """
+    theirs = None
+    if issubclass(kind, WebSocketDenialResponse):
+        theirs = getattr(sys.modules.get("starlette.testclient"), "WebSocketDenialResponse", None)
+    if theirs is None:
+        theirs = getattr(sys.modules.get("starlette.websockets"), "WebSocketDisconnect", None)
+    return kind if theirs is None else _shared(kind, theirs)  # type: ignore[arg-type,return-value,unused-ignore]
+
+
+@cache
+def _shared(ours: type, theirs: type) -> type:
+    names = {"__module__": ours.__module__, "__doc__": ours.__doc__}
+    if issubclass(ours, Response):
+        # Starlette's denial is a response of httpx, whose properties would take the place of attributes of that name.
+        names |= dict.fromkeys(Response.__attrs__)
+    return type(ours.__name__, (ours, theirs), names)

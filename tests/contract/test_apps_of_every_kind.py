@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 
-pytestmark = pytest.mark.modes("fork", "forkserver", "spawn", "thread")  # spawn by name, so that a plain run has it
+pytestmark = pytest.mark.modes("fork", "forkserver", "spawn", "thread")
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

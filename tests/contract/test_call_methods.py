@@ -80,6 +80,7 @@ def what_is_said(client: TestClient, method: Callable[..., Any], args: tuple[obj
         return str(error)
 
 
+@pytest.mark.rest("forkserver")
 @pytest.mark.modes("fork", "forkserver")
 def test_a_method_of_a_container_of_the_test_s(make_client: MakeClient) -> None:
     client = make_client(App())
@@ -89,6 +90,7 @@ def test_a_method_of_a_container_of_the_test_s(make_client: MakeClient) -> None:
         assert re.search(words, said), (method, said)
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_one_of_the_app_s_is_named(make_client: MakeClient, cell: Cell) -> None:
     app = App()
     client = make_client(app)
@@ -139,6 +141,7 @@ def test_one_of_an_object_of_the_test_s_module_is_called_over_there(make_client:
     assert repository.names == []
 
 
+@pytest.mark.rest("forkserver", "spawn")
 def test_methods_of_what_is_no_container_are_called_as_ever(make_client: MakeClient) -> None:
     client = make_client(App())
 

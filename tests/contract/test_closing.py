@@ -131,6 +131,7 @@ def assert_closed(errors: list[BaseException]) -> None:
         assert not hasattr(error, "__notes__")
 
 
+@pytest.mark.rest("forkserver")
 @pytest.mark.parametrize("use", [get, post, call, talk])
 def test_those_who_go_on(make_client: MakeClient, use: Use, bad_polls: list[str]) -> None:
     client = make_client(app, timeout=LONG)
@@ -147,6 +148,7 @@ def test_those_who_go_on_with_a_copy_each(make_client: MakeClient, use: Use, bad
     assert bad_polls == []
 
 
+@pytest.mark.rest("forkserver")
 def test_those_who_wait_are_told_before_the_app_has_ended(make_client: MakeClient, tmp_path: Path) -> None:
     all_told = tmp_path / "told"
 
@@ -197,6 +199,7 @@ def test_those_who_wait_are_told_before_the_app_has_ended(make_client: MakeClien
     assert_closed(told)
 
 
+@pytest.mark.rest("forkserver")
 def test_one_that_is_being_started(make_client: MakeClient, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
 
@@ -222,6 +225,7 @@ def test_one_that_is_being_started(make_client: MakeClient, tmp_path: Path) -> N
     assert_closed(told)
 
 
+@pytest.mark.rest("forkserver")
 def test_the_next_use_starts_it_again(make_client: MakeClient) -> None:
     client = make_client(app)
     get(client)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isoclient.server.streams import HTTPStream
+from isoclient.server.calls.http import HTTPCall
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -24,7 +24,7 @@ async def answer(send: Send) -> None:
 
 def kept_requests() -> int:
     gc.collect()
-    return sum(isinstance(thing, HTTPStream) for thing in gc.get_objects())
+    return sum(issubclass(type(thing), HTTPCall) for thing in gc.get_objects())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks")

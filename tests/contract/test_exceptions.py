@@ -378,6 +378,7 @@ def test_the_traceback_leads_through_the_test_to_the_app(make_client: MakeClient
     assert f'File "{__file__}", line {app.__code__.co_firstlineno + 1}, in app' in text
 
 
+@pytest.mark.rest("spawn")
 @pytest.mark.modes("fork", "spawn", "thread")
 @pytest.mark.backends("asyncio")
 def test_what_pytest_prints(cell: Cell, tmp_path: Path) -> None:

@@ -123,18 +123,18 @@ def test_whatever_is_held_at_the_fork(make_client: MakeClient) -> None:
     session = client.websocket_connect("/")
     with session:
         connection = client._supervisor.copies[0].handle.connection
-        locks = [connection._write_lock, connection._waiters._mutex, connection.receiving]
+        locks = [connection.write_lock, connection.waiters._mutex, connection.receiving]
         held, may_end = threading.Event(), threading.Event()
 
         def hold() -> None:
             for lock in locks:
                 lock.acquire()
-            connection._writer = threading.get_ident()
-            connection._lead.take()
+            connection.writer = threading.get_ident()
+            connection.lead.take()
             held.set()
             may_end.wait(60)
-            connection._lead.give_back()
-            connection._writer = 0
+            connection.lead.give_back()
+            connection.writer = 0
             for lock in locks:
                 lock.release()
 

@@ -17,7 +17,7 @@ from isoclient.process.launch import fork_server
 if TYPE_CHECKING:
     from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
-pytestmark = [pytest.mark.modes("forkserver", "spawn"), pytest.mark.backends("asyncio")]
+pytestmark = [pytest.mark.modes("spawn", "forkserver"), pytest.mark.backends("asyncio")]
 
 ROOT = Path(__file__).parents[2]
 DEPENDENCIES = ("dill", "isoclient", "multiprocess", "tblib")

@@ -119,7 +119,7 @@ def test_what_wraps_requests_sees_what_the_app_asks_alone(make_client: MakeClien
     with mock.patch.object(requests.Session, "send", send):
         use(client)
         assert client.get("/forward").json() == "ConnectionError"
-    assert seen == ([] if cell.isolated else ["http://other.test/"])
+    assert seen == ([] if cell.is_fresh else ["http://other.test/"])
 
 
 @pytest.mark.modes("thread")

@@ -102,7 +102,7 @@ def test_an_app_that_returns_without_a_response(make_client: MakeClient) -> None
         await receive()
 
     client = make_client(app)
-    with pytest.raises(AppProtocolError, match=r"without sending a response .*GET /nothing"):
+    with pytest.raises(AppProtocolError, match=r"without sending a response, from .*GET /nothing"):
         client.get("/nothing")
     with pytest.raises(AppProtocolError, match="without sending a response"):
         client.get("/", stream=True)

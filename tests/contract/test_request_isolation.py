@@ -253,15 +253,15 @@ def test_what_goes_wrong_concerns_one_request(make_fresh: Make) -> None:
     client = make_fresh(app)
     with pytest.raises(LookupError, match="the app's"):
         client.get("/raise")
-    with pytest.raises(AppCrashed, match="exited with code 3"):
+    with pytest.raises(AppCrashed, match=r"raised SystemExit\(3\) at .*, while handling GET /exit"):
         client.get("/exit")
-    with pytest.raises(AppCrashed, match="died of SIGKILL while handling GET /kill"):
+    with pytest.raises(AppCrashed, match=r"called os\.kill\(.*SIGKILL\) at .*, while handling GET /kill"):
         client.get("/kill")
     with pytest.raises(AppTimeout, match="its process was ended"):
         client.get("/hang", timeout=0.2)
     with pytest.raises(AppTimeout):
         client.get("/wait", timeout=0.2)
-    with pytest.raises(AppCrashed, match="died of SIGKILL"):
+    with pytest.raises(AppCrashed, match="SIGKILL"):
         client.call(lambda: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ZeroDivisionError):
         client.call(lambda: 1 / 0)

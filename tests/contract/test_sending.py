@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from isoclient import AppStartupError, ObjectNotLoadable, ObjectNotSendable
+from isoclient import AppStartupError, IsolationWarning, ObjectNotLoadable, ObjectNotSendable
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -132,7 +132,8 @@ def test_a_module_that_a_fresh_interpreter_would_not_find(
     ):
         make_client(by_hand.app).get("/")
     by_hand.app = make_plain_app()
-    assert make_client(by_hand.app).get("/").text == "plain"  # which needs no module
+    with pytest.warns(IsolationWarning, match=r"sys\.modules\['made_by_hand'\].*is not seen by the app"):
+        assert make_client(by_hand.app).get("/").text == "plain"  # which needs no module
 
 
 def make_plain_app(**parts: object) -> Any:
@@ -151,12 +152,21 @@ def test_a_module_that_has_no_such_app_there(
     make_client: MakeClient, shop: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = shop("")
-    monkeypatch.setattr(module, "app", module.App(), raising=False)
+    module.app = module.App()
     assert make_client(module.app).get("/").text == "hello, a copy"
-    monkeypatch.setattr(module, "app", module.App(guard=threading.Lock()))
+    module.app = module.App(guard=threading.Lock())
 
     with pytest.raises(AppStartupError, match="has no attribute 'app'"):
         make_client(module.app).get("/")
+
+
+def test_a_module_that_is_given_such_an_app_there(
+    make_client: MakeClient, shop: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = shop("")
+    monkeypatch.setattr(module, "app", module.App(), raising=False)
+
+    assert make_client(module.app).get("/").text == "hello, the module's"
 
 
 # -- what is said of those that can't be sent

@@ -17,7 +17,7 @@ from tests.processes import wait_gone
 if TYPE_CHECKING:
     from tests.conftest import Cell, Receive, Scope, Send
 
-pytestmark = [pytest.mark.modes("fork", "forkserver", "spawn"), pytest.mark.backends("asyncio")]
+pytestmark = [pytest.mark.modes("fork", "spawn", "forkserver"), pytest.mark.backends("asyncio")]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -42,7 +42,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, *, 
             raise error
         return original(*args, **kwargs)
 
-    monkeypatch.setitem(vars(system.os), name, refused)
+    monkeypatch.setattr(system.os, name, refused)
 
 
 # -- pidfds

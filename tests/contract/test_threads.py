@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,7 +11,6 @@ import pytest
 import requests
 
 from isoclient import AppCrashed, WebSocketDisconnect
-from isoclient.process.app_process import AppProcess
 from tests.reliability.handles import handle_of
 from tests.waiting import eventually
 
@@ -309,7 +307,9 @@ def test_a_timeout_of_one_is_none_of_the_others(make_client: MakeClient) -> None
 
 @pytest.mark.modes("fork")
 @pytest.mark.backends("asyncio")
-def test_a_fork_does_not_wait_for_a_thread_that_is_closing_another_app(make_client: MakeClient) -> None:
+def test_a_fork_does_not_wait_for_a_thread_that_is_closing_another_app(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"ready"})
@@ -317,18 +317,20 @@ def test_a_fork_does_not_wait_for_a_thread_that_is_closing_another_app(make_clie
     closing, other = make_client(app), make_client(app, timeout=10.0)
     assert closing.get("/").text == "ready"
     handle = handle_of(closing)
-    assert isinstance(handle, AppProcess)
-    assert handle._reaper is not None
+    assert handle is not None
+    connection, unwatch = handle.connection, handle.connection.unwatch
     held, done = threading.Event(), threading.Event()
     threads = Threads()
 
-    def hold(lock: AbstractContextManager[object]) -> None:
-        with lock:
+    def unwatch_late(close: Callable[[], object]) -> None:
+        if not held.is_set():  # but in this thread alone: a fork closes its own of it
             held.set()
             done.wait(30)
+        unwatch(close)
 
-    threads.start(hold, handle._reaper._lock)
-    held.wait(30)
+    monkeypatch.setattr(connection, "unwatch", unwatch_late)
+    threads.start(closing.close)
+    assert held.wait(30)
     try:
         assert other.get("/").text == "ready"
     finally:

@@ -206,6 +206,7 @@ def test_a_stuck_loop(make_client: MakeClient) -> None:
     assert client.pid != pid
 
 
+@pytest.mark.rest("forkserver")
 @pytest.mark.modes("fork", "forkserver")
 @pytest.mark.backends("asyncio")
 def test_a_stopped_process(make_client: MakeClient) -> None:

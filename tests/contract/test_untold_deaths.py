@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoclient import AppCrashed, TestClient
+from isoclient.drive.blocking import read_until_lost
 from tests.processes import wait_gone
+from tests.reliability.handles import handle_of
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -42,6 +44,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         asyncio.get_running_loop().call_soon(DEATHS[scope["path"]][0])
 
 
+@pytest.mark.rest("forkserver")
 @pytest.mark.modes("fork", "forkserver")
 @WAYS
 @pytest.mark.parametrize("seen", [True, False])
@@ -59,6 +62,7 @@ def test_the_next_use_tells_it_once(make_client: MakeClient, path: str, seen: bo
     client.close()
 
 
+@pytest.mark.rest("forkserver")
 @pytest.mark.modes("fork", "forkserver")
 @WAYS
 @pytest.mark.parametrize("lifespan", [True, False])
@@ -77,10 +81,11 @@ def test_the_end_tells_it(make_client: MakeClient, path: str, lifespan: bool) ->
 def test_it_says_after_what(make_client: MakeClient) -> None:
     client = make_client(app)
     assert client.get("/zero").text == "alive"
-    handle = client._supervisor.copies[0].handle
+    handle = handle_of(client)
+    assert handle is not None
     assert wait_gone(handle.pid, 30)
-    handle.connection.read_until_lost(30)
-    with pytest.raises(AppCrashed, match="exited with code 0 after handling GET /zero") as caught:
+    read_until_lost(handle.connection, 30)
+    with pytest.raises(AppCrashed, match=r"called os\._exit\(0\) at .*, after handling GET /zero") as caught:
         client.get("/")
     assert "This call was not made" in caught.value.__notes__[0]
 

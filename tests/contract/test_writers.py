@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from isoclient.drive.deadline import Deadline
+from isoclient.drive.waiting import Deadline
 from isoclient.process.output import OutputFile
 from isoclient.system.bounded_files import KEPT, MOST
+from isoclient.system.descriptors import Belongings
 from isoclient.system.shared_files import SharedFile
 from tests.conftest import MakeClient, Receive, Scope, Send
 from tests.reliability.marks import slow
@@ -232,7 +233,7 @@ class _Answering(io.StringIO):
 
 
 def test_output_is_passed_on_up_to_where_it_ended_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = OutputFile("isoclient-test", "stdout")
+    output = OutputFile("isoclient-test", "stdout", Belongings())
     os.write(output.file.descriptor, b"once\n")
     stream = _Answering(output.file)
     with monkeypatch.context() as patch:
@@ -240,12 +241,11 @@ def test_output_is_passed_on_up_to_where_it_ended_then(monkeypatch: pytest.Monke
         output.sync(output.file.size, Deadline(60))
         assert stream.getvalue() == "once\n"
         output.sync_at_the_end(Deadline(60))
-    output.close()
     assert stream.getvalue() == "once\nagain\n"
 
 
 def test_what_is_not_passed_on_in_time_is_for_the_next_time(capsys: pytest.CaptureFixture[str]) -> None:
-    output = OutputFile("isoclient-test", "stdout")
+    output = OutputFile("isoclient-test", "stdout", Belongings())
     text = "".join(f"{number:07}\n" for number in range(100_000))
     os.write(output.file.descriptor, text.encode())
     output.sync(len(text), Deadline(0))
@@ -253,17 +253,15 @@ def test_what_is_not_passed_on_in_time_is_for_the_next_time(capsys: pytest.Captu
     assert 0 < len(first) < len(text)
     output.sync(len(text), Deadline(60))
     assert first + capsys.readouterr().out == text
-    output.close()
 
 
 def test_what_is_not_passed_on_in_time_at_the_end_is_left_out_but_for_the_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output = OutputFile("isoclient-test", "stdout")
+    output = OutputFile("isoclient-test", "stdout", Belongings())
     text = "".join(f"{number:07}\n" for number in range(100_000))
     os.write(output.file.descriptor, text.encode())
     output.sync_at_the_end(Deadline(0))
-    output.close()
     first, _, rest = capsys.readouterr().out.partition("\n(isoclient: ")
     note, _, last = rest.partition("\n")
     assert text.startswith(first)
@@ -273,11 +271,10 @@ def test_what_is_not_passed_on_in_time_at_the_end_is_left_out_but_for_the_last(
 
 
 def test_a_character_that_is_cut_off_at_the_end_is_passed_on_as_its_bytes(capsys: pytest.CaptureFixture[str]) -> None:
-    output = OutputFile("isoclient-test", "stdout")
+    output = OutputFile("isoclient-test", "stdout", Belongings())
     os.write(output.file.descriptor, "caf\u00e9".encode()[:-1])
     for _ in range(2):
         output.sync_at_the_end(Deadline(60))
-    output.close()
     assert capsys.readouterr().out == "caf\\xc3"
 
 
@@ -331,4 +328,4 @@ def test_of_too_many_records_the_newest_are_kept(
     numbers = [int(message) for message in caplog.messages]
     assert KEPT // 1_000_000 - 2 < len(numbers) < last
     assert numbers == list(range(last + 1 - len(numbers), last + 1))
-    assert "bytes of the app's log records and warnings are left out here" in capsys.readouterr().err
+    assert "bytes of the app's log records, warnings and calls of mocks are left out here" in capsys.readouterr().err

@@ -221,6 +221,7 @@ def test_the_contract_in_a_fresh_interpreter(framework: Framework, journal: Jour
             clause(client, framework, journal)
 
 
+@pytest.mark.rest
 @fresh_methods
 @each_framework()
 def test_the_contract_of_the_app_object_of_a_module(framework: Framework, start_method: str, journal: Journal) -> None:
@@ -284,6 +285,7 @@ def test_an_error_is_raised_where_the_framework_is_told_to_let_it_through(framew
         assert client.get("/query?name=after&tag=").json()["name"] == "after"
 
 
+@pytest.mark.rest
 @each_framework()
 def test_an_error_arrives_from_a_fresh_interpreter(framework: Framework) -> None:
     app = f"apps.{framework}_app:make_raising_app"
@@ -324,6 +326,7 @@ def test_startup_and_shutdown_surround_the_block(framework: Framework, isolated:
     assert journal() == ["started", "stopped"]
 
 
+@pytest.mark.rest
 @each_framework(having=lambda framework: framework.lifespan)
 def test_startup_and_shutdown_in_a_fresh_interpreter(framework: Framework, journal: Journal) -> None:
     with TestClient(f"apps.{framework}_app:app", isolated=True, timeout=30):

@@ -260,8 +260,11 @@ def test_the_state_of_the_lifespan_is_copied_for_each_request(make_client: MakeC
 # -- isolation
 
 
+visits: list[int] = []
+
+
 def test_state_is_apart_only_where_the_app_is_isolated(make_client: MakeClient, cell: Cell) -> None:
-    visits: list[int] = []
+    visits.clear()
 
     def visit(request: Request) -> Response:
         visits.append(1)

@@ -16,7 +16,7 @@ import requests
 import urllib3
 from urllib3.exceptions import DecodeError, ResponseNotChunked
 
-from isoclient.client.response_body import Body
+from isoclient.client.response import Body
 from isoclient.compat.urllib3_ import Headers, RawResponse
 
 TEXT: Final = b"".join(b"line %d of the text\n" % number for number in range(2000))
