@@ -7,10 +7,18 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
 
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
 
-A plain run has fork and thread on asyncio: a process and a thread tell most of what can go wrong. It has another mode
-or another backend for those tests alone that name it in their mark, because it is what they are about, and never both:
-what differs between two event loops is not how their process started. ``--cells=rest`` runs what is left out,
-``--cells=all`` the whole matrix, and with it what is marked as slow, which both others leave out.
+A plain run has fork and thread on asyncio: a process and a thread tell most of what can go wrong. It has a fresh
+interpreter, or another backend, for those tests alone that name it in their mark, because it is what they are about. Of
+the two kinds of fresh interpreters it has the one that is named first: they differ in who starts them. And a test may
+leave more out, or itself::
+
+    @pytest.mark.rest("forkserver", "spawn")        # a fork tells it, and each of these takes a second
+
+    @pytest.mark.rest                               # all of it: what it proves, others prove in part
+
+``--cells=rest`` runs what is left out. ``--cells=all`` runs everything, with what both others leave out: what is marked
+as slow, and fresh interpreters on other backends than asyncio, for what differs between two event loops is not how a
+process started.
 """
 
 from __future__ import annotations
@@ -47,6 +55,7 @@ MODES: Final[dict[str, dict[str, Any]]] = {
     "spawn": {"isolated": True, "start_method": "spawn"},
     "thread": {"isolated": False},
 }
+_FRESH: Final = ("forkserver", "spawn")
 BACKENDS: Final[dict[str, dict[str, Any]]] = {
     "asyncio": {"backend": "asyncio"},
     "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
@@ -72,12 +81,17 @@ class Cell(NamedTuple):
     @property
     def is_fresh(self) -> bool:
         """Whether the app's process is a new interpreter."""
-        return self.mode in ("forkserver", "spawn")
+        return self.mode in _FRESH
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is part of the whole matrix alone."""
+        return self.is_fresh and self.backend != "asyncio"
 
     def is_usual(self, named: Collection[str]) -> bool:
         """Whether a plain run has it, in a test that names these modes and backends itself."""
         if self.is_fresh:
-            return self.mode in named and self.backend == "asyncio"
+            return not self.is_rare and self.mode == next((name for name in named if name in _FRESH), None)
         return self.backend == "asyncio" or self.backend in named
 
 
@@ -97,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(limit.close)
     config.addinivalue_line("markers", f"modes(*names): run on these modes only, of {', '.join(MODES)}")
     config.addinivalue_line("markers", "slow: part of --cells=all alone")
+    config.addinivalue_line("markers", "rest(*names): left to --cells=rest, on these modes and backends or altogether")
     config.addinivalue_line("markers", f"backends(*names): run on these backends only, of {', '.join(BACKENDS)}")
 
 
@@ -113,17 +128,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if part != "all":
         halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
-            is_slow = item.get_closest_marker("slow") is not None
-            halves[not is_slow and _is_usual(item) == (part == "usual")].append(item)
+            halves[not _is_rare(item) and _is_usual(item) == (part == "usual")].append(item)
         config.hook.pytest_deselected(items=halves[False])
         items[:] = halves[True]
 
 
+def _is_rare(item: pytest.Item) -> bool:
+    """Whether it is part of the whole matrix alone."""
+    cell = _cell(item)
+    return item.get_closest_marker("slow") is not None or (cell is not None and cell.is_rare)
+
+
 def _is_usual(item: pytest.Item) -> bool:
-    """Whether a plain run has it, as it has all that is not part of the matrix."""
-    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
+    """Whether a plain run has it, as it has all that is not part of the matrix and does not say otherwise."""
+    cell = _cell(item)
+    if any(_is_left_out(cell, mark.args) for mark in item.iter_markers("rest")):
+        return False
     marks = (item.get_closest_marker(name) for name in ("modes", "backends"))
     return cell is None or cell.is_usual([name for mark in marks if mark is not None for name in mark.args])
+
+
+def _cell(item: pytest.Item) -> Cell | None:
+    return item.callspec.params.get("cell") if hasattr(item, "callspec") else None
+
+
+def _is_left_out(cell: Cell | None, names: Collection[str]) -> bool:
+    return not names or cell is None or cell.mode in names or cell.backend in names
 
 
 def _chosen(item: pytest.Item, mark: str, known: Mapping[str, object]) -> tuple[str, ...]:

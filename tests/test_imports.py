@@ -22,8 +22,9 @@ ROOMS = [  # each may import those before it
     "transit",
     "asgi",
     "mirror",
-    "drive",
+    "leaks",
     "server",
+    "drive",
     "process",
     "client",
     "plugin",
@@ -122,10 +123,10 @@ PATCHED |= {"socket", "subprocess", "tempfile", "threading", "time"}
 # Where the names are meant that the app itself finds.
 MEANT = {
     ("client/lifetimes.py", "os"),  # it asks what the platform has, and calls nothing
-    ("server/streams/http.py", "os"),  # a file that the app names is read as the app would read it
-    ("server/streams/http.py", "open"),
+    ("server/calls/http.py", "os"),  # a file that the app names is read as the app would read it
+    ("server/calls/http.py", "open"),
     ("mirror/unhandled.py", "threading"),  # the hook for exceptions of threads, which it replaces
-    ("server/relief.py", "threading"),  # the same
+    ("server/enforcement.py", "threading"),  # the same
 }
 
 
@@ -163,7 +164,7 @@ def test_a_fresh_host_imports_no_client() -> None:
         import isoclient.server.fresh_start
         import isoclient.transit
         print(sorted(name for name in sys.modules if name.split(".")[0] in ("requests", "urllib3", "pytest", "_pytest")
-                     or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive.connection"))))
+                     or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive"))))
     """
     assert run(program) == "[]"
 
@@ -176,7 +177,7 @@ async def app(scope, receive, send):
         raise LookupError
     found = [name for name in sorted(sys.modules) if name.split(".")[0] in
              ("requests", "urllib3", "pytest", "_pytest", "pluggy", "starlette", "hypothesis")
-             or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive.connection"))]
+             or name.startswith(("isoclient.client", "isoclient.process", "isoclient.drive"))]
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": repr(found).encode()})
 """

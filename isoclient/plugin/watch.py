@@ -1,7 +1,8 @@
 """What becomes of clients in the course of a run: whose they are, when they are closed, what a failed test tells.
 
-A client belongs to the test that makes it: in its call phase or in a fixture of function scope. One that is made in a
-fixture of a wider scope, at import or at collection belongs to whoever made it, and is left alone.
+A client belongs to the test that makes it: in its call phase or in a fixture of function scope. One that a module of
+tests makes as it is imported belongs to that: see :mod:`isoclient.plugin.module_clients`. One that is made in a fixture
+of a wider scope, or anywhere else at import or at collection, belongs to whoever made it, and is left alone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from isoclient.client.registry import Client, registry
+from isoclient.mirror.watchlist import watchlist
+
+if TYPE_CHECKING:
+    from isoclient.client.copy_record import CopyRecord
+    from isoclient.plugin.module_clients import ModuleClients
 
 __all__ = ["Watch"]
 
@@ -27,21 +33,55 @@ class Watch:
         self._config = config
         self._makers: list[_Test | None] = []
         self._test: _Test | None = None
+        self._of_modules: ModuleClients | None = None
+        self._interrupted = ""
 
     def begin(self) -> Callable[[], None]:
         """Watch the clients of this process; return what ends that."""
-        before, registry.watch = registry.watch, self._take
+        before = registry.watch, registry.look
+        registry.watch, registry.look = self.take, self.look
 
         def end() -> None:
-            registry.watch = before
+            registry.watch, registry.look = before
 
         return end
 
-    def _take(self, client: Client) -> None:
+    def take(self, client: Client) -> None:
         """There is a new client."""
         _prepare(self._config)
-        if self._makers and self._makers[-1] is not None:
+        self._show_fixtures()
+        if not self._makers:
+            self._modules.note(client)
+        elif self._makers[-1] is None:
+            self._modules.leave_alone(client)
+        else:
             self._makers[-1].clients.append(weakref.ref(client))
+
+    @property
+    def _modules(self) -> ModuleClients:
+        if self._of_modules is None:
+            from isoclient.plugin.module_clients import ModuleClients
+
+            self._of_modules = ModuleClients()
+        return self._of_modules
+
+    def keep(self, app: Client) -> None:
+        """A client that others have written has been given an app, which all such clients of it have in common.
+
+        The test keeps it: what it has left in the app's process is there when it makes its next client.
+        """
+        test = self._makers[-1] if self._makers else None
+        if test is None or app not in test.apps:
+            self.take(app)
+            if test is not None:
+                test.apps.append(app)
+
+    def look(self, copy: CopyRecord, error: BaseException) -> None:
+        """A copy of an app is about to end amid an exception."""
+        if self._makers and self._makers[-1] is not None:  # a test, which may fail by it
+            from isoclient.plugin.differences import look_while_it_is_there
+
+            look_while_it_is_there(copy, error)
 
     # -- the phases of a test
 
@@ -50,27 +90,68 @@ class Watch:
         """See pytest: a test begins."""
         self._test = _Test(item)
         registry.test += 1
+        registry.name = item.nodeid
         if registry.clients:
             _prepare(self._config)
+        watchlist.forget_what_is_as_it_was()
         wanted = sys.modules.get("isoclient.mirror.run")
         if wanted is not None:
             wanted.run.epoch += 1
+        self._show_fixtures()
         try:
             return (yield)
+        except KeyboardInterrupt:
+            if registry.used:
+                from isoclient.plugin.reports import ended_from_outside
+
+                self._interrupted = ended_from_outside()
+            raise
         finally:
-            self._test = None
+            self._test, registry.name = None, ""
+            self._show_fixtures()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """See pytest: a test that Ctrl-C has ended has no report, but may have waited for an app."""
+        if self._interrupted:
+            terminalreporter.section("isoclient: waited for when interrupted")
+            terminalreporter.write_line(self._interrupted.rstrip())
+
+    def _show_fixtures(self) -> None:
+        """Let the apps of this test know what it has been given; there are some only if there is a client."""
+        if registry.clients:
+            import isoclient.mirror.run  # noqa: F401  # so small that it costs nothing, if there is a client
+        wanted = sys.modules.get("isoclient.mirror.run")
+        if wanted is not None:
+            wanted.run.fixtures = {} if self._test is None else self._test.fixtures
+            wanted.run.given = {} if self._test is None else self._test.given
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """See pytest. A fixture of any scope is set up within a test, the first that asks for it."""
-        return (yield from self._made_by(self._test if fixturedef.scope == "function" else None))
+        test = self._test if fixturedef.scope == "function" else None
+        result = yield from self._made_by(test)
+        if test is not None:
+            test.fixtures[fixturedef.argname] = result
+        return result
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """See pytest."""
         return (yield from self._made_by(self._test))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """See pytest. All fixtures are torn down; what the app says at its end is within the test still."""
+        try:
+            return (yield)
+        finally:
+            registry.end_test()
+            if self._of_modules is not None:
+                self._of_modules.end_after(item, nextitem)
 
     def _made_by(self, test: _Test | None) -> Generator[None, object, object]:
         if test is not None:
@@ -82,13 +163,16 @@ class Watch:
             self._makers.pop()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """See pytest: add a section for each app that a failed test has used."""
         report = yield
-        if report.failed and registry.clients:
+        if report.failed and registry.used:
             from isoclient.plugin.reports import sections
 
-            report.sections += sections()
+            error = call.excinfo.value if call.excinfo else None
+            report.sections += sections(error if call.when == "call" else None, error)
         return report
 
 
@@ -97,6 +181,9 @@ class _Test:
 
     def __init__(self, item: pytest.Item) -> None:
         self.clients: list[weakref.ref[Client]] = []  # one that the test drops ends at once
+        self.apps: list[Client] = []
+        self.given: dict[str, object] = getattr(item, "funcargs", {})
+        self.fixtures: dict[str, object] = {}  # those of function scope that are set up so far
         self._item = item
         self._registered = False
 
@@ -116,6 +203,7 @@ class _Test:
                 if (client := reference()) is not None:
                     stack.callback(client.close)
             self.clients.clear()
+            self.apps.clear()
             self._registered = False  # it may be run again, by a plugin that does so with tests that failed
 
 

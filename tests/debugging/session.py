@@ -16,6 +16,7 @@ import pexpect
 __all__ = ["PYTEST", "Session", "environment", "run_pytest"]
 
 _PATIENCE: Final = 90  # seconds
+_PRESSES = 6  # of Ctrl-C, within that time
 
 # Plugins that happen to be installed here cost two seconds each time: a run has those that it names, and ours.
 PYTEST: Final = (sys.executable, "-m", "pytest", "--color=no", "-pno:cacheprovider", "-pisoclient")
@@ -90,6 +91,19 @@ class Session:
     def press(self, control: str) -> None:
         """Press a key together with Ctrl."""
         self._child.sendcontrol(control)
+
+    def interrupt_prompt(self) -> str:
+        """Press Ctrl-C at a prompt; return what comes up to the next one.
+
+        Python prints a prompt and then reads. An interrupt that comes between the two is noted, and seen only when the
+        line has been read: as somebody would, press it again.
+        """
+        for _ in range(_PRESSES):
+            self.press("c")
+            if self._child.expect([r"\(Pdb\) ", pexpect.TIMEOUT], timeout=_PATIENCE / _PRESSES) == 0:
+                break
+        text: str = self._child.before
+        return text
 
     def end(self) -> tuple[int | None, str]:
         """Wait for the end of the program; return its exit code, and all that it has printed."""

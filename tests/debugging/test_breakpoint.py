@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from time import sleep
@@ -83,6 +84,33 @@ def test_price(options, capsys):
         code, text = session.end()
 
     assert (code, "4 passed" in text) == (0, True), text
+
+
+def test_a_prompt_says_whose_it_is_and_shows_the_apps_frames_alone(project: Path) -> None:
+    write_test(
+        project,
+        """
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_price(method):
+    assert TestClient(app, isolated=True, start_method=method).get("/").text == "42"
+""",
+    )
+
+    with Session(*PYTEST, cwd=project) as session:
+        for method in "fork", "forkserver":
+            opened = session.prompt()
+            whose = rf"\nisoclient: shop:app \(pid \d+\), for test_shop\.py::test_price\[{method}\]\n> "
+            assert re.search(whose, opened), opened
+            stack = session.ask("where")
+            assert "shop.py(" in stack
+            assert "isoclient/" not in stack
+            assert not re.search(r"site-packages|test_shop\.py", stack)
+            assert "asyncio" not in stack
+            assert "isoclient: " not in session.ask("next")
+            session.type("continue")
+        code, text = session.end()
+
+    assert (code, "2 passed" in text) == (0, True), text
 
 
 def test_it_works_on_every_backend(project: Path) -> None:
@@ -332,8 +360,7 @@ def test_price():
 
     with Session(*PYTEST, cwd=project) as session:
         session.prompt()
-        session.press("c")
-        assert "KeyboardInterrupt" in session.prompt()
+        assert "KeyboardInterrupt" in session.interrupt_prompt()
         session.press("z")  # nothing: no shell would ever wake it up
         assert "\n2\n" in session.ask("p 1 + 1")
         session.type("continue")

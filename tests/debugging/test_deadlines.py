@@ -7,14 +7,15 @@ import threading
 from collections.abc import Iterator
 from pdb import Pdb
 from time import monotonic
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from isoclient.drive.deadline import Deadline
+from isoclient.drive import waiting
 from isoclient.drive.failures import DeadlineExceeded
 from isoclient.drive.prompts import is_at_work, prompts
+from isoclient.drive.waiting import Deadline
 
 
 def has_passed(deadline: Deadline) -> bool:
@@ -49,9 +50,10 @@ def test_while_a_prompt_is_open_it_begins_anew() -> None:
 
 
 @pytest.mark.usefixtures("open_prompt")
-def test_when_a_prompt_is_closed_it_begins_anew() -> None:
-    deadline = Deadline(60)
-    deadline._end = monotonic() - 1
+def test_when_a_prompt_is_closed_it_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: monotonic() - 61))
+        deadline = Deadline(60)
 
     prompts.end()
 

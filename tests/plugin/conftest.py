@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
+collect_ignore = ["failing", "kinds"]
 
-# Plugins that may be installed here, and take a while to load.
-OTHERS = " ".join(
-    f"-p no:{name}"
-    for name in ("anyio", "asyncio", "cacheprovider", "faker", "hypothesispytest", "pytest_cov", "randomly", "timeout")
-)
+# A run has those plugins alone that it uses: what else is installed takes longer to load than such a suite to run.
+# By their modules, for a worker of xdist knows no other names.
+BY_OPTION = {"--cov": "pytest_cov.plugin", "-n": "xdist.plugin"}
+BY_FIXTURE = {"mocker": "pytest_mock"}
 
 APP = """
 import os
@@ -39,21 +39,54 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body.encode()})
 """
 
+LIVING = """
+import os
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+"""
+
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
-    """Writes a suite and runs it: ``suite(test_module, *options)``; its app is in ``shop.py``."""
+    """Writes a suite and runs it: ``suite(test_module, *options)``.
+
+    Its app is in ``shop.py``, and in ``living.py`` one with a lifespan.
+    """
     for name in list(os.environ):
         if name.startswith("PYTEST_"):
             monkeypatch.delenv(name, raising=False)
-    pytester.makepyfile(shop=APP)
-    pytester.makeini(f"[pytest]\naddopts = {OTHERS}\nfilterwarnings =\n    error\n")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "isoclient.plugin")
+    pytester.makepyfile(shop=APP, living=LIVING)
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\nfilterwarnings =\n    error\n")
 
     def run(source: str, *options: str, ini: str = "") -> pytest.RunResult:
         if ini:
             file = Path(pytester.path / "tox.ini")
             file.write_text(f"{file.read_text()}\n{ini}\n")
         pytester.makepyfile(test_suite=source)
-        return pytester.runpytest_subprocess(*options, timeout=60)
+        with monkeypatch.context() as patch:
+            patch.setenv("PYTEST_PLUGINS", ",".join(_plugins(source, options)))
+            return pytester.runpytest_subprocess(*options, timeout=60)
 
     return run
+
+
+def _plugins(source: str, options: Collection[str]) -> Iterator[str]:
+    """What is to be loaded for that."""
+    if "no:isoclient" not in " ".join(options):
+        yield "isoclient.plugin"
+    for start, module in BY_OPTION.items():
+        if any(option.startswith(start) for option in options):
+            yield module
+    for fixture, module in BY_FIXTURE.items():
+        if fixture in source:
+            yield module

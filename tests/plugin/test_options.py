@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isoclient import Limits, TestClient
+from isoclient import Limits, TestClient, plugin
 
 Suite = Callable[..., pytest.RunResult]
 
@@ -47,7 +47,9 @@ def test_nothing_is_isolated_by_itself(suite: Suite) -> None:
 def test_a_whole_suite_with_one_flag(suite: Suite, options: tuple[str, ...], ini: str) -> None:
     result = suite(SUITE.replace("ISOLATED", "True"), "-s", *options, ini=ini)
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["at import: <TestClient for shop:app: isolated (fork), not running>"])
+    result.stdout.fnmatch_lines(
+        ["at import: <TestClient for shop:app: isolated (fork, afresh for each test), not running>"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,9 +63,9 @@ def test_the_start_method(suite: Suite, options: tuple[str, ...], ini: str) -> N
         from shop import app
 
         @pytest.mark.parametrize("options, mode", [
-            ({}, "isolated (spawn)"),
-            ({"start_method": "fork"}, "isolated (fork)"),
-            ({"limits": Limits(open_files=100)}, "isolated (spawn)"),
+            ({}, "isolated (spawn, afresh for each test)"),
+            ({"start_method": "fork"}, "isolated (fork, afresh for each test)"),
+            ({"limits": Limits(open_files=100)}, "isolated (spawn, afresh for each test)"),
             ({"isolated": True}, "isolated (spawn)"),
             ({"isolated": False}, "in-process"),
             ({"isolated": "request"}, "isolated (a fork for each request)"),
@@ -107,6 +109,11 @@ def test_the_timeout(suite: Suite, text: str, value: str) -> None:
     [
         ("isoclient_timeout = soon", "isoclient_timeout is 'soon'; it is a number of seconds, or none"),
         ("isoclient_timeout = -1", "isoclient_timeout is '-1'; it is a number of seconds, or none"),
+        (
+            "isoclient_isolated = any",
+            "isoclient_isolated is 'any'; it is true, false or one of client, test, request, together, together:test",
+        ),
+        ("isoclient_at_end = flush", "isoclient_at_end: 'flush' is not of the form package.module:function"),
         ("isoclient_start_method = clone", "isoclient_start_method is 'clone'; it is one of fork, forkserver, spawn"),
     ],
 )
@@ -134,7 +141,7 @@ def test_without_the_flag_these_still_need_isolated(options: dict[str, Any]) -> 
 
 
 def test_an_isolation_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match="isolated is 'always'; it is False, True or 'request'"):
+    with pytest.raises(ValueError, match="isolated is 'always'; it is False, True, 'client', 'test' or 'request'"):
         TestClient(nothing, isolated="always")  # type: ignore[arg-type]
 
 
@@ -148,8 +155,7 @@ def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
             print("\\nours:", *sorted(ours))
             print("heavy:", *sorted(heavy & set(sys.modules)))
     """
-    others = [f"-pno:{name}" for name in ("fakefs", "requests_mock", "socket", "xdist")]
-    result = suite(source, "-s", *others)
+    result = suite(source, "-s")
     lines = result.stdout.lines
     [ours] = [line.split()[1:] for line in lines if line.startswith("ours:")]
     assert ours == [
@@ -157,12 +163,27 @@ def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
         "isoclient.client",  # a docstring
         "isoclient.client.defaults",
         "isoclient.client.registry",
+        "isoclient.compat",
+        "isoclient.compat.pytest_",
+        "isoclient.compat.python_patching",
+        "isoclient.compat.self_tests",
+        "isoclient.mirror",
+        "isoclient.mirror.watchlist",
         "isoclient.plugin",
         "isoclient.plugin.fixtures",
+        "isoclient.plugin.leak_options",
         "isoclient.plugin.options",
+        "isoclient.plugin.units",
         "isoclient.plugin.watch",
+        "isoclient.system",
+        "isoclient.system.when_imported",
     ]
     result.stdout.fnmatch_lines(["heavy:"])
+
+
+def test_pytest_finds_it_by_itself(pytestconfig: pytest.Config) -> None:
+    """As it has for this very run; the runs within tests name their plugins."""
+    assert pytestconfig.pluginmanager.get_plugin("isoclient") is plugin
 
 
 def test_importing_the_plugin_imports_no_front() -> None:
@@ -187,10 +208,56 @@ def test_a_run_within_a_run_puts_the_defaults_back(suite: Suite) -> None:
             from isoclient.client.registry import registry
             before = registry.watch
             pytester.makepyfile(
-                "from isoclient.client.defaults import isolated\\ndef test_it():\\n    assert isolated.value is True"
+                "from isoclient.client.defaults import isolated\\ndef test_it():\\n    assert isolated.value == 'test'"
             )
             pytester.runpytest_inprocess("--isolated", "-p", "no:asyncio").assert_outcomes(passed=1)
             assert defaults.isolated.value is False
             assert registry.watch == before
     """
     suite(source).assert_outcomes(passed=1)
+
+
+HOOKS = """
+    import os
+    import pytest
+    from isoclient import at_end, at_start, isolate
+    from shop import app
+
+    @at_start
+    def third():
+        print("third", os.environ["HOOKS"])
+
+    at_end(lambda: print("last but two"))
+
+    @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+    def test_it(isolated_client, start_method):
+        client = isolated_client("shop:app", start_method=start_method)
+        client.get("/")
+        client.close()
+        print("that was", start_method)
+"""
+
+
+def test_settings_name_functions_for_the_beginning_and_the_end(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        shop_hooks="""
+            import os
+            os.environ["HOOKS"] = "then"
+            def first(): print("first")
+            async def second(): print("second")
+            def last(): print("last")
+            async def last_but_one(): print("last but one")
+        """
+    )
+    ini = """
+isoclient_at_start =
+    shop_hooks:first
+    shop_hooks:second
+isoclient_at_end =
+    shop_hooks:last
+    shop_hooks:last_but_one
+"""
+    result = suite(HOOKS, "-s", ini=ini)
+    result.assert_outcomes(passed=3)
+    once = ["first", "second", "third then", "last but two", "last but one", "last", "that was *"]
+    result.stdout.fnmatch_lines([line if line != "first" else "*first" for line in once * 3], consecutive=True)

@@ -45,7 +45,14 @@ SUITE = """
 """
 
 
-@pytest.mark.parametrize(("workers", "distribution"), [(2, "loadfile"), (4, "loadscope"), (2, "worksteal")])
+@pytest.mark.parametrize(
+    ("workers", "distribution"),
+    [
+        (2, "loadfile"),
+        pytest.param(4, "loadscope", marks=pytest.mark.rest),
+        pytest.param(2, "worksteal", marks=pytest.mark.rest),
+    ],
+)
 def test_each_worker_has_its_own(suite: Suite, workers: int, distribution: str, pytester: pytest.Pytester) -> None:
     suite(SUITE, "--isolated", f"-n{workers}", f"--dist={distribution}").assert_outcomes(passed=7)
     pids = {file.name: set(file.read_text().split()) for file in pytester.path.glob("pids-*")}

@@ -1,6 +1,7 @@
 """The fixtures of the shop's tests, and the options that say with which clients they run.
 
-With ``--client=starlette`` they run with Starlette's own test client; with ``--client=forking`` with that, and a bare
+With ``--client=starlette`` they run with Starlette's own test client, with ``--client=httpx`` with httpx's asynchronous
+one, with ``-isolated`` behind it with apps that are isolated; with ``--client=forking`` with Starlette's, and a bare
 fork for each app, to see what such a fork costs alone. With ``--fresh`` each test has a client, and so an app, of its
 own; without, most of them share one. With ``--warm`` the app has served a request in this process before the first
 test, so that the forks of this process inherit what it loads and works out at its first use.
@@ -28,7 +29,7 @@ PASSWORD = "correct horse"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bookshop")
-    clients = ["isoclient", "starlette", "forking"]
+    clients = ["isoclient", "starlette", "starlette-isolated", "httpx", "httpx-isolated", "forking"]
     group.addoption("--client", choices=clients, default="isoclient", help="the client to test with")
     group.addoption("--fresh", action="store_true", help="give each test an app of its own")
     group.addoption("--warm", action="store_true", help="let the app serve a request before the first test")
@@ -39,8 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if name != "isoclient":
         import peer
 
-        clients = {"starlette": peer.PeerClient, "forking": peer.ForkingClient}
-        isoclient.TestClient = clients[name]  # type: ignore[misc]  # before any test imports it
+        clients = {
+            "starlette": peer.PeerClient,
+            "starlette-isolated": peer.IsolatedPeerClient,
+            "httpx": peer.HttpxClient,
+            "httpx-isolated": peer.IsolatedHttpxClient,
+            "forking": peer.ForkingClient,
+        }
+        isoclient.TestClient = clients[name]  # type: ignore[misc,assignment]  # before any test imports it
 
 
 def scope_of_clients(fixture_name: str, config: pytest.Config) -> Literal["function", "session"]:

@@ -1,4 +1,7 @@
-"""What an app leaves behind in its process makes tests depend on their order, unless it has a process of its own."""
+"""What an app leaves behind in its process makes tests depend on their order, unless it has a process of its own.
+
+Five runs of a whole suite, which a plain run leaves out: the shop beside it passes there, isolated.
+"""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,6 +9,8 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.shop_runs.conftest import Run
+
+pytestmark = pytest.mark.rest
 
 # Between them, these orders show every leak there is.
 SEEDS: Final = [2, 7]

@@ -1,0 +1,125 @@
+"""Clients that modules make as they are imported: whose apps end with the tests of the module, and whose do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from isoclient.plugin.module_clients import ModuleClients
+
+Suite = Callable[..., pytest.RunResult]
+
+HELPER = """
+    import os
+    from isoclient import TestClient
+    from shop import app
+
+    pids = {}
+
+    def make():
+        return TestClient(app, isolated="client")
+
+    def runs(name):
+        try:
+            os.kill(pids[name], 0)
+        except ProcessLookupError:
+            return False
+        return True
+"""
+TESTS = """
+    from helper import make, pids, runs
+    from isoclient import TestClient
+    from living import app
+
+    {client}
+
+    def test_first():
+        pids[__name__] = int(client.get("/").text)
+
+    def test_second():
+        assert client.get("/").text == str(pids[__name__])
+"""
+LAST = """
+    from helper import pids, runs
+
+    def test_last():
+        assert sorted(filter(runs, pids)) == sorted(%r)
+"""
+
+
+@pytest.fixture
+def left_running(suite: Suite, pytester: pytest.Pytester) -> Callable[..., None]:
+    """Run modules of tests that have clients in these ways, and see whose apps run when all of them are over."""
+
+    def run(clients: dict[str, str], *options: str, running: tuple[str, ...] = ()) -> None:
+        modules = {name: TESTS.replace("{client}", client) for name, client in clients.items()}
+        pytester.makepyfile(helper=HELPER, **modules)
+        suite(LAST % (running,), *options).assert_outcomes(passed=2 * len(clients) + 1)
+
+    return run
+
+
+def test_an_app_ends_with_the_last_test_of_the_module_that_has_made_its_client(
+    left_running: Callable[..., None],
+) -> None:
+    left_running(
+        {
+            "test_a": 'client = TestClient(app, isolated="client")',
+            "test_b": 'client = TestClient(app, isolated="client").__enter__()',
+            "test_c": 'client = TestClient(app, isolated="client")',
+            "test_d": "from test_c import client",
+            "test_e": "client = make()",
+        },
+        running=("test_b", "test_c", "test_d", "test_e"),
+    )
+
+
+def test_a_client_of_another_kind(left_running: Callable[..., None], pytester: pytest.Pytester) -> None:
+    pytest.importorskip("starlette")
+    make = "import starlette.testclient; client = starlette.testclient.TestClient(app)"
+    other = make.replace("(app)", "(another)")
+    pytester.makepyfile(another="async def app(*args): await __import__('living').app(*args)")
+    left_running(
+        {
+            "test_a": f"from another import app as another; {other}",
+            "test_b": make,
+            "test_c": make,  # of the same app
+        },
+        "--isolated=client",
+        "-Wignore",
+        running=("test_b", "test_c"),
+    )
+
+
+def test_tests_of_modules_in_any_order(left_running: Callable[..., None], pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_collection_modifyitems(items):
+            last = items.pop()
+            items[:] = [*items[::2], *items[1::2], last]
+        """
+    )
+    client = 'client = TestClient(app, isolated="client")'
+    left_running({"test_a": client, "test_b": client})
+
+
+class EndsBadly:
+    def __init__(self, ended: list[object]) -> None:
+        self.ended = ended
+
+    def close(self) -> None: ...
+
+    def end_with_module(self) -> None:
+        self.ended.append(self)
+        raise RuntimeWarning("it has ended badly, and warnings are errors")
+
+
+def test_all_of_a_module_are_ended_though_one_ends_badly(request: pytest.FixtureRequest) -> None:
+    of_modules, ended = ModuleClients(), list[object]()
+    clients = [EndsBadly(ended), EndsBadly(ended)]
+    for client in clients:
+        exec("note(client)", {"__name__": __name__, "note": of_modules.note, "client": client})
+    with pytest.raises(RuntimeWarning):
+        of_modules.end_after(request.node, None)
+    assert set(ended) == set(clients)

@@ -1,0 +1,123 @@
+"""Processes that are forked ahead of the tests that they are for, and that nobody waits for at their end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from isoclient.plugin.unit_processes import UnitProcesses, deaf_to_interrupts
+from isoclient.process.unit_process import UnitLine, UnitProcess
+
+LIMIT = 10.0
+
+
+def serve(line: UnitLine) -> None:
+    with deaf_to_interrupts():
+        line.send("waits")
+        what, *_ = line.receive()
+    line.send("did", what, os.getpid())
+
+
+class Started:
+    def __init__(self) -> None:
+        self.processes: list[UnitProcess] = []
+
+    def __call__(self) -> UnitProcess:
+        self.processes.append(UnitProcess(serve))
+        assert self.processes[-1].receive(LIMIT) == ("waits",)
+        return self.processes[-1]
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    started = Started()
+    yield started
+    for process in started.processes:
+        process.end()
+
+
+def test_one_that_is_prepared_is_the_next_to_be_taken(started: Started) -> None:
+    processes = UnitProcesses(started)
+    first = processes.take()
+    processes.prepare()
+    processes.prepare()
+    assert len(started.processes) == 2
+    second = processes.take()
+    assert started.processes == [first, second]
+    second.send("this")
+    assert second.receive(LIMIT) == ("did", "this", second.pid)
+
+
+def test_one_that_nobody_wants_is_ended(started: Started) -> None:
+    processes = UnitProcesses(started)
+    processes.prepare()
+    processes.discard()
+    assert started.processes[0].has_ended()
+    processes.prepare()
+    processes.close()
+    assert started.processes[1].has_ended()
+
+
+def test_one_that_somebody_has_ended_is_not_taken(started: Started) -> None:
+    processes = UnitProcesses(started)
+    processes.prepare()
+    os.kill(started.processes[0].pid, signal.SIGKILL)
+    assert started.processes[0].await_end()
+    assert processes.take() is started.processes[1]
+
+
+def test_one_that_waits_is_deaf_to_interrupts_and_hears_them_when_it_is_at_work(started: Started) -> None:
+    process = started()
+    process.interrupt()
+    process.send("this")
+    assert process.receive(LIMIT) == ("did", "this", process.pid)
+    with deaf_to_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_nobody_waits_for_the_end_of_one_that_has_nothing_more_to_do(started: Started) -> None:
+    processes = UnitProcesses(started)
+    process = processes.take()
+    process.send("this")
+    assert process.await_leaving()
+    processes.let_go(process)
+    processes.close()
+    assert process.has_ended()
+    assert process.exitcode == 0
+
+
+def test_one_that_has_failed_is_waited_for() -> None:
+    def fail(line: UnitLine) -> None:
+        raise SystemExit
+
+    process = UnitProcess(fail)
+    assert process.await_leaving()
+    assert process.has_ended()
+    assert process.exitcode == 1
+
+
+def test_one_that_fails_while_somebody_listens_has_ended() -> None:
+    def fail(line: UnitLine) -> None:
+        line.send("begins")
+        raise SystemExit
+
+    process = UnitProcess(fail)
+    assert process.receive(LIMIT) == ("begins",)
+    with pytest.raises(EOFError):
+        process.receive(LIMIT)
+    assert process.exitcode == 1
+
+
+def test_the_system_may_have_no_more_processes() -> None:
+    def refuse() -> UnitProcess:
+        raise BlockingIOError("no more")
+
+    processes = UnitProcesses(refuse)
+    processes.prepare()
+    with pytest.raises(BlockingIOError):
+        processes.take()
