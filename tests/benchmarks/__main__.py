@@ -13,7 +13,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import bodies, growth, lasting, memory, report, small, sockets, starting, suites, threads
+from tests.benchmarks import (
+    bodies,
+    growth,
+    isolating,
+    lasting,
+    memory,
+    report,
+    small,
+    sockets,
+    starting,
+    suites,
+    threads,
+)
 from tests.benchmarks.harness import FULL, QUICK, Effort, Row, describe_machine
 
 _FAMILIES = {
@@ -23,6 +35,7 @@ _FAMILIES = {
     "sockets": sockets,
     "bodies": bodies,
     "threads": threads,
+    "isolating": isolating,
     "lasting": lasting,
     "suites": suites,
 }
@@ -41,9 +54,11 @@ def main() -> int:
     report.print_table(rows)
     if options.write is not None:
         report.write(options.write, machine, rows, list(growth.curves(effort)))
+        from tests.benchmarks import overview
         from tests.benchmarks.plot import draw_file
 
         draw_file(options.write)
+        overview.write(options.write)
     return 0
 
 

@@ -55,7 +55,7 @@ def _uploads(client: TestClient, session: Any, url: str, effort: Effort) -> Iter
         "uvicorn": timed(lambda: session.post(url + "/up", data=body)),
     }
     got = alternate(cases, effort.rounds)
-    yield _row("upload of 64 MB / uvicorn", got, "isolated", "uvicorn", 1.0)
+    yield _row("upload of 64 MB / uvicorn", got, "isolated", "uvicorn", 2.0)
 
 
 def _row(what: str, got: Samples, ours: str, theirs: str, bar: float) -> Row:

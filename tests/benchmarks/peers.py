@@ -156,6 +156,41 @@ def bare_fork() -> Iterator[int]:
         os.waitpid(pid, 0)
 
 
+def fork_that_answers_twice() -> None:
+    """A fork with an event loop that echoes; from its start over two answers to its end."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            gc.freeze()
+            ours.close()
+            _echo_until_closed(theirs)
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        for _ in range(2):
+            ours.sendall(bytes(300))
+            assert select.select([ours], [], [], 30)[0], "the bare fork does not answer"
+            assert ours.recv(65536), "the bare fork has died"
+    os.waitpid(pid, 0)
+
+
+def _echo_until_closed(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    loop = asyncio.new_event_loop()
+
+    def echo() -> None:
+        received = sock.recv(65536)
+        if received:
+            sock.send(received)
+        else:
+            loop.stop()
+
+    loop.add_reader(sock, echo)
+    loop.run_forever()
+
+
 async def _ask(app: Any) -> None:
     async def receive() -> apps.Message:
         return {"type": "http.request"}

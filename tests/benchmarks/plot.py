@@ -1,4 +1,4 @@
-"""The plot of the docs, drawn from ``performance.json``.
+"""The plot of the bars, drawn from ``performance.json``.
 
 Usage::
 
@@ -63,7 +63,7 @@ def _draw_curve(axes: Any, curve: dict[str, Any]) -> None:
 
 def draw_file(directory: Path) -> None:
     """Draw the ``performance.json`` of a directory beside it."""
-    draw(json.loads((directory / "performance.json").read_text()), directory / "performance.svg")
+    draw(json.loads((directory / "performance.json").read_text()), directory / "performance-bars.svg")
 
 
 if __name__ == "__main__":

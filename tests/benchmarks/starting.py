@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from statistics import median
 from typing import Final
 
 from isoclient import TestClient
@@ -16,6 +18,7 @@ _PATH: Final = "/route/7"
 
 
 def measure(effort: Effort) -> Iterator[Row]:
+    yield from _plain_apps(effort)
     yield from _fresh_apps(effort)
     yield from _other_ways(effort)
     yield from _imports(effort)
@@ -29,14 +32,26 @@ def _fresh_apps(effort: Effort) -> Iterator[Row]:
     yield Row("the same from an import string, second client on", fresh, 20, unit=" ms")
     against = alternate({"isolated": cases["fork"], "uvicorn": timed(_serve_once)}, effort.few())
     ratio = against.ratio("isolated", "uvicorn")
+    yield Row("pages that its process copies or fetches", _faults(), 2400)
     yield Row(
         "fresh app by fork / a uvicorn of its own", ratio, 1 / 20, detail=against.milliseconds("isolated", "uvicorn")
     )
 
 
-def _use_once(app: object) -> None:
+def _use_once(app: object, path: str = _PATH) -> None:
     with TestClient(app, isolated=True) as client:
-        assert client.get(_PATH).status_code == 200
+        assert client.get(path).status_code == 200
+
+
+def _faults() -> float:
+    """How many page faults there are in the app's process in all that; which no other load on the machine changes."""
+
+    def so_far() -> int:
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+
+    before = so_far()
+    _use_once(apps.shop)
+    return so_far() - before
 
 
 def _fork_once() -> None:
@@ -63,6 +78,33 @@ def _other_ways(effort: Effort) -> Iterator[Row]:
     ):
         detail = got.milliseconds("isolated", name)
         yield Row(f"fresh app by fork / {text}", got.ratio("isolated", name), detail=detail)
+
+
+def _plain_apps(effort: Effort) -> Iterator[Row]:
+    """Beside the floor of whatever lives in a process of its own and is asked twice."""
+    cases = {"isolated": timed(lambda: _use_once(apps.plain, "/")), "bare fork": timed(peers.fork_that_answers_twice)}
+    got = alternate(cases, effort.rounds * 3)
+    yield Row(
+        "fresh plain app by fork / a bare fork with a loop that answers twice",
+        got.ratio("isolated", "bare fork"),
+        1.5,
+        detail=got.milliseconds("isolated", "bare fork"),
+    )
+    yield Row("pages that both processes copy or fetch for a fresh plain app", _pages_of_both(), 3500)
+
+
+def _pages_of_both() -> float:
+    """The median of some times, for what others have done before has its share in the pages of this process."""
+
+    def so_far() -> int:
+        return sum(resource.getrusage(who).ru_minflt for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+    counts = []
+    for _ in range(15):
+        before = so_far()
+        _use_once(apps.plain, "/")
+        counts.append(so_far() - before)
+    return median(counts)
 
 
 def _imports(effort: Effort) -> Iterator[Row]:

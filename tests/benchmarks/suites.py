@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from tests.benchmarks import small_apps
 from tests.benchmarks.harness import Case, Effort, Row, alternate, timed
 from tests.benchmarks.peers import ROOT
 
@@ -24,13 +25,19 @@ _RUNS: Final = {
 _BARS: Final = {"isolated": 1.2, "isolated, fresh for every test": 1.5}
 
 
+_FRESH_PAIR: Final = ("isolated, fresh for every test", "in-process, with a bare fork for every test")
+
+
 def measure(effort: Effort) -> Iterator[Row]:
+    yield from small_apps.measure(effort)
     if not _SUITE.is_dir():
         return
     got = alternate({name: _running(options) for name, options in _RUNS.items()}, 3)
     for name in list(_RUNS)[:-1]:
         ratio, detail = got.ratio(name, "in-process"), got.milliseconds(name, "in-process")
         yield Row(f"the shop's suite, {name} / Starlette", ratio, _BARS.get(name), detail=detail)
+    ours, bare = _FRESH_PAIR
+    yield Row(f"the shop's suite, {ours} / {bare}", got.ratio(ours, bare), 0.85, detail=got.milliseconds(ours, bare))
 
 
 def _running(options: list[str]) -> Case:

@@ -22,9 +22,8 @@ import requests
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from isoclient import AppCrashed, AppTimeout, TestClient
-from isoclient.server.pipe import Pipe
-from isoclient.wire.codec import ValueCodec
-from isoclient.wire.frames import pack
+from isoclient.server.runtime import Pipe
+from isoclient.wire.frames import ValueCodec, pack
 from isoclient.wire.protocol import EVENT
 from tests.reliability.bench import machine, print_table
 from tests.reliability.handles import handle_of

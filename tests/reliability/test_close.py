@@ -223,6 +223,7 @@ class Interruption(BaseException):
     """What a signal handler raises: KeyboardInterrupt, or pytest-timeout's."""
 
 
+@pytest.mark.rest
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come in a finalizer
 def test_an_exception_out_of_a_signal_handler_at_any_moment() -> None:
     """It may come between any two steps; the client works on, or starts again, and never waits for its deadline."""
@@ -347,7 +348,9 @@ def test_what_was_started_at_import_ends_with_a_crash_there(
     )
     monkeypatch.syspath_prepend(tmp_path)
     client = TestClient("dying_app:app", isolated=True, start_method=method)
-    with pytest.raises(AppCrashed, match="exited with code 0 while being started"):
+    with pytest.raises(
+        AppCrashed, match=r"called os\._exit\(0\) at \S*dying_app.py:5 in <module>, while being started"
+    ):
         client.get("/")
     client.close()
     assert wait_gone(int((tmp_path / "dying_app.py.pid").read_text()), BOUND)

@@ -58,7 +58,9 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("mode", ["fork", "forkserver", "spawn", "template"])
+@pytest.mark.parametrize(
+    "mode", ["fork", "template", *(pytest.param(mode, marks=pytest.mark.rest) for mode in ("forkserver", "spawn"))]
+)
 def test_what_has_got_their_numbers_stays_open(tmp_path: Path, mode: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(dedent(PROGRAM))

@@ -11,6 +11,7 @@ import pytest
 from tests.reliability.marks import slow
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("mutations", [2_000, pytest.param(100_000, marks=slow)])
 def test_nothing_is_imported_or_called(mutations: int) -> None:
     script = Path(__file__).with_name("decoders.py")

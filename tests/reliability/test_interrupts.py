@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from isoclient.system.descriptors import Belongings
+from tests.reliability.handles import handle_of
 from tests.reliability.interrupts import MODES, holdings, points
 from tests.reliability.marks import slow
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SAMPLE: Final = {"thread": 149, "fork": 399}  # one point of so many
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize(("moment", "end"), [("start", "drop"), ("close", "close")])
 @pytest.mark.parametrize("mode", [mode if mode in SAMPLE else pytest.param(mode, marks=slow) for mode in MODES])
 def test_nothing_stays(mode: str, moment: str, end: str) -> None:
@@ -49,7 +51,7 @@ def test_an_end_that_is_interrupted(
     """It is done by force at once, or gone on with by the next who asks for it."""
     client = make_client(app, restart=False)
     client.get("/")
-    handle: Any = client._supervisor.copies[0].handle
+    handle: Any = handle_of(client)
 
     def interrupted(*args: Any) -> None:
         raise Stop

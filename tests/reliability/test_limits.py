@@ -91,11 +91,16 @@ async def hoard_in_a_thread(kind: str) -> None:
 KEPT: list[Any] = []
 
 
-_USUAL = ("100 bytes", "1 MB", "10 MB", "strings")
+_USUAL = ("100 bytes", "10 MB")
+_REST = ("1 MB", "strings")
+
+KINDS = [
+    kind if kind in _USUAL else pytest.param(kind, marks=pytest.mark.rest if kind in _REST else slow) for kind in PIECES
+]
 
 
 @pytest.mark.parametrize("act", [hoard, hoard_in_a_chain, hoard_awaiting, hoard_in_a_worker, hoard_in_a_thread])
-@pytest.mark.parametrize("kind", [kind if kind in _USUAL else pytest.param(kind, marks=slow) for kind in PIECES])
+@pytest.mark.parametrize("kind", KINDS)
 def test_memory(kind: str, act: Callable[[str], Awaitable[None] | None]) -> None:
     with TestClient(plain, isolated=True, limits=MEMORY, timeout=10) as client:
         with pytest.raises(AppCrashed, match="hit its limit of 48 MiB of memory") as caught:

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from isoclient import AppCrashed, TestClient
+from isoclient.system.descriptors import Belongings
 from isoclient.system.shared_files import SharedFile
 from tests.reliability.memory import BOUND, MEGABYTE, growth, talk_both_ways
 from tests.reliability.plain_apps import Receive, Scope, Send, answer
@@ -68,7 +69,8 @@ def test_the_tail_of_much_that_an_app_has_printed_stays(capsys: pytest.CaptureFi
 
 def test_no_memory_of_another_file_is_given_back() -> None:
     """The number of a file that has been closed may belong to one of the user's."""
-    ours = SharedFile("ours")
+    belongings = Belongings()
+    ours = SharedFile("ours", belongings)
     os.write(ours.descriptor, bytes(8 * MEGABYTE))
     while ours.read(8 * MEGABYTE):
         pass
@@ -79,5 +81,5 @@ def test_no_memory_of_another_file_is_given_back() -> None:
         ours.give_back()
         theirs.seek(0)
         assert theirs.read() == b"x" * 8 * MEGABYTE
-    ours.close()
+    belongings.close()
     os.close(number)  # it is still there

@@ -10,14 +10,23 @@ from tests.reliability.marks import slow
 
 @pytest.mark.parametrize(
     ("mode", "cycles"),
-    [("fork", 30), ("thread", 30), ("forkserver", 30), ("template", 30), pytest.param("spawn", 10, marks=slow)],
+    [
+        ("fork", 30),
+        ("thread", 30),
+        pytest.param("forkserver", 30, marks=pytest.mark.rest),
+        ("template", 30),
+        pytest.param("spawn", 10, marks=slow),
+    ],
 )
 def test_a_cycle_leaves_nothing(mode: str, cycles: int) -> None:
     before, after = count_leaks(mode, cycles)
     assert after == before
 
 
-@pytest.mark.parametrize("mode", ["fork", "forkserver", "template", pytest.param("spawn", marks=slow)])
+@pytest.mark.parametrize(
+    "mode",
+    ["fork", pytest.param("forkserver", marks=pytest.mark.rest), "template", pytest.param("spawn", marks=slow)],
+)
 def test_a_child_sees_nothing_of_its_siblings(mode: str) -> None:
     first, *_, last = descriptors_of_children(mode, 20)
     assert last == first
