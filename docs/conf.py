@@ -13,11 +13,15 @@ copyright = "isoclient contributors"
 release = version = isoclient.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-# performance-table.md is included by a page; what is hidden is no page, such as the README of pytest's cache.
-exclude_patterns = ["_build", "performance-table.md", ".*", "**/.*"]
+# Some of performance is included by pages; what is hidden is no page, such as the README of pytest's cache.
+exclude_patterns = ["_build", "performance-table.md", "performance-claims.md", "performance-figures.md", ".*", "**/.*"]
 
 html_theme = "furo"
 html_title = f"isoclient {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "pictures/logo.svg"
+html_show_sourcelink = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

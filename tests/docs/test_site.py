@@ -12,6 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_what_a_run_of_the_examples_leaves_is_no_page(tmp_path: Path) -> None:
     docs = shutil.copytree(DOCS, tmp_path / "docs", ignore=shutil.ignore_patterns("_build", ".*"))
+    shutil.copy(DOCS.parent / "CHANGELOG.md", tmp_path)  # which a page includes
     for cache in (docs / ".pytest_cache", docs / "examples" / ".pytest_cache", docs / "examples" / ".venv" / "lib"):
         cache.mkdir(parents=True)
         (cache / "README.md").write_text("# pytest cache directory #\n")
