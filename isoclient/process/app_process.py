@@ -14,6 +14,7 @@ from isoclient.drive.terminal import Terminal
 from isoclient.drive.waiting import Deadline
 from isoclient.mirror.mirrored import Context
 from isoclient.mirror.mirrors import ClientMirror
+from isoclient.process.dumps import ask_for_dump
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.journal_file import JournalFile
@@ -21,7 +22,7 @@ from isoclient.process.lost_threads import work_of_others
 from isoclient.process.output import TAIL, OutputFile
 from isoclient.process.popen import AppPopen
 from isoclient.process.reaper import Reaper
-from isoclient.process.stacks import app_stacks, first_dump, last_words, spot_in, thread_in
+from isoclient.process.stacks import app_stacks, last_words, spot_in, thread_in
 from isoclient.server.child import DUMP_SIGNAL, Descriptors
 from isoclient.server.held_up import waited_for_noted
 from isoclient.server.hooks import END_TIME, hooks
@@ -31,7 +32,7 @@ from isoclient.server.preimports import import_ahead
 from isoclient.server.setup import Setup
 from isoclient.system import forks
 from isoclient.system.descriptors import Belongings
-from isoclient.system.modules import os, signal, socket, time
+from isoclient.system.modules import os, signal, socket
 from isoclient.system.shared_files import SharedFile
 from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.codecs import PipeCodec
@@ -40,7 +41,6 @@ __all__ = ["EXTENSIONS", "AppProcess"]
 
 Launch = Callable[[Descriptors, Context, Setup], AppPopen]
 
-_DUMP_TIME: Final = 0.2
 EXTENSIONS: Final = 3  # how often an app gets its time once more, on a machine that does not let it use that
 _SOON: Final = 0.1  # seconds in which an app ends that has nothing to do for it
 _EXIT_TIME: Final = 0.5
@@ -215,12 +215,8 @@ class AppProcess:
         silent = self._why_mute()
         if silent is not None:
             return lambda: silent
-        # faulthandler writes from the signal handler, even while C code holds the GIL. It does not tell when it has
-        # done so; but it takes the second signal only then, and begins with the same line again.
-        before, end = self._crash.file.size, time.monotonic() + _DUMP_TIME
-        for _ in range(2):
-            self._signal(DUMP_SIGNAL)
-        return lambda: self._dump_since(before, max(end, time.monotonic() + _DUMP_TIME / 2))
+        tell = ask_for_dump(lambda: self._signal(DUMP_SIGNAL), self._crash)
+        return lambda: app_stacks(tell())
 
     def _why_mute(self) -> str | None:
         """Why it can't tell its stack, in words that may be empty; None if it can."""
@@ -234,11 +230,6 @@ class AppProcess:
     def _signal(self, number: int) -> None:
         if self._reaper is not None:
             self._reaper.signal(number)
-
-    def _dump_since(self, before: int, end: float) -> str:
-        while not (stacks := first_dump(text := self._crash.since(before))) and time.monotonic() < end:
-            time.sleep(0.005)
-        return app_stacks(stacks or text)
 
     # -- when it ends
 

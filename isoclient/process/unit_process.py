@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from isoclient.compat.python_threads import renumber_this_thread
 from isoclient.drive.waiting import Deadline
+from isoclient.process.dumps import ask_for_dump
 from isoclient.process.launch import fork
 from isoclient.process.output import OutputFile
 from isoclient.process.popen import await_death
@@ -28,7 +29,7 @@ from isoclient.server.inherited import BeforeFork, settle
 from isoclient.server.own_end import note_own_end
 from isoclient.system import forks, pidfds
 from isoclient.system.descriptors import Belongings, Identity, identity, is_still
-from isoclient.system.modules import io, os, pickle, select, signal, socket, time
+from isoclient.system.modules import io, os, pickle, select, signal, socket
 from isoclient.system.sigpipe import NO_SIGNAL
 from isoclient.transit.trees import ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
@@ -40,7 +41,6 @@ _PLAIN, _TREE = b"p", b"t"
 _LEAVING: Final = "leaving"
 _PIECE: Final = 256 * 1024
 _LOOK: Final = 0.02  # seconds between two looks where there are no pidfds
-_DUMPING: Final = 1.0  # seconds that the writing of all stacks may take
 _PATIENCE: Final = 10.0  # seconds that a process which is told to end may take for its exit handlers and threads
 
 
@@ -318,14 +318,7 @@ class UnitProcess:
         """Have it write the stacks of its threads, which :meth:`stacks` has then."""
         if not DUMP_SIGNAL or self._has_ended:
             return
-        self._signal(DUMP_SIGNAL)
-        deadline, before = Deadline(_DUMPING), -1
-        while deadline.remaining():
-            time.sleep(_LOOK)
-            size = self._stacks.file.size
-            if size and size == before:
-                break
-            before = size
+        self._written = ask_for_dump(lambda: self._signal(DUMP_SIGNAL), self._stacks)()
 
     def stacks(self) -> str:
         """The stacks of its threads, as it has written them when it died or when it was asked to."""
