@@ -105,10 +105,23 @@ class _KeptThreading(Kept):
 def _keep_socket(name: str) -> Kept:
     import _socket
 
+    default_timeout, get_blocking = names_of("_socket")["getdefaulttimeout"], names_of("os")["get_blocking"]
+
     class socket(_socket.socket):  # the name of what it stands for
         """A socket that has its methods from C alone: those of ``socket.socket`` are patched, too."""
 
         __slots__ = ("__weakref__",)
+
+        def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+            """A default timeout that the test has set is for its own sockets.
+
+            By it, a descriptor would be made non-blocking, for all who have the same file: those of others stay as
+            they are.
+            """
+            blocks = fileno is None or get_blocking(fileno)
+            super().__init__(family, type, proto, fileno)
+            if default_timeout() is not None:
+                self.setblocking(blocks)
 
         def __enter__(self) -> socket:
             return self
@@ -119,7 +132,18 @@ def _keep_socket(name: str) -> Kept:
         def __del__(self) -> None:
             self.close()  # without a warning: only one that an interruption has left without an owner is open still
 
-    return Kept(name, socket=socket)
+    kept: Any = Kept(name, socket=socket)
+    make_pair = kept.socketpair
+
+    def socketpair(*args: Any) -> tuple[socket, socket]:
+        """Both wait as long as it takes, which the descriptors that they are made of would not by a default timeout."""
+        pair: tuple[socket, socket] = make_pair(*args)
+        for each in pair:
+            each.setblocking(True)
+        return pair
+
+    kept.socketpair = socketpair
+    return kept  # type: ignore[no-any-return]
 
 
 def _keep_signal(name: str) -> Kept:

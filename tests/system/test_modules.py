@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,33 @@ def test_sockets_have_no_methods_that_can_be_patched(monkeypatch: pytest.MonkeyP
         assert (ours.recv_into(buffer), bytes(buffer)) == (5, b"hello")
         with system.socket.socket(fileno=theirs.detach()) as again:
             assert again.fileno() >= 0
+
+
+@pytest.fixture
+def default_timeout() -> Iterator[None]:
+    socket.setdefaulttimeout(60.0)
+    yield
+    socket.setdefaulttimeout(None)
+
+
+@pytest.mark.usefixtures("default_timeout")
+def test_sockets_have_no_default_timeout() -> None:
+    ours, theirs = system.socket.socketpair()
+    with ours, theirs, system.socket.socket() as single:
+        assert [each.gettimeout() for each in (ours, theirs, single)] == [None, None, None]
+        assert os.get_blocking(theirs.fileno())
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_descriptor_of_somebody_elses_stays_as_it_is(blocks: bool) -> None:
+    with socket.socket() as theirs:
+        theirs.setblocking(blocks)
+        socket.setdefaulttimeout(60.0)
+        try:
+            with system.socket.socket(fileno=os.dup(theirs.fileno())):
+                assert os.get_blocking(theirs.fileno()) is blocks
+        finally:
+            socket.setdefaulttimeout(None)
 
 
 def test_the_environment_is_the_one_that_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
