@@ -104,7 +104,12 @@ class _Traces:
             return not part.closed and _link(f"/proc/self/fd/{part.fileno()}") in self._files
         if name == "SharedMemory":
             return f"/dev/shm/{part.name.lstrip('/')}" in self._files
-        pid = getattr(part, "pid", None) if any(each.__name__ == "BaseProcess" for each in cls.__mro__) else None
+        if not any(each.__name__ == "BaseProcess" for each in cls.__mro__):
+            return False
+        try:
+            pid = part.pid
+        except ValueError:  # it has been closed, and its process is over
+            return False
         return pid is not None and 0 < _began(pid) <= self._began
 
 

@@ -93,6 +93,14 @@ KERNEL = """
     number, memory = multiprocessing.Value("i"), shared_memory.SharedMemory(create=True, size=1)
     context = multiprocessing.get_context("fork")
     pool, manager = context.Pool(1), context.Manager()
+    closed = context.Process(target=int)
+    closed.start()
+    closed.join()
+    closed.close()
+    over = context.Pool(1)
+    over.terminate()
+    over.join()
+    over.closed = closed
 
     @pytest.fixture(scope="module", autouse=True)
     def end():
@@ -103,9 +111,11 @@ KERNEL = """
         pool.join()
         manager.shutdown()
 
-    @pytest.mark.parametrize("names", [("lock", "jobs", "queue_of_jobs"), ("number", "memory", "pool", "manager"), ()])
+    @pytest.mark.parametrize("names", [
+        ("lock", "jobs", "queue_of_jobs"), ("number", "memory", "pool", "manager"), ("over",), ()
+    ])
     def test_it(names, monkeypatch):
-        for name in ("lock", "jobs", "queue_of_jobs", "number", "memory", "pool", "manager"):
+        for name in ("lock", "jobs", "queue_of_jobs", "number", "memory", "pool", "manager", "over"):
             if name not in names:
                 monkeypatch.delitem(globals(), name)
         client = TestClient(app)
@@ -117,7 +127,7 @@ KERNEL = """
 
 def test_objects_of_multiprocessing_that_both_have(suite: Suite) -> None:
     result = suite(HEAD + KERNEL, "--isolated", "-Wignore")
-    result.assert_outcomes(failed=3)
+    result.assert_outcomes(failed=4)
     begin = "It has objects of multiprocessing together with the test, from before the fork: "
     told = [line for line in result.stdout.lines if line.startswith("It has")]
     assert [sorted(line.removeprefix(begin).removesuffix(".").split(", ")) for line in told] == [
@@ -128,6 +138,7 @@ def test_objects_of_multiprocessing_that_both_have(suite: Suite) -> None:
             "test_suite.number (Synchronized)",
             "test_suite.pool (Pool)",
         ],
+        ["test_suite.over (Pool)"],
     ]
 
 
