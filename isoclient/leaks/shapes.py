@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from isoclient.leaks.found import short
 from isoclient.transit.libraries import whose
@@ -46,17 +45,24 @@ def is_own_module(module: object) -> bool:
     return isinstance(file, str) and whose(file) == "own"
 
 
-_READERS: Final[dict[type, Callable[[Any], Mapping[Any, Any]]]] = {
-    dict: dict.copy,
-    list: lambda thing: dict(enumerate(list.copy(thing))),
-    set: lambda thing: dict.fromkeys(set.copy(thing)),
-    deque: lambda thing: dict(enumerate(tuple(thing))),
+_Reader: TypeAlias = tuple[Callable[[Any], int], Callable[[Any], Mapping[Any, Any]]]
+_READERS: Final[dict[type, _Reader]] = {
+    dict: (dict.__len__, dict.copy),
+    list: (list.__len__, lambda thing: dict(enumerate(list.copy(thing)))),
+    set: (set.__len__, lambda thing: dict.fromkeys(set.copy(thing))),
+    deque: (deque.__len__, lambda thing: dict(enumerate(tuple(thing)))),
 }
+_CONTAINERS: Final = tuple(_READERS)
 
 
-@cache
-def _reader(kind: type) -> tuple[Callable[[Any], int], Callable[[Any], Mapping[Any, Any]]] | None:
-    return next(((base.__len__, read) for base, read in _READERS.items() if issubclass(kind, base)), None)  # type: ignore[attr-defined]
+def _reader(kind: type) -> _Reader | None:
+    """How the length and the items of a container of this class are read; None if it is none.
+
+    Of subclasses no cache knows: a test may have made one, and is to see it collected.
+    """
+    if (found := _READERS.get(kind)) is not None or not issubclass(kind, _CONTAINERS):
+        return found
+    return next(how for base, how in _READERS.items() if issubclass(kind, base))
 
 
 def items_of(thing: Any, own: Collection[str] | None = None) -> Items | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,7 @@ from isoclient.leaks.kind import Subject
 from isoclient.leaks.module_globals import Globals
 from isoclient.leaks.origins import ISOCLIENT, Origin, Origins
 from isoclient.leaks.pictures import Pictures
+from isoclient.leaks.shapes import items_of
 
 
 class Things:
@@ -195,3 +198,14 @@ def test_a_proxy_in_the_place_of_something_is_not_asked_what_it_is(shop: Any) ->
     shop.open_it()
     shop.current = lazy()
     assert [line for what, line in changes(shop, subject, before) if "is_open" in what] == [":16"]
+
+
+def test_a_class_that_has_been_looked_at_is_not_kept() -> None:
+    class Items(list[int]):
+        pass
+
+    assert items_of(Items([1])) == (True, 1, {0: 1})
+    reference = weakref.ref(Items)
+    del Items
+    gc.collect()
+    assert reference() is None
