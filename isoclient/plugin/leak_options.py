@@ -39,11 +39,29 @@ def watch_leaks(config: pytest.Config) -> LeakWatch | None:
         raise pytest.UsageError(f"isoclient_leaks is {how!r}; it is report or fail")
     from isoclient.plugin.leak_rules import Rules
 
+    file = _writable(file) if file else ""
     try:
         rules = Rules(config.getini("isoclient_leaks_accepted"), str(config.rootpath))
     except ValueError as error:
         raise pytest.UsageError(f"isoclient_leaks_accepted: {error}") from None
     return _watch(config, rules, file, fails=how == "fail")
+
+
+def _writable(file: str) -> str:
+    """Where the file is to be, wherever a test goes; in a directory that there is by now.
+
+    Raises:
+        pytest.UsageError: nothing can be written there, which nobody wants to be told when all tests have run.
+    """
+    from isoclient.system.modules import os
+
+    path = os.path.abspath(file)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
+    except OSError as error:
+        raise pytest.UsageError(f"--isoclient-leaks-json={file}: {error.strerror}: {error.filename}") from None
+    return path
 
 
 def _watch(config: pytest.Config, rules: Any, file: str, *, fails: bool) -> LeakWatch:

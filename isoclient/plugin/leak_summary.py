@@ -22,7 +22,7 @@ class LeakSummary:
     """The hooks in the process of the run.
 
     Args:
-        file: where the JSON is written; empty for none.
+        file: the absolute path of where the JSON is written; empty for none.
     """
 
     def __init__(self, file: str) -> None:

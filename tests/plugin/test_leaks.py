@@ -80,6 +80,19 @@ def test_what_is_left_is_told_by_line(suite: Suite, pytester: pytest.Pytester, h
     ]
 
 
+def test_the_file_is_where_it_was_named_wherever_a_test_has_gone(suite: Suite, pytester: pytest.Pytester) -> None:
+    result = suite("import os\ndef test_a(): os.chdir('/')", "--isolated", "--isoclient-leaks-json=made/leaks.json")
+    result.assert_outcomes(passed=1)
+    assert json.loads((pytester.path / "made/leaks.json").read_text())["leaks"] == []
+
+
+def test_a_file_that_cannot_be_written_is_told_before_any_test_runs(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makefile(".txt", file="")
+    result = suite("def test_a(): pass", "--isolated", "--isoclient-leaks-json=file.txt/leaks.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --isoclient-leaks-json=file.txt/leaks.json: *file.txt*"])
+
+
 def test_who_leaks_may_fail_in_each_worker_but_not_for_what_is_accepted(
     suite: Suite, pytester: pytest.Pytester
 ) -> None:
