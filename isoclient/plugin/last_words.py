@@ -10,7 +10,7 @@ import pytest
 from isoclient.client.request_errors import ending
 from isoclient.plugin.leak_watch import LEAKS
 from isoclient.plugin.trials import ENDED
-from isoclient.process.stacks import stacks_above
+from isoclient.process.stacks import stacks_above, without_idle
 from isoclient.server.own_end import own_end_noted, without_notes
 from isoclient.system.modules import os
 
@@ -66,11 +66,13 @@ def words_of_interrupted(stacks: str) -> str:
 def _stack(stacks: str) -> str:
     fatal = stacks.rfind("Fatal Python error")
     found = stacks_above(stacks[max(0, fatal) :], _machinery()).strip()
+    if fatal < 0:
+        found = without_idle(found).strip() or found
     lines = [line.rstrip() for line in found.splitlines()]
     return "\nIts stack:" + "".join(f"\n    {line}".rstrip(" ") for line in lines) if lines else ""
 
 
 def _machinery() -> tuple[str, ...]:
-    """Where the files are of what runs tests."""
-    found = (sys.modules[name].__file__ for name in ("_pytest", "pluggy", "isoclient"))
+    """Where the files are of what runs tests, and apps in a thread."""
+    found = (sys.modules[name].__file__ for name in ("_pytest", "pluggy", "isoclient.server"))
     return tuple(os.path.dirname(file) + os.sep for file in found if file is not None)

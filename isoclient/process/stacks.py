@@ -112,8 +112,8 @@ def stacks_above(text: str, below: tuple[str, ...]) -> str:
 
     Args:
         text: what faulthandler has written, the most recent call first.
-        below: where the files of those are; what they have above anything else stays, for that is where it ended, but
-            for what is ours, such as what writes the stack.
+        below: where the files of those are; what they have above anything else stays, for that is where it ended.
+            What is ours is left out wherever it is: what writes the stack, and a client on the way to its app.
 
     Example:
         >>> text = 'Thread 0x1 (most recent call first):\n  File "a.py", line 1 in f\n  File "/lib/b.py", line 2 in g\n'
@@ -126,7 +126,7 @@ def stacks_above(text: str, below: tuple[str, ...]) -> str:
     has_theirs = is_below = False
     for line in text.splitlines(keepends=True):
         if line.startswith("  "):
-            if _OURS in line and not has_theirs:
+            if _OURS in line:
                 continue
             is_of_callers = line.lstrip().removeprefix('File "').startswith(below)
             is_below = is_below or (has_theirs and is_of_callers)

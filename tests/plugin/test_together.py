@@ -349,6 +349,24 @@ def test_a_hang(suite: Suite) -> None:
     assert wait_gone(int(Path("pid").read_text()), 5)
 
 
+def test_a_hang_in_a_request_shows_the_line_of_the_test(suite: Suite) -> None:
+    source = """
+        from isoclient import TestClient
+
+        async def app(scope, receive, send):
+            while True:
+                await receive()
+
+        def test_hangs():
+            TestClient(app, timeout=None).get("/")
+    """
+    result = suite(source, TOGETHER, ini="isoclient_test_timeout = 2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["Its stack:", "*test_suite.py*, line 8 in test_hangs"])
+    result.stdout.no_fnmatch_line("*isoclient*.py*")
+    result.stdout.no_fnmatch_line("*threading.py*")  # of the app's loop, which is idle
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1"])
 def test_limits_that_are_none(suite: Suite, text: str) -> None:
     result = suite("def test_one(): ...", TOGETHER, ini=f"isoclient_test_timeout = {text}")
