@@ -31,6 +31,7 @@ from isoclient.system import forks, pidfds
 from isoclient.system.descriptors import Belongings, Identity, identity, is_still
 from isoclient.system.modules import io, os, pickle, select, signal, socket
 from isoclient.system.sigpipe import NO_SIGNAL
+from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.trees import ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
@@ -150,13 +151,24 @@ class UnitProcess:
         self._belongings = Belongings()
         self._pids: list[int] = []
         self._pidfd = -1
+        occupy_standard_streams()
         self._stacks = OutputFile("isoclient-stacks", None, self._belongings)
+        before, test = BeforeFork(), os.getpid()
+        with forks.start_lock():
+            self._sock, theirs = socket.socketpair()
+            try:
+                with theirs:
+                    self._start(before, theirs, main)
+            except BaseException:
+                if os.getpid() != test:
+                    os._exit(1)  # a fork that is interrupted before it comes to its work must not go on as the test
+                self.end()
+                raise
+
+    def _start(self, before: BeforeFork, theirs: socket.socket, main: Callable[[UnitLine], object]) -> None:
         sentinel, self._lifeline = self._belongings.make_all(os.pipe)
-        self._sock, theirs = socket.socketpair()
-        before = BeforeFork()
         if fork(self._pids) == 0:
             self._be_the_fork(before, theirs, sentinel, main)
-        theirs.close()
         self._belongings.close_one(sentinel)
         self._sock.setblocking(False)
         if pidfds.are_there():

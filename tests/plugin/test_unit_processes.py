@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
 from isoclient.plugin.unit_processes import UnitProcesses, deaf_to_interrupts
+from isoclient.process import unit_process
+from isoclient.process.launch import fork
 from isoclient.process.unit_process import UnitLine, UnitProcess
+from isoclient.system import modules as system
+from isoclient.system import pidfds
 
 LIMIT = 10.0
 
@@ -121,3 +127,37 @@ def test_the_system_may_have_no_more_processes() -> None:
     processes.prepare()
     with pytest.raises(BlockingIOError):
         processes.take()
+
+
+def refuse(*args: object) -> NoReturn:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_one_whose_start_fails_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+
+    def noting(book: list[int]) -> int:
+        number = fork(book)
+        pids.extend(book)
+        return number
+
+    monkeypatch.setattr(unit_process, "fork", noting)
+    monkeypatch.setattr(pidfds, "are_there", lambda: True)
+    monkeypatch.setattr(system.os, "pidfd_open", refuse, raising=False)
+    with pytest.raises(OSError, match="Too many open files"):
+        UnitProcess(serve)
+    with pytest.raises(ChildProcessError):  # nobody is left who could be waited for
+        os.waitpid(pids[0], os.WNOHANG)
+
+
+def test_nothing_of_it_has_the_number_of_a_standard_stream(started: Started) -> None:
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        process = started()
+        process.send("this")
+        assert process.receive(LIMIT) == ("did", "this", process.pid)
+        assert os.readlink("/proc/self/fd/0") == os.devnull
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
