@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isoclient.client.copy_record import CopyRecord
     from isoclient.process.handle import ProcessStatus
 
-__all__ = ["PAGE", "advice"]
+__all__ = ["PAGE", "advice", "may_be_due_to_startup"]
 
 PAGE: Final = '"What a copy can\'t share", docs/copies.md'
 _SAY_WHY: Final = (
@@ -46,6 +46,11 @@ def advice(used: Iterable[tuple[CopyRecord, ProcessStatus]], error: BaseExceptio
         together = f"pytest --isolated=together {shlex.quote(registry.name)} shares memory"
         return f"If it fails only with --isolated: {together}; see {PAGE}.\n"
     return f"If it fails only isolated: {copy.sharing} memory; see {PAGE}.\n"
+
+
+def may_be_due_to_startup(error: BaseException | None) -> bool:
+    """Whether a test may fail so because the startup of its app has not run: what is missing then, nobody tells."""
+    return _is_of_the_test(error) or isinstance(error, requests.Timeout)
 
 
 def _is_of_the_test(error: BaseException | None) -> bool:

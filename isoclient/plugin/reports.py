@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from isoclient.client.client_options import name_of_app
 from isoclient.client.registry import registry
 from isoclient.client.request_errors import ending
-from isoclient.plugin.advice import PAGE, advice
+from isoclient.plugin.advice import PAGE, advice, may_be_due_to_startup
 from isoclient.plugin.differences import differences
 from isoclient.plugin.lifespans import has_lifespan
 from isoclient.plugin.requests_made import line_of
@@ -57,7 +57,7 @@ def _name(copy: CopyRecord) -> str:
 
 def _text(copy: CopyRecord, status: ProcessStatus, different: str, shown: BaseException | None) -> str:
     text = f"It {_state(copy, status)}. {_origin(copy, lives=status.exitcode is None)}\n"
-    if not copy.has_lifespan and has_lifespan(copy.app):
+    if not (copy.has_lifespan or different) and may_be_due_to_startup(shown) and has_lifespan(copy.app):
         text += _NO_LIFESPAN
     of_copies = different + _of_copies(copy, status)
     text += of_copies
@@ -65,7 +65,7 @@ def _text(copy: CopyRecord, status: ProcessStatus, different: str, shown: BaseEx
         text += f"Its last requests:\n{_indented(''.join(map(line_of, copy.answers)))}"
     if status.stack and not _is_shown(status.stack, shown):
         text += f"Its stack{_when(status)}:\n{_indented(_last_stack(status.stack))}"
-    if status.stderr.strip():
+    if status.stderr.strip() and getattr(shown, "stderr", "") != status.stderr:
         text += f"The end of its stderr:\n{_indented(_end(status.stderr))}"
     return text + f"See {PAGE}.\n" if of_copies else text
 

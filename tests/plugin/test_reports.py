@@ -84,8 +84,10 @@ def test_the_sections(suite: Suite, options: tuple[str, ...]) -> None:
         crashes,
     )
     assert "Its stack" not in crashes  # which the error has told
+    assert "now at /segv" not in crashes
     first, second = found["test_crashes_and_goes_on"]
     assert "Its stack:\n    Fatal Python error: Segmentation fault\n" in first
+    assert "now at /segv" in first
     assert re.search(r'shop\.py", line \d+ in app', first)
     assert first.startswith("It called os.kill(os.getpid(), signal.SIGSEGV) at shop.py:")
     assert second.startswith("It runs. It is a copy of this process as of its first use, in this test, and lives as")
@@ -188,6 +190,7 @@ def test_since_when_it_is_there_and_for_how_long(suite: Suite) -> None:
 
 LIFESPANS = """
     import asyncio
+    import os
     from contextlib import asynccontextmanager
 
     import httpx
@@ -208,6 +211,10 @@ LIFESPANS = """
     including = FastAPI()
     including.include_router(APIRouter(lifespan=lifespan))
     of_starlette = Starlette(lifespan=lifespan)
+
+    @with_it.get("/crash")
+    async def crash():
+        os._exit(3)
     plain = Starlette()
 
     def by_httpx(app):
@@ -234,6 +241,9 @@ LIFESPANS = """
         make(app).get("/")
         assert 0
 
+    def test_crashes():
+        TestClient(with_it).get("/crash")
+
     @pytest.mark.parametrize("make", CLIENTS[:2])
     def test_entered(make):
         with make(with_it) as client:
@@ -244,7 +254,7 @@ LIFESPANS = """
 
 def test_a_lifespan_that_nobody_has_run_is_told(suite: Suite) -> None:
     result = suite(LIFESPANS, "--isolated", "-Wignore")
-    result.assert_outcomes(failed=17)
+    result.assert_outcomes(failed=18)
     told: dict[str, int] = {}
     sections = 0
     for line in result.stdout.lines:
@@ -254,7 +264,7 @@ def test_a_lifespan_that_nobody_has_run_is_told(suite: Suite) -> None:
         if line.startswith("Its lifespan"):
             assert line.startswith('Its lifespan has not run: a TestClient runs it in "with client:", and httpx.ASGI')
             told[name] = told.get(name, 0) + 1
-    assert (told, sections) == ({"test_forgotten": 9}, 17)
+    assert (told, sections) == ({"test_forgotten": 9}, 17)  # and not of the one that has crashed
 
 
 ANSWERS = """
