@@ -18,7 +18,7 @@ from isoclient.leaks.found import Leak
 from isoclient.plugin.leak_rules import Rules
 from isoclient.plugin.leak_watch import LEAKS, LeakWatch
 from isoclient.plugin.unit import HEARING, OF_RUN, TOLD, flush_all
-from isoclient.process.unit_process import UnitLine, UnitProcess
+from isoclient.process.unit_process import PATIENCE, UnitLine, UnitProcess
 
 __all__ = ["ENDED", "Outcome", "OutcomeOf", "Trials"]
 
@@ -28,6 +28,8 @@ Outcome = frozenset[str]
 ENDED: Final = "isoclient_ended"
 """The attribute of the report of a test that has ended its process: the word of its outcome, here below."""
 
+_AGAIN: Final = 0.5
+"""Seconds that the processes may take to end when one did not: a test that leaves a thread does so in each trial."""
 _DIED: Final = frozenset(["died"])
 _HUNG: Final = frozenset(["hung"])
 
@@ -74,6 +76,7 @@ class Trials:
     def __init__(self, session: pytest.Session, patience: float) -> None:
         self._session = session
         self._patience = patience
+        self._patience_at_end = PATIENCE
         self.number = 0
 
     def __call__(self, items: Sequence[pytest.Item]) -> Mapping[str, Outcome]:
@@ -108,7 +111,8 @@ class Trials:
                     yield _HUNG
                     return
                 yield message
-            process.await_leaving()
+            if not process.await_leaving(self._patience_at_end):
+                self._patience_at_end = _AGAIN
         except EOFError:
             yield _DIED
         finally:

@@ -35,14 +35,15 @@ from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.trees import ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
-__all__ = ["UnitLine", "UnitProcess"]
+__all__ = ["PATIENCE", "UnitLine", "UnitProcess"]
 
 _HEADER: Final = 5  # the size of a message, and how it is written
 _PLAIN, _TREE = b"p", b"t"
 _LEAVING: Final = "leaving"
 _PIECE: Final = 256 * 1024
 _LOOK: Final = 0.02  # seconds between two looks where there are no pidfds
-_PATIENCE: Final = 10.0  # seconds that a process which is told to end may take for its exit handlers and threads
+PATIENCE: Final = 10.0
+"""Seconds that a process which is told to end may take for its exit handlers and threads."""
 
 
 def _written(message: tuple[Any, ...]) -> bytes:
@@ -285,8 +286,8 @@ class UnitProcess:
             self._reap()
         return self._has_ended
 
-    def await_leaving(self) -> bool:
-        """Wait until one that is about to end has no more to do, or has ended; by force if it takes too long.
+    def await_leaving(self, seconds: float = PATIENCE) -> bool:
+        """Wait until one that is about to end has no more to do, or has ended; by force if it takes longer than this.
 
         Its exit handlers have run then. If it has failed, or was ended by force, it has ended; else that is up to the
         system, and :meth:`has_ended` will say so.
@@ -294,7 +295,7 @@ class UnitProcess:
         Returns:
             Whether it came to that by itself.
         """
-        deadline, code = Deadline(_PATIENCE), None
+        deadline, code = Deadline(seconds), None
         try:
             while code is None:
                 message = self._next(deadline.remaining())
@@ -310,7 +311,7 @@ class UnitProcess:
 
     def await_end(self) -> bool:
         """Wait for the end of one that is about to; by force if it takes too long. Return whether it came by itself."""
-        deadline = Deadline(_PATIENCE)
+        deadline = Deadline(PATIENCE)
         while not self._has_ended and deadline.remaining() != 0.0:
             self._look(deadline.remaining())
         by_itself = self._has_ended

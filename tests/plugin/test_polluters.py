@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+
+from isoclient.plugin import trials
+from isoclient.process.unit_process import PATIENCE
 
 Suite = Callable[..., pytest.RunResult]
 
@@ -177,3 +181,32 @@ def test_what_it_does_not_go_with(suite: Suite, options: list[str], told: str) -
 def test_only_collecting(suite: Suite) -> None:
     result = suite("def test_a(): pass", "--isoclient-polluters", "--collect-only")
     assert "that change" not in result.stdout.str()
+
+
+class Stuck:
+    """A process of a trial that does not end by itself."""
+
+    waited: ClassVar[list[float]] = []
+
+    def __init__(self, main: object) -> None: ...
+
+    def receive(self, seconds: float) -> tuple[list[str], list[str]]:
+        return ["passed"], []
+
+    def await_leaving(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        return False
+
+    def end(self) -> None: ...
+
+
+def test_a_thread_that_holds_up_one_trial_does_not_hold_up_all(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "UnitProcess", Stuck)
+    run = trials.Trials(request.session, 60.0)
+    for _ in range(3):
+        assert run([request.node]) == {request.node.nodeid: {"passed"}}
+    first, *others = Stuck.waited
+    assert first == PATIENCE
+    assert max(others) < 1.0
