@@ -48,8 +48,8 @@ class Leak:
         where: the file and line that it comes from, such as ``"/srv/shop/mail.py:41"``; empty where that is not known.
 
     Example:
-        >>> print(Leak("thread", "'mailer', daemon, runs shop.mail.deliver", "/srv/shop/mail.py:41"))
-        /srv/shop/mail.py:41 starts thread 'mailer', daemon, runs shop.mail.deliver
+        >>> print(Leak("thread", "'mailer', runs shop.mail.deliver", "/srv/shop/mail.py:41"))
+        /srv/shop/mail.py:41 starts thread 'mailer', runs shop.mail.deliver
     """
 
     __module__ = "isoclient"  # where it is to be imported from, and what a failure shows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from isoclient.leaks.found import Found
 from isoclient.leaks.kind import Chain, Subject
 from isoclient.leaks.origins import ISOCLIENT, place
-from isoclient.transit.libraries import Spot, innermost, near, whose
+from isoclient.transit.libraries import Spot, innermost, near, whose, without_place
 
 __all__ = ["Tasks"]
 
@@ -34,4 +34,4 @@ class Tasks:
 
 def _waits(chain: Chain) -> str:
     spot = innermost(Spot(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in chain)
-    return "" if spot is None else f", waits at {near(spot.file)}:{spot.line}"
+    return "" if spot is None else f", waits at {near(without_place(spot.file))}:{spot.line}"

@@ -43,9 +43,8 @@ class Threads:
 
 
 def _described(thread: threading.Thread) -> str:
+    # Not whether it is a daemon: if nobody has said so, that depends on whether the app itself runs in one.
     parts = [repr(thread.name)]
-    if thread.daemon:
-        parts.append("daemon")
     runs = what_it_runs(thread)
     name = getattr(runs, "__qualname__", None)
     if name is not None:

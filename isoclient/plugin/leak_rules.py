@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 from isoclient.leaks.found import KINDS_OF_LEAKS, Leak
 from isoclient.system.modules import os
+from isoclient.transit.libraries import without_place
 
 __all__ = ["Rules", "parse_rule"]
 
 _ANY: Final = "*"
-_INSTALLED: Final = ("/site-packages/", "/dist-packages/")
 
 
 class _Rule(NamedTuple):
@@ -64,7 +64,4 @@ class Rules:
         return [leak for leak in shown if not any(rule.accepts(leak) for rule in self._rules)]
 
     def _near(self, where: str) -> str:
-        for part in _INSTALLED:
-            if part in where:
-                return where.rpartition(part)[2]
-        return where.removeprefix(self._root)
+        return without_place(where).removeprefix(self._root)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from isoclient.system.modules import os
 
-__all__ = ["Spot", "innermost", "is_of_a_library", "near", "own_line", "whose"]
+__all__ = ["Spot", "innermost", "is_of_a_library", "near", "own_line", "whose", "without_place"]
 
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _INSTALLED: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
@@ -42,6 +42,19 @@ def near(file: str) -> str:
     except (OSError, ValueError):  # the directory is gone
         return file
     return file if relative.startswith(os.pardir) else relative
+
+
+def without_place(file: str) -> str:
+    """The path of a file of Python's or of an installed package without the place where that is installed.
+
+    Example:
+        >>> without_place("/venv/lib/python3.11/site-packages/pool/work.py"), without_place("/srv/shop/main.py")
+        ('pool/work.py', '/srv/shop/main.py')
+    """
+    part = next((part for part in _INSTALLED if part in file), None)
+    if part is not None:
+        return file.rpartition(part)[2]
+    return next((file.removeprefix(path) for path in _standard() if file.startswith(path)), file)
 
 
 def own_line() -> Spot | None:

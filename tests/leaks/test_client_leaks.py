@@ -84,7 +84,7 @@ def leave_everything() -> None:
 
 
 ALL_OF_IT = [
-    ("thread", "'mailer', daemon, runs test_client_leaks.deliver", "a thread"),
+    ("thread", "'mailer', runs test_client_leaks.deliver", "a thread"),
     ("task", r"'poller', poll, waits at .*test_client_leaks.py:\d+", "a task"),
     ("file", "/etc/passwd", "a file"),
     ("socket", r"listening on 127.0.0.1:\d+", "a socket"),
