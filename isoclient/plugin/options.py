@@ -174,7 +174,7 @@ def _isolate(config: pytest.Config, watch: Watch, mode: object, leaks: LeakWatch
 def _run_together(config: pytest.Config, marks: Marks, clients: Clients, leaks: LeakWatch | None) -> None:
     """Where no test is marked so, and nor is the run, this imports next to nothing."""
     from isoclient.plugin.together import Together
-    from isoclient.plugin.units import unit_of
+    from isoclient.plugin.units import Units, unit_of
 
     def begin_unit() -> None:
         marks.begin_unit()
@@ -186,12 +186,13 @@ def _run_together(config: pytest.Config, marks: Marks, clients: Clients, leaks: 
         return unit_of(item, marks.said_by(item))
 
     limit = _seconds("isoclient_test_timeout", config.getini("isoclient_test_timeout"))
-    config.pluginmanager.register(Together(config, unit_of_test, limit, begin_unit), "isoclient-together")
+    config.pluginmanager.register(Together(config, Units(unit_of_test, limit, begin_unit)), "isoclient-together")
 
 
 def _find_polluters(config: pytest.Config, mode: object) -> None:
     from isoclient.plugin.polluters import Polluters
     from isoclient.plugin.together import Together
+    from isoclient.plugin.units import Units
 
     if mode is not None:
         raise pytest.UsageError(
@@ -202,7 +203,7 @@ def _find_polluters(config: pytest.Config, mode: object) -> None:
     limit = _seconds("isoclient_test_timeout", config.getini("isoclient_test_timeout"))
     polluters = Polluters(config, limit)
     config.pluginmanager.register(polluters, "isoclient-polluters")
-    together = Together(config, polluters.unit_of, limit, lambda: None)
+    together = Together(config, Units(polluters.unit_of, limit, begin=lambda: None))
     config.pluginmanager.register(together, "isoclient-together")
 
 

@@ -10,12 +10,13 @@ process is asked for one test after the other, too, and the one before the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from isoclient.compat.pluggy_ import can_silence
+from isoclient.plugin.units import Units
 from isoclient.system.modules import os
 
 if TYPE_CHECKING:
@@ -29,28 +30,18 @@ class Together:
 
     Args:
         config: of the run.
-        unit_of: to which unit a test belongs; None for one that runs in this process.
-        limit: seconds that each phase of a test may take; None for no limit.
-        begin_unit: called in the process of a unit, before anything else runs there.
+        units: of the run.
     """
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        unit_of: Callable[[pytest.Item], Hashable | None],
-        limit: float | None,
-        begin_unit: Callable[[], object],
-    ) -> None:
+    def __init__(self, config: pytest.Config, units: Units) -> None:
         self._config = config
-        self._unit_of = unit_of
-        self._limit = limit
-        self._begin_unit = begin_unit
+        self._units = units
         self._frame: Frame | None = None
         self._unit: UnitRun | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """See pytest: tell of what can't be before anything runs."""
-        first = next((item for item in items if self._unit_of(item) is not None), None)
+        first = next((item for item in items if self._units.unit_of(item) is not None), None)
         if first is not None and (reason := _why_not()):
             raise pytest.UsageError(f"{first.nodeid} is to run together with its app, which can't be: {reason}")
 
@@ -75,12 +66,12 @@ class Together:
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run a test elsewhere, if that is where it is to run; return whether it has been run."""
-        unit = self._unit_of(item)
+        unit = self._units.unit_of(item)
         if unit is None:
             if self._frame is not None:
                 self._frame.processes.discard()  # it would not know of what this one sets up and changes
             return False
-        if nextitem is not None and self._unit_of(nextitem) != unit:
+        if nextitem is not None and self._units.unit_of(nextitem) != unit:
             nextitem = None
         has_run = False
         while not has_run:
@@ -95,12 +86,12 @@ class Together:
         from isoclient.plugin.unit_run import Frame, UnitRun
 
         if self._frame is None:
-            self._frame = Frame(session, self._unit_of, self._limit, self._begin_unit)
+            self._frame = Frame(session, self._units)
         return UnitRun(self._frame)
 
     def needs_this_process_as_it_was(self, item: pytest.Item | None) -> bool:
         """Whether this test is to run in a fork of it: nothing may be set up then."""
-        return item is not None and self._unit_of(item) is not None
+        return item is not None and self._units.unit_of(item) is not None
 
 
 def _why_not() -> str:

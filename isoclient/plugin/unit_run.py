@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from isoclient.plugin.told_reports import ReportWriter, report_of
 from isoclient.plugin.unit import PHASES, Unit, flush_all
 from isoclient.plugin.unit_coverage import take_in
 from isoclient.plugin.unit_processes import UnitProcesses
+from isoclient.plugin.units import Units
 from isoclient.process.unit_process import UnitLine, UnitProcess
 from isoclient.transit.exceptions import unpack_exception
 
@@ -41,35 +42,25 @@ class Frame:
 
     Args:
         session: of the run.
-        unit_of: to which unit a test belongs; None for one that runs in this process.
-        limit: seconds that each phase of a test may take; None for no limit.
-        begin: called in the process of each, before anything else runs there.
+        units: of the run.
 
     Attributes:
         processes: of the units.
     """
 
-    def __init__(
-        self,
-        session: pytest.Session,
-        unit_of: Callable[[pytest.Item], Hashable | None],
-        limit: float | None,
-        begin: Callable[[], object],
-    ) -> None:
+    def __init__(self, session: pytest.Session, units: Units) -> None:
         self.session = session
-        self.limit = limit
+        self.units = units
         self.numbers = {item: number for number, item in enumerate(session.items)}
         self.phase = mmap.mmap(-1, 1)
         self.processes = UnitProcesses(self._start)
-        self._unit_of = unit_of
-        self._begin = begin
         self._write = ReportWriter(session.config)
 
     def _start(self) -> UnitProcess:
         coverage, config = running(), self.session.config
 
         def main(line: UnitLine) -> None:
-            self._begin()
+            self.units.begin()
             Unit(self.session, line, self._write, self.phase, coverage).run()
 
         make_directory_of_run(config)
@@ -78,9 +69,9 @@ class Frame:
 
     def prepare_next(self, item: pytest.Item) -> None:
         """The unit of this test has begun: have a process for the next one, if there is one."""
-        unit = self._unit_of(item)
+        unit = self.units.unit_of(item)
         behind = islice(self.session.items, self.numbers[item], None)
-        following = next((found for found in map(self._unit_of, behind) if found != unit), None)
+        following = next((found for found in map(self.units.unit_of, behind) if found != unit), None)
         if following is not None:  # those of a worker may be none of what follows; then it is not used
             self.processes.prepare()
 
@@ -163,7 +154,7 @@ class UnitRun:
                     raise unpack_exception(*told)
                 _TOLD[what](self, *told)
         except _TooLong:
-            limit = self._frame.limit
+            limit = self._frame.units.limit
         except EOFError:
             limit = None
         self._die(limit)
@@ -173,7 +164,7 @@ class UnitRun:
         assert self._process is not None
         while True:
             try:
-                message = self._process.receive(self._frame.limit)
+                message = self._process.receive(self._frame.units.limit)
             except KeyboardInterrupt:
                 message = self._interrupted()
             if message is not None:
