@@ -110,5 +110,9 @@ class Belongings:
                 self.close_one(self._numbers[-1])
 
     def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):  # its constructor has been interrupted
+        try:  # noqa: SIM105  # contextlib may be None, too
             self.close()
+        except (AttributeError, TypeError):
+            # Its constructor has been interrupted; or the interpreter ends, and what this calls is None by now. The
+            # system closes the descriptors then.
+            pass
