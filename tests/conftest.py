@@ -27,7 +27,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 from threading import enumerate as python_threads
@@ -38,6 +38,7 @@ import pytest
 
 from isoclient import TestClient
 from isoclient.server.server import Server
+from tests.prepared import Prepared
 from tests.time_limit import TimeLimit
 
 Scope = dict[str, Any]
@@ -182,6 +183,16 @@ def make_client(cell: Cell) -> Iterator[MakeClient]:
             return client
 
         yield make
+
+
+# -- runs within tests
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[Prepared]:
+    """What runs pytest in forks of an interpreter that has imported what takes long."""
+    with closing(Prepared()) as prepared:
+        yield prepared
 
 
 # -- nothing is left

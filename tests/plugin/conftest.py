@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
+from time import perf_counter
 
 import pytest
+
+from tests.prepared import Prepared
 
 pytest_plugins = ["pytester"]
 collect_ignore = ["failing", "kinds"]
@@ -54,28 +59,52 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
-    """Writes a suite and runs it: ``suite(test_module, *options)``.
+Suite = Callable[..., pytest.RunResult]
+RunHere = Callable[..., pytest.RunResult]
 
-    Its app is in ``shop.py``, and in ``living.py`` one with a lifespan.
+
+@pytest.fixture
+def run_here(pytester: pytest.Pytester, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> RunHere:
+    """Runs pytest in the directory of the test, as ``pytester.runpytest_subprocess`` does.
+
+    ``fresh=True`` is for tests of what is imported, and when: the interpreter of the run has imported nothing yet.
     """
     for name in list(os.environ):
         if name.startswith("PYTEST_"):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "isoclient.plugin")
+
+    def run(*options: str, fresh: bool = False, timeout: float = 60) -> pytest.RunResult:
+        if fresh:
+            return pytester.runpytest_subprocess(*options, timeout=timeout)
+        environment = {**os.environ, "PYTHONPATH": str(pytester.path), "HOME": str(pytester.path)}
+        basetemp = f"--basetemp={mkdtemp(prefix='runpytest-', dir=pytester.path)}"
+        begun = perf_counter()
+        done = prepared.run([basetemp, *options], cwd=pytester.path, env=environment, timeout=timeout)
+        print(done.out)
+        print(done.err, file=sys.stderr)
+        return pytest.RunResult(done.code, done.out.splitlines(), done.err.splitlines(), perf_counter() - begun)
+
+    return run
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, run_here: RunHere) -> Suite:
+    """Writes a suite and runs it: ``suite(test_module, *options)``.
+
+    Its app is in ``shop.py``, and in ``living.py`` one with a lifespan.
+    """
     pytester.makepyfile(shop=APP, living=LIVING)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\nfilterwarnings =\n    error\n")
 
-    def run(source: str, *options: str, ini: str = "") -> pytest.RunResult:
+    def run(source: str, *options: str, ini: str = "", fresh: bool = False) -> pytest.RunResult:
         if ini:
             file = Path(pytester.path / "tox.ini")
             file.write_text(f"{file.read_text()}\n{ini}\n")
         pytester.makepyfile(test_suite=source)
         with monkeypatch.context() as patch:
             patch.setenv("PYTEST_PLUGINS", ",".join(_plugins(source, options)))
-            return pytester.runpytest_subprocess(*options, timeout=60)
+            return run_here(*options, fresh=fresh)
 
     return run
 

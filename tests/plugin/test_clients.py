@@ -117,12 +117,12 @@ def source(request: pytest.FixtureRequest) -> str:
 
 
 def test_clients(suite: Suite, source: str) -> None:
-    suite(source, "--isolated", "-k", "elsewhere", QUIET).assert_outcomes(passed=1, deselected=1)
+    suite(source, "--isolated", "-k", "elsewhere", QUIET, fresh=True).assert_outcomes(passed=1, deselected=1)
 
 
 @pytest.mark.rest  # of all that is told here, this would be noticed first
 def test_clients_without_the_flag(suite: Suite, source: str) -> None:
-    suite(source, "-k", "in_process", QUIET).assert_outcomes(passed=1, deselected=1)
+    suite(source, "-k", "in_process", QUIET, fresh=True).assert_outcomes(passed=1, deselected=1)
 
 
 STARLETTE = """
@@ -209,7 +209,7 @@ def test_nothing_is_imported_on_the_event_loop_of_a_test(suite: Suite) -> None:
                 pid = asyncio.run(main())
             assert int(pid) != os.getpid()
     """
-    suite(source, "--isolated", QUIET).assert_outcomes(passed=1)
+    suite(source, "--isolated", QUIET, fresh=True).assert_outcomes(passed=1)
 
 
 def test_an_isolated_app_is_not_isolated_again(suite: Suite) -> None:
@@ -346,7 +346,7 @@ def test_a_module_that_warns_of_itself_means_whoever_imports_it(suite: Suite, py
         def test_it():
             import own_client
     """
-    result = suite(source, "--isolated", "-Wdefault", ini="isoclient_clients = own_client:Client asgi")
+    result = suite(source, "--isolated", "-Wdefault", ini="isoclient_clients = own_client:Client asgi", fresh=True)
     result.stdout.fnmatch_lines(["*test_suite.py:2: DeprecationWarning: old"])
 
 

@@ -155,7 +155,7 @@ def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
             print("\\nours:", *sorted(ours))
             print("heavy:", *sorted(heavy & set(sys.modules)))
     """
-    result = suite(source, "-s")
+    result = suite(source, "-s", fresh=True)
     lines = result.stdout.lines
     [ours] = [line.split()[1:] for line in lines if line.startswith("ours:")]
     assert ours == [

@@ -396,7 +396,7 @@ INTERRUPTED = """
 def interrupt(pytester: pytest.Pytester, do: str, *, group: bool, times: int = 1) -> tuple[str, int]:
     """Run it, interrupt it when it waits, and return what was said and the pid of the unit."""
     pytester.makepyfile(test_waits=INTERRUPTED.replace("DO", do))
-    command = [sys.executable, "-m", "pytest", TOGETHER]
+    command = [sys.executable, "-m", "pytest", "-pisoclient.plugin", TOGETHER]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     deadline = monotonic() + 60
     while not Path("up").exists() or not Path("up").read_text():
@@ -522,7 +522,7 @@ def test_a_thread_that_does_not_end(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*the process of the last tests of test_suite.py did not end by itself, *"])
 
 
-def test_nothing_of_it_in_a_run_without(suite: Suite) -> None:
+def test_nothing_of_it_in_a_run_without(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     source = """
         import os
         import sys
@@ -532,5 +532,5 @@ def test_nothing_of_it_in_a_run_without(suite: Suite) -> None:
             assert "isoclient.plugin.together" not in sys.modules
             assert os.getppid() == int(os.environ["RUNNER"])
     """
-    os.environ["RUNNER"] = str(os.getpid())
-    suite(source).assert_outcomes(passed=1)
+    monkeypatch.setenv("RUNNER", str(os.getpid()))
+    suite(source, fresh=True).assert_outcomes(passed=1)

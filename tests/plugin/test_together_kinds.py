@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -33,6 +32,7 @@ class Outcome(NamedTuple):
 
 
 Run = Callable[..., Outcome]
+RunHere = Callable[..., pytest.RunResult]
 
 
 def without_addresses(text: str) -> str:
@@ -40,12 +40,8 @@ def without_addresses(text: str) -> str:
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, run_here: RunHere) -> Run:
     """Runs the tests of all kinds: ``run(*options)``."""
-    for name in list(os.environ):
-        if name.startswith("PYTEST_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", PLUGINS)
     pytester.makeini("[pytest]\njunit_logging = all\njunit_family = xunit1\n")
     shutil.copytree(KINDS, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -53,7 +49,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*options: str) -> Outcome:
         shutil.rmtree(pytester.path / ".pytest_cache", ignore_errors=True)
         arguments = "--doctest-modules", "--basetemp=tmp", "--junit-xml=report.xml", *options
-        result = pytester.runpytest_subprocess(*arguments, timeout=120)
+        result = run_here(*arguments, timeout=120)
         text = without_addresses((pytester.path / "told.json").read_text())
         junit = re.sub(r' (time|timestamp)="[^"]*"', "", (pytester.path / "report.xml").read_text())
         cached = (pytester.path / ".pytest_cache").rglob("v/**/*")
@@ -94,10 +90,8 @@ def test_workers(run: Run) -> None:
         pytest.param("--color=yes", marks=pytest.mark.rest),
     ],
 )
-def test_the_terminal(run: Run, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONHASHSEED", "0")  # the colors of a log record are those of a set
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed to a file is kept back by each process
-
+def test_the_terminal(run: Run, options: str) -> None:
+    # Both are forks of one interpreter, with the same hashes: the colors of a log record are those of a set.
     def lines(*more: str) -> list[str]:
         text = run(*options.split(), *more).text
         return [re.sub(r"in \d+\.\d+s", "in 1 s", line) for line in text.splitlines()]

@@ -9,18 +9,22 @@ from textwrap import dedent
 
 import pytest
 
-from tests.pytest_integration.runs import SUITE, Outcome, Run, run_python
+from tests.prepared import Prepared
+from tests.pytest_integration.runs import SUITE, Outcome, Run, environment, run_python
 
 collect_ignore = ["suite"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path, prepared: Prepared) -> Run:
     """Runs pytest in a directory of its own; returns its outcome."""
 
-    def run(*options: str, mode: str = "thread", under: tuple[str, ...] = (), **environment: str) -> Outcome:
-        command = ("-m", *under, "-m", "pytest") if under else ("-m", "pytest")
-        return run_python(tmp_path, *command, "-pno:cacheprovider", *options, mode=mode, **environment)
+    def run(*options: str, mode: str = "thread", under: tuple[str, ...] = (), **more: str) -> Outcome:
+        env = environment(SHOP_MODE=mode, **more)
+        if under:
+            return run_python(tmp_path, "-m", *under, "-m", "pytest", "-pno:cacheprovider", *options, env=env)
+        done = prepared.run(["-pno:cacheprovider", *options], cwd=tmp_path, env=env, timeout=120, together=True)
+        return Outcome(done.out, done.code, tmp_path)
 
     return run
 

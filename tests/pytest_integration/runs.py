@@ -39,16 +39,21 @@ class Outcome(NamedTuple):
         return json.loads(re.sub(r"(Stack \(most recent call last\):).*?(  File \\\"[^\"]*shop.py)", r"\1\\n\2", text))
 
 
-def run_python(directory: Path, *arguments: str, mode: str, **environment: str) -> Outcome:
-    """Run Python there, without what the run around it has put into the environment."""
+def environment(**more: str) -> dict[str, str]:
+    """That of such a run, without what the run around it has put there."""
     ours = ("COV_", "COVERAGE_", "PYTEST_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     package = str(Path(isoclient.__file__).parents[1])
+    # Plugins that happen to be installed here cost a second each time.
+    return inherited | {"PYTHONPATH": package, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | more
+
+
+def run_python(directory: Path, *arguments: str, env: dict[str, str]) -> Outcome:
+    """Run Python there."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=directory,
-        # Plugins that happen to be installed here cost a second each time.
-        env=inherited | {"PYTHONPATH": package, "SHOP_MODE": mode, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,20 +14,20 @@ pytestmark = pytest.mark.usefixtures("suite")
 
 
 @pytest.mark.parametrize(
-    ("mode", "options"),
+    ("modes", "options"),
     [
-        ("fork", ()),
-        ("fork", ("-olog_level=DEBUG", "-Werror::shop.Ripe")),
-        ("forkserver", ()),
-        ("spawn", ("-kold_client",)),
+        (("fork", "forkserver"), ()),
+        (("fork",), ("-olog_level=DEBUG", "-Werror::shop.Ripe")),
+        (("spawn",), ("-kold_client",)),
     ],
 )
-def test_outcomes_sections_and_warnings(run: Run, mode: str, options: tuple[str, ...]) -> None:
+def test_outcomes_sections_and_warnings(run: Run, modes: tuple[str, ...], options: tuple[str, ...]) -> None:
     expected = run(*options).report
     assert len(expected["reports"]) > 50
-    found = run(*options, mode=mode).report
-    assert found["reports"] == expected["reports"]
-    assert found["warnings"] == expected["warnings"]
+    for mode in modes:
+        found = run(*options, mode=mode).report
+        assert found["reports"] == expected["reports"], mode
+        assert found["warnings"] == expected["warnings"], mode
 
 
 def lines(outcome: Outcome) -> Iterator[str]:

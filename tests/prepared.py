@@ -1,0 +1,143 @@
+"""Runs of pytest within tests, each a fork of an interpreter that has imported what all of them need.
+
+Such a run has its own process, session, environment, directory and streams, and ends as any interpreter does. What is
+imported already is pytest, what isoclient needs, and what the small suites use: that takes longer than most of them. Of
+isoclient itself nothing is. A test of what a run imports, or in what order, has an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Final, NamedTuple
+
+__all__ = ["Done", "Prepared"]
+
+_NEEDED: Final = ("asyncio", "dill", "multiprocess", "requests", "tblib.pickling_support")
+_OF_SUITES: Final = ("fastapi", "httpx", "starlette.testclient")
+# What pytest imports as it begins, and where a test fails.
+_OF_PYTEST: Final = ("pytest", "doctest", "pdb", "unittest", "pygments.formatters.terminal", "pygments.lexers.python")
+# What an interpreter heeds as it starts. Each run heeds the first one anew; the other is for those who look on.
+_OF_A_RUN: Final = ("PYTHONPATH", "PYTHONUNBUFFERED")
+_LARGEST: Final = 1 << 20  # of a message
+
+
+class Done(NamedTuple):
+    """How a run ended: its exit code, or the negative number of a signal, and what it has printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Prepared:
+    """That interpreter."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                env={name: value for name, value in os.environ.items() if name not in _OF_A_RUN},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float,
+        together: bool = False,
+    ) -> Done:
+        """What ``python -m pytest`` does with these arguments.
+
+        Args:
+            arguments: those of pytest.
+            cwd: where it runs.
+            env: all of its environment.
+            timeout: after so many seconds it is killed, and the test fails.
+            together: whether both streams are one, its standard output.
+        """
+        self._line.settimeout(timeout)
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
+            streams = [nothing.fileno(), out.fileno(), (out if together else err).fileno()]
+            socket.send_fds(self._line, [json.dumps([list(arguments), str(cwd), dict(env)]).encode()], streams)
+            pid = int(self._line.recv(_LARGEST))
+            try:
+                code = int(self._line.recv(_LARGEST))
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self._line.settimeout(None)
+                self._line.recv(_LARGEST)
+                raise
+            out.seek(0)
+            err.seek(0)
+            return Done(code, out.read(), err.read())
+
+    def close(self) -> None:
+        self._line.shutdown(socket.SHUT_RDWR)  # a fork of this process may have it, too
+        self._process.wait()
+        self._line.close()
+
+
+# -- within that interpreter
+
+
+def _serve(line: socket.socket) -> None:
+    """Fork for each run; return in the fork, when it is as an interpreter that has just been started for it."""
+    installed = sys.path[1:]
+    while True:
+        message, descriptors, *_ = socket.recv_fds(line, _LARGEST, 3)
+        if not message:
+            os._exit(0)
+        if (pid := os.fork()) == 0:
+            line.close()
+            arguments, cwd, env = json.loads(message)
+            return _become(arguments, cwd, env, descriptors, installed)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        line.send(str(pid).encode())
+        line.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+
+
+def _become(
+    arguments: list[str], cwd: str, env: dict[str, Any], descriptors: Sequence[int], installed: Sequence[str]
+) -> None:
+    os.setsid()
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[:] = [cwd, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep)), *installed]
+    sys.argv[1:] = arguments
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in (*_OF_PYTEST, *_NEEDED, *_OF_SUITES):
+            with suppress(ImportError):
+                import_module(name)
+    gc.collect()
+    gc.freeze()  # what is imported is looked through once, here, and not in each run, which would copy it by that
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
