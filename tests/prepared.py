@@ -74,22 +74,26 @@ class Prepared:
             timeout: after so many seconds it is killed, and the test fails.
             together: whether both streams are one, its standard output.
         """
-        self._line.settimeout(timeout)
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
             streams = [nothing.fileno(), out.fileno(), (out if together else err).fileno()]
             socket.send_fds(self._line, [json.dumps([list(arguments), str(cwd), dict(env)]).encode()], streams)
-            pid = int(self._line.recv(_LARGEST))
-            try:
-                code = int(self._line.recv(_LARGEST))
-            except BaseException:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                self._line.settimeout(None)
-                self._line.recv(_LARGEST)
-                raise
+            code = self._await_end(int(self._line.recv(_LARGEST)), timeout)
             out.seek(0)
             err.seek(0)
             return Done(code, out.read(), err.read())
+
+    def _await_end(self, pid: int, timeout: float) -> int:
+        self._line.settimeout(timeout)
+        try:
+            return int(self._line.recv(_LARGEST))
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self._line.settimeout(None)
+            self._line.recv(_LARGEST)  # which says that it has ended
+            raise
+        finally:
+            self._line.settimeout(None)
 
     def close(self) -> None:
         self._line.shutdown(socket.SHUT_RDWR)  # a fork of this process may have it, too
