@@ -25,12 +25,14 @@ class Death(NamedTuple):
         limit: seconds within which it did not come to the end of a phase, and so was ended; None if it died by itself.
         phase: the phase of the test; empty between two.
         stacks: of its threads.
+        tasks: where those of its event loops waited, as far as that is known.
     """
 
     exitcode: int | None
     limit: float | None
     phase: str
     stacks: str
+    tasks: str
 
 
 _WHERE: Final = {"": "after this test, and before the next one", "its exit": "as it ended, after this test, its last"}
@@ -55,7 +57,7 @@ def _text(death: Death) -> str:
     else:
         how = own_end_noted(death.stacks, death.exitcode) or ending(death.exitcode)
         text = f"its process {how}, {_WHERE.get(death.phase) or f'in its {death.phase}'}"
-    return text + _stack(without_notes(death.stacks))
+    return text + _shown("tasks", death.tasks) + _stack(without_notes(death.stacks))
 
 
 def words_of_interrupted(stacks: str) -> str:
@@ -68,8 +70,12 @@ def _stack(stacks: str) -> str:
     found = stacks_above(stacks[max(0, fatal) :], _machinery()).strip()
     if fatal < 0:
         found = without_idle(found).strip() or found
-    lines = [line.rstrip() for line in found.splitlines()]
-    return "\nIts stack:" + "".join(f"\n    {line}".rstrip(" ") for line in lines) if lines else ""
+    return _shown("stack", found)
+
+
+def _shown(what: str, text: str) -> str:
+    lines = [line.rstrip() for line in text.splitlines()]
+    return f"\nIts {what}:" + "".join(f"\n    {line}".rstrip(" ") for line in lines) if lines else ""
 
 
 def _machinery() -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class UnitRun:
         self._has_begun = False
         self._has_prompt = False
         self._sections: list[tuple[str, str]] = []
+        self._tasks = ""  # where those of its event loops wait, once it has been asked
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run a test there.
@@ -237,6 +238,7 @@ class UnitRun:
         assert self._process is not None
         if limit is not None:
             self._process.ask_for_stacks()
+            self._tasks = self._process.ask_for_tasks()
         phase = PHASES[self._phase[0]]
         self._drop()
         if self._has_begun or self._last is None:
@@ -253,7 +255,8 @@ class UnitRun:
 
         assert self._process is not None
         capture = self._config.pluginmanager.get_plugin("capturemanager")
-        report = failure_by(Death(self._process.exitcode, limit, phase, self._process.stacks()), self._item, when)
+        death = Death(self._process.exitcode, limit, phase, self._process.stacks(), self._tasks)
+        report = failure_by(death, self._item, when)
         report.sections += self._sections
         if capture is not None and capture.is_globally_capturing():
             # Where descriptors are captured, in files that both processes have, it is there what the other has written.

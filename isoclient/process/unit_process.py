@@ -27,9 +27,10 @@ from isoclient.server import lifeline
 from isoclient.server.child import DUMP_SIGNAL, leave, write_stacks_to
 from isoclient.server.inherited import BeforeFork, settle
 from isoclient.server.own_end import note_own_end
+from isoclient.server.task_dump import TASKS_SIGNAL, THESE_ARE_ALL, write_tasks_to
 from isoclient.system import forks, pidfds
 from isoclient.system.descriptors import Belongings, Identity, identity, is_still
-from isoclient.system.modules import io, os, pickle, select, signal, socket
+from isoclient.system.modules import io, os, pickle, select, signal, socket, time
 from isoclient.system.sigpipe import NO_SIGNAL
 from isoclient.system.standard_streams import occupy_standard_streams
 from isoclient.transit.trees import ValueReader, ValueWriter, plain_tree
@@ -41,6 +42,8 @@ _HEADER: Final = 5  # the size of a message, and how it is written
 _PLAIN, _TREE = b"p", b"t"
 _LEAVING: Final = "leaving"
 _PIECE: Final = 256 * 1024
+_TELLING: Final = 0.5  # seconds that a main thread which runs Python's code may take to say where tasks wait
+_MOMENT: Final = 0.005  # seconds between two looks whether it has
 _LOOK: Final = 0.02  # seconds between two looks where there are no pidfds
 PATIENCE: Final = 10.0
 """Seconds that a process which is told to end may take for its exit handlers and threads."""
@@ -154,6 +157,7 @@ class UnitProcess:
         self._pidfd = -1
         occupy_standard_streams()
         self._stacks = OutputFile("isoclient-stacks", None, self._belongings)
+        self._tasks = OutputFile("isoclient-tasks", None, self._belongings)
         before, test = BeforeFork(), os.getpid()
         with forks.start_lock():
             self._sock, theirs = socket.socketpair()
@@ -190,6 +194,7 @@ class UnitProcess:
             self._belongings.close_one(self._lifeline)  # from now on, the test's process alone has it
             lifeline.arm(sentinel)
             write_stacks_to(self._stacks.file.descriptor)
+            write_tasks_to(self._tasks.file.descriptor)
             note_own_end(self._stacks.file.descriptor, with_stacks=True)
             if before.has_number:
                 renumber_this_thread()
@@ -332,6 +337,17 @@ class UnitProcess:
         if not DUMP_SIGNAL or self._has_ended:
             return
         self._written = ask_for_dump(lambda: self._signal(DUMP_SIGNAL), self._stacks)()
+
+    def ask_for_tasks(self) -> str:
+        """Where the tasks of its event loops wait; empty where there are none, or its main thread does not say so."""
+        deadline = Deadline(_TELLING)
+        if TASKS_SIGNAL and not self._has_ended:
+            self._signal(TASKS_SIGNAL)
+            while deadline.remaining():
+                if (told := self._tasks.since(0)).endswith(THESE_ARE_ALL):
+                    return told.removesuffix(THESE_ARE_ALL)
+                time.sleep(_MOMENT)
+        return ""
 
     def stacks(self) -> str:
         """The stacks of its threads, as it has written them when it died or when it was asked to."""

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import copy_context
 from functools import partial
-from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from isoclient.compat.python_asyncio import default_executor, descriptors
 from isoclient.server.enforcement import relieve
-from isoclient.server.inspection import describe_task, walk_await_chain
+from isoclient.server.inspection import describe_tasks, walk_await_chain
 from isoclient.server.runtime import Job, Pipe, Program
 from isoclient.system.lift import Patches
 from isoclient.system.modules import time
@@ -95,10 +94,7 @@ class AsyncioRuntime:
         return descriptors(self._loop)
 
     def describe_tasks(self) -> str:
-        described = [
-            describe_task(task.get_name(), walk_await_chain(task.get_coro())) for task in asyncio.all_tasks(self._loop)
-        ]
-        return "\n".join(chain.from_iterable(described))
+        return describe_tasks(asyncio.all_tasks(self._loop))
 
     def tasks(self) -> Iterable[tuple[object, str, list[tuple[FrameType, int]]]]:
         for task in asyncio.all_tasks(self._loop):

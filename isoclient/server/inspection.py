@@ -6,12 +6,15 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.system.modules import os
 from isoclient.transit.libraries import Spot, innermost, is_of_a_library
 
-__all__ = ["describe_task", "spot_of_call", "walk_await_chain"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["describe_task", "describe_tasks", "spot_of_call", "walk_await_chain"]
 
 _DEEPEST: Final = 100
 _SERVER: Final = os.path.dirname(__file__) + os.sep
@@ -23,6 +26,13 @@ def describe_task(name: str, chain: Iterable[tuple[FrameType, int]]) -> list[str
     if not frames:
         return []
     return ["".join([f"task {name}:\n", *traceback.StackSummary.extract(iter(frames)).format()])]
+
+
+def describe_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:
+    """Tasks of asyncio in that form, one below the other."""
+    return "\n".join(
+        text for task in tasks for text in describe_task(task.get_name(), walk_await_chain(task.get_coro()))
+    )
 
 
 def spot_of_call(chain: Iterable[tuple[FrameType, int]]) -> Spot | None:

@@ -349,7 +349,7 @@ def test_a_hang(suite: Suite) -> None:
     assert wait_gone(int(Path("pid").read_text()), 5)
 
 
-def test_a_hang_in_a_request_shows_the_line_of_the_test(suite: Suite) -> None:
+def test_a_hang_in_a_request_shows_the_lines_of_the_test_and_the_app(suite: Suite) -> None:
     source = """
         from isoclient import TestClient
 
@@ -362,9 +362,26 @@ def test_a_hang_in_a_request_shows_the_line_of_the_test(suite: Suite) -> None:
     """
     result = suite(source, TOGETHER, ini="isoclient_test_timeout = 2")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["Its stack:", "*test_suite.py*, line 8 in test_hangs"])
+    result.stdout.fnmatch_lines(
+        ["Its tasks:", "*test_suite.py*, line 5, in app", "Its stack:", "*test_suite.py*, line 8 in test_hangs"]
+    )
     result.stdout.no_fnmatch_line("*isoclient*.py*")
     result.stdout.no_fnmatch_line("*threading.py*")  # of the app's loop, which is idle
+
+
+def test_a_hang_of_a_coroutine_shows_where_it_waits(suite: Suite) -> None:
+    source = """
+        import asyncio
+
+        async def wait():
+            await asyncio.Event().wait()
+
+        def test_hangs():
+            asyncio.run(wait())
+    """
+    result = suite(source, TOGETHER, ini="isoclient_test_timeout = 2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["Its tasks:", "    task Task-1:", "*test_suite.py*, line 4, in wait", "Its stack:"])
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1"])
