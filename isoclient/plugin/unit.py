@@ -99,6 +99,7 @@ class Unit:
     def _tear_down(self) -> None:
         """Tear down all that is set up still, as pytest does at the end of a session."""
         self._is_to_end = False
+        self._phase[0] = PHASES.index("teardown")
         runner: Any = self._config.pluginmanager.get_plugin("runner")
         runner.pytest_sessionfinish(session=self._session)
 
@@ -147,17 +148,17 @@ class Unit:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         """See pytest."""
-        self._phase[0] = 1
+        self._phase[0] = PHASES.index("setup")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
         """See pytest."""
-        self._phase[0] = 2
+        self._phase[0] = PHASES.index("call")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:
         """See pytest."""
-        self._phase[0] = 3
+        self._phase[0] = PHASES.index("teardown")
 
     # -- what is told
 

@@ -254,16 +254,24 @@ class UnitRun:
         from isoclient.plugin.last_words import Death, failure_by  # with much that is seldom needed
 
         assert self._process is not None
-        capture = self._config.pluginmanager.get_plugin("capturemanager")
         death = Death(self._process.exitcode, limit, phase, self._process.stacks(), self._tasks)
         report = failure_by(death, self._item, when)
         report.sections += self._sections
-        if capture is not None and capture.is_globally_capturing():
-            # Where descriptors are captured, in files that both processes have, it is there what the other has written.
-            for name, text in zip(("stdout", "stderr"), capture.read_global_capture(), strict=True):
-                if text:
-                    report.sections.append((f"Captured {name} {when}", text))
+        for name, text in zip(("stdout", "stderr"), self._captured(), strict=True):
+            if text:
+                report.sections.append((f"Captured {name} {when}", text))
         self._item.ihook.pytest_runtest_logreport(report=report)
+
+    def _captured(self) -> tuple[str, str]:
+        """Where descriptors are captured, in files that both processes have, it is there what the other has written."""
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        if capture is None or not capture.is_globally_capturing():
+            return "", ""
+        try:
+            out, err = capture.read_global_capture()
+        except (AssertionError, AttributeError):  # an interrupt has ended it, and has shown what there was
+            return "", ""
+        return out, err
 
     def _warn(self, text: str) -> None:
         path, line, _ = self._item.location

@@ -391,6 +391,27 @@ def test_limits_that_are_none(suite: Suite, text: str) -> None:
     result.stderr.fnmatch_lines([f"*isoclient_test_timeout is '{text}'; it is a number of seconds, or none"])
 
 
+def test_a_teardown_that_dies_after_an_interrupt_is_told_as_that(suite: Suite) -> None:
+    source = """
+        import os
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def up():
+            yield
+            os._exit(5)
+
+        def test_interrupted(up):
+            raise KeyboardInterrupt
+
+        def test_next(up): ...
+    """
+    result = suite(source, TOGETHER)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_interrupted*", "its process called os._exit(5) at *"])
+    assert "Traceback" not in result.stderr.str()
+
+
 INTERRUPTED = """
     import os
     import time
