@@ -47,7 +47,7 @@ class DecimalContexts:
 
     def after(self, before: dict[str, dict[str, Any]]) -> Iterator[Found]:
         now = self.before()
-        for name, parts in before.items():
+        for name, parts in before.items() if now else ():  # else the test has taken the module away
             for part, then in parts.items():
                 is_due_to_default = now[name][part] == now["DefaultContext"][part] != before["DefaultContext"][part]
                 if now[name][part] != then and not (is_due_to_default and name != "DefaultContext"):

@@ -167,6 +167,8 @@ def _wrapped(origins: Origins) -> list[tuple[Any, str, Callable[..., object]]]:
         (sys.modules["os"], "umask", lambda *_: note("umask", "")),
         (locale, "setlocale", lambda category, locale=None: locale is None or note("locale", "")),
         (random, "seed", lambda *_, **__: note("random", "")),
+        # Who seeds it for a while, as hypothesis does, puts it back by that.
+        (random, "setstate", lambda *_: origins.forget("random", "")),
         (logging.Logger, "setLevel", _setting_a_level(origins)),
         (logging.Logger, "addHandler", lambda logger, *_, **__: note("logging", (logger.name, "handlers"))),
         (logging.Logger, "removeHandler", lambda logger, *_, **__: note("logging", (logger.name, "handlers"))),

@@ -71,6 +71,10 @@ class Origins:
             self._by_key.pop(next(iter(self._by_key)), None)
         self._by_key[kind, key] = self.here()
 
+    def forget(self, kind: str, key: Hashable) -> None:
+        """It is put back."""
+        self._by_key.pop((kind, key), None)
+
     def note_object(self, thing: object) -> None:
         """The same of an object, which is not kept by that."""
         self._by_object[thing] = self.here()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -149,6 +150,26 @@ def test_what_fixtures_of_a_wider_scope_make_is_their_own(suite: Suite) -> None:
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["this test has left behind:", "*starts thread 'before'*", "*starts thread 'behind'*"])
     assert "wider" not in result.stdout.str().partition("left behind:")[2]
+
+
+def test_what_is_put_back_and_what_is_taken_away_is_no_leak(suite: Suite) -> None:
+    source = """
+        import random
+        import sys
+
+        def test_seeds_for_a_while():
+            state = random.getstate()
+            random.seed(1)
+            random.setstate(state)
+
+        def test_takes_away():
+            import decimal
+            del sys.modules["decimal"]
+    """
+    result = suite("import decimal\n" + textwrap.dedent(source), "--isolated=together", "--isoclient-leaks=fail")
+    result.assert_outcomes(passed=2, errors=1)  # for it is an entry of sys.modules that is gone
+    assert "changes sys.modules: decimal removed" in result.stdout.str()
+    assert "random" not in result.stdout.str()
 
 
 def test_one_that_ends_its_process_and_one_that_fails_in_what_is_noticed(suite: Suite) -> None:
