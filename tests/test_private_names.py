@@ -98,15 +98,21 @@ def test_private_names_of_others_are_in_one_place() -> None:
 TESTS = Path(__file__).parent
 # Where a test has to look inside all the same.
 INSIDE = {
+    ("benchmarks/waiting.py", "_processors"),
     ("client/test_supervisor.py", "_closers"),  # another thread that closes, at one moment
     ("client/test_supervisor.py", "_supervisor"),
     ("contract/test_forks.py", "_mutex"),  # whatever a thread may hold when another one forks
     ("contract/test_forks.py", "_supervisor"),
-    ("drive/test_eager.py", "_MOMENT"),  # times, and what the machine has: so that no test depends on them
+    ("drive/test_eager.py", "_BUSY"),  # times, and what the machine has: so that no test depends on them
+    ("drive/test_eager.py", "_LATE"),
+    ("drive/test_eager.py", "_MOMENT"),
     ("drive/test_eager.py", "_offer_processor"),
     ("drive/test_eager.py", "_processors"),
     ("isolate/test_relaying.py", "_relay"),  # names of functions, none of which is to be in a traceback
     ("isolate/test_relaying.py", "_run"),
+    ("process/test_dumps.py", "_IN_ALL"),  # times
+    ("process/test_dumps.py", "_TO_BEGIN"),
+    ("process/test_dumps.py", "_TO_GO_ON"),
     ("process/test_popen.py", "_DYING"),
     ("process/test_popen.py", "_MOMENT"),
     ("reliability/test_close.py", "_TERM_TIME"),

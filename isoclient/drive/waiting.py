@@ -3,9 +3,10 @@
 Until when says :class:`Deadline`. How soundly, :class:`EagerPoll`: to put this process to sleep and to wake it again
 may take as long as the app takes to answer, where the two run on processors of their own. So whoever has seen that
 answers come fast looks again and again for a moment before it sleeps. Between two looks it offers its processor to
-others (``sched_yield``), of which the app's process may be one: where the processors are busy, this takes no longer
-than to sleep. It costs processor time, up to a moment for each wait, and all of it in vain where the next answer is a
-slow one.
+others (``sched_yield``), of which the app's process may be one. It costs processor time, up to a moment for each wait,
+and all of it in vain where the next answer is a slow one. Where the processors are busy it would cost more: who offers
+his processor has it back when the others have had their turns, which is milliseconds, while who sleeps is woken before
+that. So whoever is given it back late sleeps for a while.
 
 Of several threads, one reads, as :class:`Lead` has it, while the others park as :class:`Waiters`. Who of them may close
 the connection when is up to :class:`Closing`.
@@ -27,6 +28,8 @@ __all__ = ["Closing", "Deadline", "EagerPoll", "Lead", "Sleeper", "Waiters", "Wa
 _LOOK: Final = 100  # milliseconds that whoever waits may not have looked
 _MOMENT: Final = 300e-6  # seconds
 _WHILE: Final = 1e-3  # seconds
+_LATE: Final = 300e-6  # seconds after which a processor that was offered has been somebody's for a turn
+_BUSY: Final = 0.2  # seconds for which a machine is taken to be busy then
 _offer_processor = getattr(os, "sched_yield", None)
 
 
@@ -103,11 +106,11 @@ class EagerPoll:
         []
     """
 
-    __slots__ = ("_are_fast", "_asked", "_is_allowed", "_poll", "_said", "_was_fast")
+    __slots__ = ("_are_fast", "_asked", "_busy_until", "_is_allowed", "_poll", "_said", "_was_fast")
 
     def __init__(self) -> None:
         self._is_allowed = False
-        self._asked = self._said = 0.0
+        self._asked = self._said = self._busy_until = 0.0
         self._was_fast = False  # the last answer came within a moment
         self._are_fast = False  # and the one before it
         self._poll = select.poll()
@@ -128,7 +131,7 @@ class EagerPoll:
         if not self._is_allowed or milliseconds == 0:
             return self._poll.poll(milliseconds)
         began = time.monotonic()
-        if self._are_fast and (ready := self._look(began + _MOMENT)):
+        if self._are_fast and began > self._busy_until and (ready := self._look(began)):
             return ready
         ready = self._poll.poll(milliseconds)
         is_fast = bool(ready) and time.monotonic() - began < _MOMENT
@@ -155,20 +158,24 @@ class EagerPoll:
     @property
     def is_expected(self) -> bool:
         """Whether an answer is likely to come within a moment, so that it is worth while to :meth:`glance`."""
-        return self._are_fast and self._is_allowed and self._asked > 0.0
+        return self._are_fast and self._is_allowed and self._asked > self._busy_until
 
     def glance(self) -> bool:
         """Look for a moment, and do not wait then; and do not look again before something has been answered."""
-        if self._look(time.monotonic() + _MOMENT):
+        if self._look(time.monotonic()):
             return True
         self._asked, self._are_fast = 0.0, False
         return False
 
-    def _look(self, end: float) -> list[tuple[int, int]]:
-        look, offer = self._poll.poll, _offer_processor
+    def _look(self, now: float) -> list[tuple[int, int]]:
+        look, offer, end = self._poll.poll, _offer_processor, now + _MOMENT
         # By the clock, for each look may have to wait for the GIL: another thread may have it for milliseconds.
-        while not (ready := look(0)) and offer is not None and time.monotonic() < end:
+        while not (ready := look(0)) and offer is not None and now < end:
+            offered = now
             offer()
+            now = time.monotonic()
+            if now - offered > _LATE:
+                self._busy_until = now + _BUSY
         return ready
 
 

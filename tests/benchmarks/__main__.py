@@ -25,6 +25,7 @@ from tests.benchmarks import (
     starting,
     suites,
     threads,
+    waiting,
 )
 from tests.benchmarks.harness import FULL, QUICK, Effort, Row, describe_machine
 
@@ -35,6 +36,7 @@ _FAMILIES = {
     "sockets": sockets,
     "bodies": bodies,
     "threads": threads,
+    "waiting": waiting,
     "isolating": isolating,
     "lasting": lasting,
     "suites": suites,

@@ -29,6 +29,7 @@ class Pipe:
         monkeypatch.setattr(waiting, "_offer_processor", self._look)
         monkeypatch.setattr(waiting, "_processors", lambda: 2)
         monkeypatch.setattr(waiting, "_MOMENT", LONG)  # so that no load makes a fast answer a slow one
+        monkeypatch.setattr(waiting, "_LATE", LONG)
         self.poll = EagerPoll()
         self.poll.allow()
         self.poll.register(self.reader, POLLIN)
@@ -104,6 +105,35 @@ def test_it_does_not_on_a_single_processor(pipe: Pipe, monkeypatch: pytest.Monke
     pipe.answer_at_once()
     assert not pipe.wait(1)
     assert pipe.looks == 0
+
+
+def test_it_sleeps_for_a_while_once_it_had_its_processor_back_late(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe.answer_at_once()
+    pipe.answer_at_once()
+    monkeypatch.setattr(waiting, "_LATE", 0.0)
+    monkeypatch.setattr(waiting, "_BUSY", LONG)
+    assert pipe.wait()
+    assert pipe.looks == 3
+    monkeypatch.setattr(waiting, "_LATE", LONG)
+    pipe.answer_at_once()
+    assert not pipe.wait(1)
+    assert pipe.looks == 3
+
+
+def test_tasks_sleep_likewise(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> bool:
+        pipe.poll.asked()
+        return pipe.poll.is_expected
+
+    for _ in range(2):
+        ask()
+        pipe.poll.answered()
+    assert ask()
+    monkeypatch.setattr(waiting, "_LATE", 0.0)
+    monkeypatch.setattr(waiting, "_BUSY", LONG)
+    assert pipe.poll.glance()
+    pipe.poll.answered()
+    assert not ask()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
