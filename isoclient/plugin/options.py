@@ -127,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(watch, "isoclient-watch")
     config.add_cleanup(watch.begin())
     if config.getoption("isoclient_polluters"):
-        _find_polluters(config, mode)
+        _find_polluters(config, mode, leaks)
     elif mode is not None:
         _isolate(config, watch, mode, leaks)
 
@@ -189,7 +189,7 @@ def _run_together(config: pytest.Config, marks: Marks, clients: Clients, leaks: 
     config.pluginmanager.register(Together(config, Units(unit_of_test, limit, begin_unit)), "isoclient-together")
 
 
-def _find_polluters(config: pytest.Config, mode: object) -> None:
+def _find_polluters(config: pytest.Config, mode: object, leaks: LeakWatch | None) -> None:
     from isoclient.plugin.polluters import Polluters
     from isoclient.plugin.together import Together
     from isoclient.plugin.units import Units
@@ -198,6 +198,13 @@ def _find_polluters(config: pytest.Config, mode: object) -> None:
         raise pytest.UsageError(
             "--isoclient-polluters runs the suite as it is: leave out --isolated and isoclient_isolated"
         )
+    if leaks is not None:
+        raise pytest.UsageError(
+            "--isoclient-polluters tells by itself what a test leaves behind that changes others: leave out "
+            "--isoclient-leaks, and give -o isoclient_leaks= where the settings have it"
+        )
+    if not config.pluginmanager.has_plugin("terminal"):
+        raise pytest.UsageError("--isoclient-polluters tells in the terminal what it has found: leave out -p no:terminal")
     if hasattr(config, "workerinput") or getattr(config.option, "tx", None):
         raise pytest.UsageError("--isoclient-polluters runs in one process: leave out -n of pytest-xdist")
     limit = _seconds("isoclient_test_timeout", config.getini("isoclient_test_timeout"))

@@ -215,7 +215,8 @@ class Unit:
 
 def flush_all(config: pytest.Config) -> None:
     """Write what the streams of this process, and the terminal, have kept back. Never raises."""
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, config.get_terminal_writer()):
+    writer = config.get_terminal_writer() if config.pluginmanager.has_plugin("terminalreporter") else None
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, writer):
         with contextlib.suppress(Exception):
             stream.flush()  # type: ignore[union-attr]
 

@@ -169,8 +169,13 @@ def test_one_that_ends_its_process_each_time(suite: Suite) -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [(["--isolated"], "leave out --isolated"), (["-n2"], "leave out -n")],
-    ids=["isolated", "workers"],
+    [
+        (["--isolated"], "leave out --isolated"),
+        (["--isoclient-leaks=report"], "leave out --isoclient-leaks"),
+        (["-pno:terminal"], "leave out -p no:terminal"),
+        (["-n2"], "leave out -n"),
+    ],
+    ids=["isolated", "leaks", "terminal", "workers"],
 )
 def test_what_it_does_not_go_with(suite: Suite, options: list[str], told: str) -> None:
     result = suite("def test_a(): pass", "--isoclient-polluters", *options)

@@ -391,6 +391,12 @@ def test_limits_that_are_none(suite: Suite, text: str) -> None:
     result.stderr.fnmatch_lines([f"*isoclient_test_timeout is '{text}'; it is a number of seconds, or none"])
 
 
+def test_a_run_without_a_terminal(suite: Suite, pytester: pytest.Pytester) -> None:
+    result = suite("def test_one(): ...\ndef test_two(): assert 0", TOGETHER, "-pno:terminal", "--junit-xml=all.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert 'failures="1" skipped="0" tests="2"' in (pytester.path / "all.xml").read_text()
+
+
 def test_a_teardown_that_dies_after_an_interrupt_is_told_as_that(suite: Suite) -> None:
     source = """
         import os
