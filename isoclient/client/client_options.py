@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from isoclient.client.copy_plan import Lifespan, Plan
 from isoclient.client.defaults import Default, Isolated, said
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from isoclient.server.limits import Limits
 
 __all__ = ["Configurable", "Lifespan", "Settings", "make_setup", "make_supervisor", "name_of_app"]
+
+
+_OF_TESTS: Final = ("together", "together:test")
+"""What the mark takes beside these: a test runs so, with all of its clients."""
 
 
 def make_setup(
@@ -62,7 +66,8 @@ def make_supervisor(
         mode = _mode_of_isolated(setup.app, isolated)
     if mode not in list(LIFETIMES):
         *most, last = map(repr, LIFETIMES)
-        raise ValueError(f"isolated is {mode!r}; it is {', '.join(most)} or {last}")
+        of_tests = f'; of a test, say @pytest.mark.isolated("{mode}")' if mode in _OF_TESTS else ""
+        raise ValueError(f"isolated is {mode!r}; it is {', '.join(most)} or {last}{of_tests}")
     if lifespan not in ("auto", "on", "off"):
         raise ValueError(f"lifespan is {lifespan!r}; it is 'auto', 'on' or 'off'")
     lifetime = LIFETIMES[mode]

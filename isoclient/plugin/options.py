@@ -204,7 +204,9 @@ def _find_polluters(config: pytest.Config, mode: object, leaks: LeakWatch | None
             "--isoclient-leaks, and give -o isoclient_leaks= where the settings have it"
         )
     if not config.pluginmanager.has_plugin("terminal"):
-        raise pytest.UsageError("--isoclient-polluters tells in the terminal what it has found: leave out -p no:terminal")
+        raise pytest.UsageError(
+            "--isoclient-polluters tells in the terminal what it has found: leave out -p no:terminal"
+        )
     if hasattr(config, "workerinput") or getattr(config.option, "tx", None):
         raise pytest.UsageError("--isoclient-polluters runs in one process: leave out -n of pytest-xdist")
     limit = _seconds("isoclient_test_timeout", config.getini("isoclient_test_timeout"))

@@ -33,7 +33,8 @@ class Limits:
         open_files: descriptors beyond those that the process starts with; None for no limit.
 
     Raises:
-        ValueError: a limit is not above zero.
+        TypeError: a limit is no whole number.
+        ValueError: it is not above zero.
 
     Example:
         >>> Limits(memory=256 * 2**20, cpu_seconds=10)
@@ -49,7 +50,11 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"Limits({name}={value!r}): a limit is a whole number, such as 256 * 2**20, or None")
+            if value <= 0:
                 raise ValueError(f"Limits({name}={value!r}): a limit is above zero, or None")
 
     def describe(self, name: str) -> str:

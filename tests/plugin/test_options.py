@@ -143,6 +143,15 @@ def test_without_the_flag_these_still_need_isolated(options: dict[str, Any]) -> 
 def test_an_isolation_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="isolated is 'always'; it is False, True, 'client', 'test' or 'request'"):
         TestClient(nothing, isolated="always")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"of a test, say @pytest\.mark\.isolated\(\"together\"\)"):
+        TestClient(nothing, isolated="together")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [{"memory": 256e6}, {"cpu_seconds": "10"}, {"open_files": True}])
+def test_a_limit_is_a_whole_number(limit: dict[str, Any]) -> None:
+    [(name, value)] = limit.items()
+    with pytest.raises(TypeError, match=rf"Limits\({name}={value!r}\): a limit is a whole number"):
+        Limits(**limit)
 
 
 def test_a_run_without_clients_imports_next_to_nothing(suite: Suite) -> None:
