@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from inspect import getsource
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -208,21 +209,12 @@ sock = socket.socket(fileno=int(sys.argv[1]))
 while data := sock.recv(65536):
     sock.sendall(data)
 """
-_LOOP: Final = """
+_LOOP: Final = f"""
+from __future__ import annotations
 import asyncio, socket, sys
-sock = socket.socket(fileno=int(sys.argv[1]))
-sock.setblocking(False)
-loop = asyncio.new_event_loop()
 
-def echo():
-    received = sock.recv(65536)
-    if received:
-        sock.send(received)
-    else:
-        loop.stop()
-
-loop.add_reader(sock, echo)
-loop.run_forever()
+{getsource(_echo_until_closed)}
+_echo_until_closed(socket.socket(fileno=int(sys.argv[1])))
 """
 _PUMP: Final = """
 import socket, sys
