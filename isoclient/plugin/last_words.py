@@ -11,10 +11,11 @@ from isoclient.client.request_errors import ending
 from isoclient.plugin.leak_watch import LEAKS
 from isoclient.plugin.trials import ENDED
 from isoclient.process.stacks import stacks_above, without_idle
+from isoclient.server.held_up import waited_for_noted
 from isoclient.server.own_end import own_end_noted, without_notes
 from isoclient.system.modules import os
 
-__all__ = ["Death", "failure_by", "words_of_interrupted"]
+__all__ = ["Death", "failure_by", "words_of_interrupted", "words_of_stuck"]
 
 
 class Death(NamedTuple):
@@ -63,6 +64,23 @@ def _text(death: Death) -> str:
 def words_of_interrupted(stacks: str) -> str:
     """What is said of a test that does not heed an interrupt."""
     return f"\nisoclient: the test did not heed the interrupt, and was ended by force{_stack(stacks)}\n"
+
+
+def words_of_stuck(file: str, notes: str) -> str:
+    """What is said of a process that did not end after its last test.
+
+    Args:
+        file: that of its tests.
+        notes: what it had written by then.
+    """
+    found = [
+        f"the thread {name!r}, which is to be joined, or made a daemon"
+        if kind == "thread"
+        else f"its child {name!r} (pid {number}), which is to be ended, or made a daemon"
+        for kind, number, name in waited_for_noted(notes)
+    ]
+    waits = "it waits for " + " and ".join(found) if found else "an exit handler of it does not come to its end"
+    return f"the process of the last tests of {file} did not end by itself, and was ended by force: {waits}"
 
 
 def _stack(stacks: str) -> str:

@@ -27,10 +27,6 @@ __all__ = ["Frame", "UnitRun"]
 
 _MOMENT: Final = 0.5  # seconds after an interrupt in which the unit says that it is interrupted, too, if it is
 _GRACE: Final = 10.0  # seconds that a unit which is interrupted may take
-_STUCK: Final = (
-    "the process of the last tests of {} did not end by itself, for its exit handlers or a thread that is no daemon, "
-    "and was ended by force"
-)
 
 
 class _TooLong(Exception):
@@ -227,7 +223,9 @@ class UnitRun:
         assert self._process is not None
         self.is_over = True
         if not self._process.await_leaving():
-            self._warn(_STUCK.format(self._item.path.name))
+            from isoclient.plugin.last_words import words_of_stuck
+
+            self._warn(words_of_stuck(self._item.path.name, self._process.stacks()))
         elif self._process.exitcode:
             self._report("teardown", None, "its exit")
         else:

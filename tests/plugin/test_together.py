@@ -558,12 +558,15 @@ def test_a_thread_that_does_not_end(suite: Suite) -> None:
     source = """
         import threading
         def test_one():
-            threading.Thread(target=threading.Event().wait).start()
+            threading.Thread(target=threading.Event().wait, name="mailer").start()
         def test_two(): ...
     """
     result = suite(source, TOGETHER, "-Wdefault")
     result.assert_outcomes(passed=2, warnings=1)
-    result.stdout.fnmatch_lines(["*the process of the last tests of test_suite.py did not end by itself, *"])
+    stuck = "the process of the last tests of test_suite.py did not end by itself, and was ended by force"
+    result.stdout.fnmatch_lines(
+        [f"*{stuck}: it waits for the thread 'mailer', which is to be joined, or made a daemon"]
+    )
 
 
 def test_nothing_of_it_in_a_run_without(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
