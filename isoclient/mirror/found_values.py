@@ -65,17 +65,19 @@ class Found:
         others: what else may be in them, or be raised, and is the same on both sides: functions, exceptions.
         things: weak references to what is equal to nothing but itself: as an argument of a mock's, for one, a copy
             of it would not be what the test expects.
+        made: objects of classes that are not the test's, which may be kept alike as a whole.
         stained: containers with stand-ins in them, which an earlier copy of the app has left: the next one is to have
             neither, and nothing more is shared of them.
     """
 
     def __init__(self, of_others: frozenset[int] | set[int] = frozenset()) -> None:
-        self._of_others = of_others
+        self.of_others = of_others
         self.values: list[Any] = []
         self.in_functions: set[int] = set()
         self.attributes: set[int] = set()
         self.others: list[Any] = []
         self.things: list[weakref.ref[Any]] = []
+        self.made: list[Any] = []
         self.stained: list[Any] = []
         self._seen: dict[int, Any] = {}  # with the object, whose number is not to become that of another one
         self._items = 0
@@ -86,7 +88,7 @@ class Found:
         kind = type(value)
         if kind in PLAIN or depth == 0 or len(self.values) >= _MOST or len(self._seen) >= _MOST_STEPS:
             return
-        if id(value) in self._seen or id(value) in self._of_others or self._is_of_a_module(value):
+        if id(value) in self._seen or id(value) in self.of_others or self._is_of_a_module(value):
             return
         self._seen[id(value)] = value
         self.know(value)
@@ -141,6 +143,8 @@ class Found:
             self.others.append(value)
             return ()
         if kind is not SimpleNamespace and not _is_of_tests(kind):
+            if attributes_of(value) is not None:
+                self.made.append(value)
             return parts_of(value)
         return self._attributes_of(value, kind, in_function)
 

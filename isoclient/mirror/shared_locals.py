@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import marshal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
+from isoclient.errors import IsolationWarning, ObjectNotLoadable, ObjectNotSendable
 from isoclient.mirror.found_values import Found, attributes_of, clean, find, parts_of
 from isoclient.mirror.frozen_values import Frozen, adoptable, is_plain
 from isoclient.mirror.known_things import KnownThings
 from isoclient.mirror.mirrored import Mirrored, Reporter
+from isoclient.mirror.object_graphs import FOREIGN, Graph, find_graphs, is_seen
 from isoclient.mirror.run import run
+from isoclient.mirror.shared_graphs import SharedGraph
 from isoclient.mirror.watched_values import Change, Watched, watch
+from isoclient.mirror.watchlist import place_in_test
 from isoclient.system.locks import make_lock
 from isoclient.transit.codecs import PipeCodec
 
@@ -27,10 +31,28 @@ __all__ = ["SharedLocals"]
 
 _MOST: Final = 1000  # values, with those that have come into them
 _SECONDS: Final = 1.0  # for code of the test's own that makes its objects
-_PLAIN, _WHOLE, _PIECES = "plain", "whole", "pieces"
+_PLAIN, _WHOLE, _PIECES, _GRAPH = "plain", "whole", "pieces", "graph"
 
-# What of these a test keeps is its own, and some of it changes when it is looked at: a response reads its body.
-_FOREIGN: Final = frozenset(("isoclient", "requests", "urllib3", "httpx", "httpx2", "pytest", "_pytest"))
+
+def _warn_of(kind: str) -> None:
+    file, line = place_in_test() or ("the test", 0)
+    text = (
+        f"the test's {kind} has no more of what the app does with it: something has come into it over there that can't "
+        'cross. Let test and app share memory: @pytest.mark.isolated("together")'
+    )
+    warnings.warn_explicit(IsolationWarning(text), None, file, line, registry={})
+
+
+class _First(NamedTuple):
+    """What there is at the fork.
+
+    Attributes:
+        found: the values that are kept alike each by itself.
+        graphs: those that are kept alike as a whole.
+    """
+
+    found: Found
+    graphs: list[Graph]
 
 
 class _Told(NamedTuple):
@@ -38,7 +60,8 @@ class _Told(NamedTuple):
 
     Attributes:
         name: of the value that it is a change of.
-        how: whether all in it is plain; or crosses as it is; or only in pieces, with stand-ins.
+        how: whether all in it is plain; or crosses as it is; or only in pieces, with stand-ins; or is of a graph, whose
+            name it has.
         what: it, packed.
         in_pieces: what to take where that can't be loaded.
         exceptions: those in it, as they cross when they are raised.
@@ -108,16 +131,20 @@ class SharedLocals(Mirrored):
         """It has its own of everything, though the test may have made it."""
         self._app = app
 
-    def first(self, *, fresh: bool) -> Found | None:
+    def first(self, *, fresh: bool) -> _First | None:
         """What the test has by now. The fork has it, too."""
         self.shared = None
         if fresh or self.codec is None:
             return None
         found = find(run.fixtures, run.given, self._app)
-        if not (found.values or found.others or found.stained or found.things):
+        known = {id(value) for value in (*found.values, *found.others)}
+        graphs = find_graphs(found.made, known, found.of_others)
+        found.made.clear()
+        if not (found.values or found.others or found.stained or found.things or graphs):
             return None
-        self._epoch, self.shared = run.epoch, _Shared(found, "t", "a", self.codec)
-        return found
+        first = _First(found, graphs)
+        self._epoch, self.shared = run.epoch, _Shared(first, "t", "a", self.codec)
+        return first
 
     def have_changed(self) -> bool:
         """Whether something is other than the app knows, or no business of the app's any more."""
@@ -140,14 +167,17 @@ class SharedLocals(Mirrored):
         """Do what the app has done."""
         if self.shared is not None:
             self.shared.put(marshal.loads(payload), _unpack_here)
+            left_behind, self.shared.left_behind = self.shared.left_behind, []
+            for kind in left_behind:
+                _warn_of(kind)
 
     # -- in the app's process
 
-    def begin(self, first: Found | None, reporter: Reporter) -> None:
+    def begin(self, first: _First | None, reporter: Reporter) -> None:
         """Tell of changes before anything else is told."""
         if first is None:
             return
-        for value in first.stained:
+        for value in first.found.stained:
             clean(value)
         self.shared = _Shared(first, "a", "t", reporter.codec)
         self.shared.things.begin()
@@ -182,7 +212,7 @@ class _Shared:
     """The values as one of the two processes has them.
 
     Args:
-        found: those from before the fork.
+        first: those from before the fork.
         side: what the names of those that come into them here begin with.
         other: the same for the other side.
         codec: how what is no plain value crosses.
@@ -192,18 +222,25 @@ class _Shared:
         ids: theirs.
         codec: likewise.
         things: what is known for itself alone.
+        left_behind: the classes of objects that had the changes of the other side, and have no more of them.
     """
 
-    def __init__(self, found: Found, side: str, other: str, codec: PipeCodec) -> None:
+    def __init__(self, first: _First, side: str, other: str, codec: PipeCodec) -> None:
+        found, graphs = first
         self._watched = {f"v{number}": watch(value) for number, value in enumerate(found.values)}
         self.codec = codec
         self.names: dict[str, object] = {name: watched.value for name, watched in self._watched.items()}
         self.names |= {f"o{number}": thing for number, thing in enumerate(found.others)}
         self.ids = {id(value) for value in self.names.values()}
+        self._graphs = {
+            f"g{number}": SharedGraph(f"g{number}", graph, self.names, self.ids, side, other)
+            for number, graph in enumerate(graphs)
+        }
         self.things = KnownThings(found.things)
         self._visible = {f"v{number}" for number in found.in_functions}
         self._attributes = {f"v{number}" for number in found.attributes}
         self._side, self._other, self._number = side, other, 0
+        self.left_behind: list[str] = []
         self._lock = make_lock()  # several threads may have something to tell, or to hear
 
     def is_visible(self, thing: object) -> bool:
@@ -214,10 +251,10 @@ class _Shared:
 
     def have_changed(self) -> bool:
         """Whether something here is other than it is known over there."""
-        for watched in list(self._watched.values()):  # noqa: SIM110 - a generator would take as long as the loop
+        for watched in list(self._watched.values()):
             if watched.has_changed():
                 return True
-        return False
+        return any([graph.has_changed() for graph in self._graphs.values()])  # noqa: C419  # is faster
 
     # -- telling
 
@@ -228,6 +265,11 @@ class _Shared:
             for name, watched in list(self._watched.items()):
                 if watched.has_changed():
                     told += [tuple(each) for each in self._told(name, watched, pack)]
+            told += [
+                tuple(_Told(name, _GRAPH, graph.changes(self.codec), None, [], 0, 0))
+                for name, graph in self._graphs.items()
+                if graph.has_changed()
+            ]
         return told
 
     def _told(self, name: str, watched: Watched, pack: _Pack) -> Iterator[_Told]:
@@ -249,7 +291,7 @@ class _Shared:
             )
 
     def _packed(self, name: str, change: Change, pack: _Pack, is_single: bool) -> _Told | None:
-        frozen = Frozen(self.ids, _MOST - len(self.names))
+        frozen = Frozen(self.ids, _MOST - len(self._watched))
         copy = (*change[:-1], [frozen.freeze(item) for item in change[-1]])
         packed = pack(copy, self, name in self._visible, is_single)
         if packed is None:
@@ -273,7 +315,9 @@ class _Shared:
         """What has changed over there."""
         with self._lock:
             for told in map(_Told._make, changes):
-                if watched := self._watched.get(told.name):
+                if told.how == _GRAPH:
+                    self._put_graph(self._graphs[told.name], told.what)
+                elif watched := self._watched.get(told.name):
                     try:
                         self._put(watched, told, unpack)
                     except Exception as error:  # of code of the user's, which makes an object
@@ -282,6 +326,12 @@ class _Shared:
                             f"loaded, so the test and its app differ in it: {error!r}",
                             file=sys.stderr,
                         )
+
+    def _put_graph(self, graph: SharedGraph, packed: bytes | None) -> None:
+        was_over = graph.is_over
+        graph.put(packed, self.codec)
+        if graph.is_over and graph.has_heard and not was_over:
+            self.left_behind.append(graph.kind)
 
     def _put(self, watched: Watched, told: _Told, unpack: _Unpack) -> None:
         change, is_whole = unpack(told, self, watched.is_single or told.name in self._attributes)
@@ -318,7 +368,7 @@ def _has_foreign(change: Change) -> bool:
     while waiting and left:
         value, left = waiting.pop(), left - 1
         module = type.__getattribute__(type(value), "__module__")
-        if type(module) is str and module.partition(".")[0] in _FOREIGN:
+        if type(module) is str and module.partition(".")[0] in FOREIGN:
             return True
         waiting += parts_of(value)
     return False
@@ -349,6 +399,9 @@ def _pack_there(change: Change, shared: _Shared, is_visible: bool, is_single: bo
     packed = [codec.pack_exception(error) for error in exceptions]
     with contextlib.suppress(ObjectNotSendable):
         return _WHOLE, codec.pack_result(change, shared.names | _named(exceptions)), in_pieces, packed
+    if not exceptions and is_seen(change[-1], shared.ids):
+        with contextlib.suppress(ObjectNotSendable):
+            return _WHOLE, codec.pack_result(change, shared.names, with_locks=True), in_pieces, []
     return None if is_single else (_PIECES, None, in_pieces, [])
 
 

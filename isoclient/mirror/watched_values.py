@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from operator import is_
-from types import CellType
+from types import CellType, MemberDescriptorType
 from typing import Any, Final, TypeAlias
 
-from isoclient.mirror.found_values import contents
+from isoclient.mirror.found_values import MAPPINGS, contents
 
-__all__ = ["Change", "Watched", "watch"]
+__all__ = ["Change", "Watched", "slots_of", "watch"]
 
 Change: TypeAlias = tuple[Any, ...]
 """What has changed. What has come in is in its last member, a list."""
@@ -149,6 +149,33 @@ class _Mapping(Watched):
                     mapping[key] = item
 
 
+class _OwnMapping(Watched):
+    """The same for a class that a library has made of dict: its items, whatever it does when they are asked for."""
+
+    __slots__ = ()
+
+    def copy(self) -> dict[Any, Any]:
+        return dict(dict.items(self.value))
+
+    def has_changed(self) -> bool:
+        return self._plain().has_changed()
+
+    def difference(self, now: dict[Any, Any]) -> Change:
+        return self._plain().difference(now)
+
+    def put(self, change: Change) -> None:
+        plain = self._plain()
+        plain.put(change)
+        dict.clear(self.value)
+        dict.update(self.value, plain.value)
+        self.known = plain.known
+
+    def _plain(self) -> _Mapping:
+        plain = _Mapping(self.copy())
+        plain.known = self.known
+        return plain
+
+
 class _Set(Watched):
     """``(what is gone, what has come in)``. Known by identity: to compare items may run code of the test's."""
 
@@ -181,6 +208,48 @@ class _Set(Watched):
         self.known = {number: item for number, item in now.items() if number in self.known or number not in before}
 
 
+class _Slots(Watched):
+    """``(names of those that are empty, names of those that hold something else, what that is)``."""
+
+    __slots__ = ()
+
+    def copy(self) -> dict[str, Any]:
+        slots = slots_of(type(self.value))
+        return {name: slot.__get__(self.value) for name, slot in slots.items() if _is_filled(slot, self.value)}
+
+    def has_changed(self) -> bool:
+        now, known = self.copy(), self.known
+        return now.keys() != known.keys() or not all(map(is_, now.values(), known.values()))
+
+    def difference(self, now: dict[str, Any]) -> Change:
+        known = self.known
+        new = [name for name, value in now.items() if name not in known or known[name] is not value]
+        return [name for name in known if name not in now], new, [now[name] for name in new]
+
+    def put(self, change: Change) -> None:
+        gone, names, items = change
+        slots = slots_of(type(self.value))
+        for name in gone:
+            slots[name].__delete__(self.value)
+        for name, item in zip(names, items, strict=True):
+            slots[name].__set__(self.value, item)
+        self.known = self.copy()
+
+
+def slots_of(kind: type) -> dict[str, Any]:
+    """Those of a class that Python code has made, by the names of them."""
+    layers = type.__dict__["__mro__"].__get__(kind)
+    return {name: slot for layer in layers for name, slot in vars(layer).items() if type(slot) is MemberDescriptorType}
+
+
+def _is_filled(slot: Any, value: object) -> bool:
+    try:
+        slot.__get__(value)
+    except AttributeError:
+        return False
+    return True
+
+
 class _Cell(Watched):
     """``(what is in it, if anything)``: a variable that functions share."""
 
@@ -208,12 +277,16 @@ class _Cell(Watched):
 
 def watch(value: object) -> Watched:
     """Watch a value of one of the kinds that are found."""
-    return _KINDS.get(type(value), _Mapping)(value)
+    kind = type(value)
+    if kind in _KINDS:
+        return _KINDS[kind](value)
+    return _OwnMapping(value) if issubclass(kind, dict) else _Slots(value)
 
 
 _KINDS: Final[dict[type, Callable[[Any], Watched]]] = {
     list: _Sequence,
     deque: _Sequence,
+    **dict.fromkeys(MAPPINGS, _Mapping),
     set: _Set,
     CellType: _Cell,
 }

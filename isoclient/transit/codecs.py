@@ -94,9 +94,9 @@ class PipeCodec(ValueCodec):
         """The object."""
         return _transit().unpack_object(packed, self.known(live))
 
-    def pack_result(self, thing: object, live: Mapping[str, object]) -> Any:
+    def pack_result(self, thing: object, live: Mapping[str, object], *, with_locks: bool = False) -> Any:
         """The same for what comes from the app, and is to run no code in the test's process but what makes objects."""
-        return _transit().pack_result(thing, self.known(live))
+        return _transit().pack_result(thing, self.known(live), with_locks=with_locks)
 
     def pack_trusted_result(self, thing: object, live: Mapping[str, object]) -> Any:
         """The same for a test that lets it run any code there."""

@@ -20,12 +20,23 @@ from types import BuiltinMethodType, FunctionType
 from typing import Any, Final
 
 from isoclient.compat.python_pickle import IP_BASES, RE_COMPILE, RECONSTRUCTOR, ZONE
-from isoclient.system.modules import os, pickle
+from isoclient.system.modules import os, pickle, threading
 from isoclient.transit.bounds import Allowance
 from isoclient.transit.classes import class_name, definer, qualified_name
 from isoclient.transit.reduction import set_state
 
-__all__ = ["Refused", "call", "fill", "is_known_everywhere", "make", "method_of", "restore", "stands_for_a_call"]
+__all__ = [
+    "LOCKS",
+    "Refused",
+    "call",
+    "fill",
+    "is_known_everywhere",
+    "make",
+    "method_of",
+    "new_lock",
+    "restore",
+    "stands_for_a_call",
+]
 
 Args = tuple[Any, ...]
 
@@ -202,11 +213,20 @@ def _make_pattern(allowance: Allowance, pattern: str | bytes, flags: int) -> re.
     return re.compile(pattern, flags & ~re.DEBUG)
 
 
+LOCKS: Final = type(threading.Lock()), type(threading.RLock())
+
+
+def new_lock(is_reentrant: bool) -> Any:
+    """What a lock becomes where an object crosses that has one for itself."""
+    return threading.RLock() if is_reentrant else threading.Lock()
+
+
 _MAKERS: Final[Mapping[str, Callable[..., Any]]] = {
     "copyreg.__newobj__": lambda allowance, cls, *args: make(cls, args, {}, allowance),
     "copyreg.__newobj_ex__": lambda allowance, cls, args, kwargs: make(cls, args, kwargs, allowance),
     RECONSTRUCTOR: _make_by_base,
     RE_COMPILE: _make_pattern,
+    f"{new_lock.__module__}.{new_lock.__qualname__}": lambda allowance, is_reentrant: new_lock(is_reentrant is True),
 }
 """What is done in place of some functions of Python's that reductions name."""
 

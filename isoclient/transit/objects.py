@@ -5,6 +5,7 @@ Unlike an exception, an object arrives whole or not at all: half an argument is 
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import importlib
 import sys
@@ -14,7 +15,7 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
-from isoclient.system.modules import io, pickle, threading
+from isoclient.system.modules import io, pickle
 from isoclient.transit.bounds import Allowance, text_of
 from isoclient.transit.classes import (
     ClassRef,
@@ -27,10 +28,10 @@ from isoclient.transit.classes import (
     remember,
     resolve,
 )
-from isoclient.transit.constructors import Refused
+from isoclient.transit.constructors import LOCKS, Refused, new_lock
 from isoclient.transit.parts import path_to
 from isoclient.transit.places import Place, find_places, foreign_part, is_importable_there, module_of
-from isoclient.transit.reduction import reduced, reduced_in_place
+from isoclient.transit.reduction import reduced, reduced_in_place, set_items
 from isoclient.transit.shared_mocks import HasMock, has_none, mocks, recalled, reference_to
 from isoclient.transit.tracebacks import without_machinery
 from isoclient.transit.twins import reduced_mock
@@ -44,7 +45,7 @@ _LIVE, _MODULE, _GLOBALS, _PLACE, _CLASS, _MOCK = "live", "module", "globals", "
 _PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
-_NOT_COPIED = (type(threading.Lock()), type(threading.RLock()), io.IOBase)
+_NOT_COPIED = (*LOCKS, io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
@@ -160,15 +161,21 @@ def _cause_to_show(error: BaseException) -> BaseException | None:
 # --- what the app's process makes ---
 
 
-def pack_result(obj: object, live: Mapping[str, object]) -> bytes:
+def pack_result(obj: object, live: Mapping[str, object], *, with_locks: bool = False) -> bytes:
     """Put an object into bytes for a process that will run none of the code in it, so by plain pickle alone.
+
+    Args:
+        obj: what to send.
+        live: objects that both processes have, by name.
+        with_locks: whether a lock in it becomes one of the other process, which nobody holds: for what is not used in
+            both at once.
 
     Raises:
         ObjectNotSendable: it can't be pickled, or not without code; the text says which part.
     """
     file = io.BytesIO()
     try:
-        _ResultPickler(file, _Known.of(live, None, mocks.is_shared)).dump(obj)
+        _ResultPickler(file, _Known.of(live, None, mocks.is_shared), with_locks=with_locks).dump(obj)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -297,9 +304,10 @@ class _PlainPickler(pickle.Pickler):
 
 
 class _ResultPickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, known: _Known) -> None:
+    def __init__(self, file: io.BytesIO, known: _Known, *, with_locks: bool) -> None:
         super().__init__(file, protocol=5)
         self._known = known
+        self._with_locks = with_locks
 
     def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
         if issubclass(type(obj), type) and not is_importable(obj):
@@ -307,6 +315,10 @@ class _ResultPickler(pickle.Pickler):
         return self._known.persistent_id(obj)
 
     def reducer_override(self, obj: Any) -> Any:
+        if self._with_locks and type(obj) in LOCKS:
+            return new_lock, (type(obj) is LOCKS[1],)
+        if self._with_locks and issubclass(type(obj), dict) and type(obj).__base__ is dict:
+            return copyreg.__newobj__, (type(obj),), dict(dict.items(obj)), None, None, set_items  # type: ignore[attr-defined]
         return self._known.reduced(obj)
 
 

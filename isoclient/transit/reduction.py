@@ -15,7 +15,7 @@ from typing import Any, Final
 from isoclient.transit.anatomy import native_base
 from isoclient.transit.places import Place
 
-__all__ = ["reduced", "reduced_in_place", "set_state"]
+__all__ = ["reduced", "reduced_in_place", "set_items", "set_state"]
 
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _HOOKS: Final = ("__getattr__", "__getattribute__", "__setattr__")
@@ -81,6 +81,11 @@ def set_state(obj: object, state: Any) -> None:
         object.__getattribute__(obj, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
         object.__setattr__(obj, name, value)
+
+
+def set_items(obj: dict[Any, Any], items: dict[Any, Any]) -> None:
+    """Give an empty copy of a dict of somebody's class its items, also where that lets nobody set any."""
+    dict.update(obj, items)
 
 
 def _has_hooks(cls: type) -> bool:

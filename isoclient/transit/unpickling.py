@@ -16,7 +16,7 @@ from isoclient.transit import constructors
 from isoclient.transit.bounds import Allowance
 from isoclient.transit.classes import loaded
 from isoclient.transit.constructors import Refused
-from isoclient.transit.reduction import set_state
+from isoclient.transit.reduction import set_items, set_state
 
 __all__ = ["load", "load_plain", "load_reduction"]
 
@@ -136,6 +136,10 @@ class _Unpickler(Steps):  # type: ignore[misc]
         """What this call makes."""
         if function is set_state:
             self.restore(*args)
+            return None
+        if function is set_items:
+            self._check_made(args[0])
+            set_items(*args)
             return None
         if function is getattr:
             method = constructors.method_of(*args)

@@ -47,7 +47,34 @@ def change_cell(value: CellType, random: Random) -> None:
     value.cell_contents = random.randrange(3)
 
 
+class Slotted:
+    __slots__ = ("first", "second", "third")
+
+
+def change_slots(value: Slotted, random: Random) -> None:
+    for _ in range(random.randrange(4)):
+        name = random.choice(Slotted.__slots__)
+        if random.random() < 0.3 and hasattr(value, name):
+            delattr(value, name)
+        else:
+            setattr(value, name, random.randrange(1000))
+
+
+class Kept(dict[Any, Any]):
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("this can't be changed like that")
+
+
+def change_kept(value: Kept, random: Random) -> None:
+    plain = dict(value)
+    change_mapping(plain, random)
+    dict.clear(value)
+    dict.update(value, plain)
+
+
 def content(value: Any) -> Any:
+    if isinstance(value, Slotted):
+        return {name: getattr(value, name, None) for name in Slotted.__slots__}
     return value.cell_contents if isinstance(value, CellType) else value
 
 
@@ -58,6 +85,8 @@ KINDS: list[tuple[Callable[[], Any], Callable[[Any, Random], None]]] = [
     (OrderedDict, change_mapping),
     (Counter, change_mapping),
     (lambda: defaultdict(list), change_mapping),
+    (Kept, change_kept),
+    (Slotted, change_slots),
     (set, change_set),
     (lambda: CellType(0), change_cell),
 ]

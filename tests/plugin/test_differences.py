@@ -26,6 +26,9 @@ SHOP = """
         def get(self, key):
             return self.items.get(key)
 
+        def __del__(self):
+            "With this it may own something, and is not kept alike."
+
     store = Store()
 
     @app.get("/add")
@@ -282,6 +285,9 @@ RECORDING = """
 
         def records(self):
             return tuple(self._records)
+
+        def __del__(self):
+            "With this it may own something, and is not kept alike."
 """
 
 
