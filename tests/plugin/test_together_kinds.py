@@ -94,7 +94,7 @@ def test_the_terminal(run: Run, options: str) -> None:
     # Both are forks of one interpreter, with the same hashes: the colors of a log record are those of a set.
     def lines(*more: str) -> list[str]:
         text = run(*options.split(), *more).text
-        return [re.sub(r"in \d+\.\d+s", "in 1 s", line) for line in text.splitlines()]
+        return [re.sub(r"in \d+\.\d+s( \(\d+:\d+:\d+\))?", "in 1 s", line) for line in text.splitlines()]
 
     assert lines("--isolated=together") == lines()
 

@@ -33,7 +33,7 @@ def test_outcomes_sections_and_warnings(run: Run, modes: tuple[str, ...], option
 def lines(outcome: Outcome) -> Iterator[str]:
     """What was in the terminal, without what differs from run to run."""
     for line in outcome.text.splitlines():
-        line = re.sub(r"in \d+\.\d+s", "in 1s", line)
+        line = re.sub(r"in \d+\.\d+s( \(\d+:\d+:\d+\))?", "in 1s", line)
         if not line.startswith(("platform ", "plugins: ", "rootdir: ")):
             yield line
 
