@@ -65,6 +65,8 @@ class LeakSummary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """See pytest."""
+        if terminalreporter.config.option.collectonly:
+            return
         terminalreporter.section("isoclient: left behind")
         for line in self._lines():
             terminalreporter.write_line(line)

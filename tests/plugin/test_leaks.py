@@ -185,6 +185,11 @@ def test_one_that_ends_its_process_and_one_that_fails_in_what_is_noticed(suite: 
     )
 
 
+def test_only_collecting_tells_of_no_leaks(suite: Suite) -> None:
+    result = suite("def test_a(): pass", "--isolated", "--isoclient-leaks=report", "--collect-only")
+    assert "left behind" not in result.stdout.str()
+
+
 def test_a_run_that_isolates_nothing_says_so(suite: Suite, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(leaky_shop=SHOP)
     result = suite(TESTS, "--isoclient-leaks=report")
