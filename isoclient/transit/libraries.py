@@ -98,13 +98,13 @@ def whose(file: str) -> Literal["own", "installed", "python", "isoclient"]:
 
 
 def is_of_a_library(file: str) -> bool:
-    """Whether a file is of Python's, of this package, or installed; or is no file.
+    """Whether a file is of Python's, of this package, or installed; or is none, and nobody has typed in what it has.
 
     Example:
-        >>> is_of_a_library(os.__file__), is_of_a_library("/srv/shop/main.py")
-        (True, False)
+        >>> is_of_a_library(os.__file__), is_of_a_library("/srv/shop/main.py"), is_of_a_library("<stdin>")
+        (True, False, False)
     """
-    return file.startswith((_OURS, "<", *_standard())) or any(part in file for part in _INSTALLED)
+    return whose(file) != "own"
 
 
 @cache
