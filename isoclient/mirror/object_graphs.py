@@ -49,7 +49,7 @@ class Graph(NamedTuple):
 
     Attributes:
         nodes: those that can change.
-        leaves: what else they refer to that is to be the same in both processes: functions, locks.
+        leaves: what else they refer to that is to be the same in both processes: functions, locks, exceptions.
     """
 
     nodes: list[Any]
@@ -137,7 +137,8 @@ def is_seen(values: Sequence[object], known: Collection[int]) -> bool:
     except NotSeen:
         return False
     containers = [values, *(node for node in graph.nodes if type(node) in CONTAINERS)]
-    return not any(type(part) in LOCKS for container in containers for part in parts_of(container))
+    has_locks = any(type(part) in LOCKS for container in containers for part in parts_of(container))
+    return not (has_locks or any(isinstance(leaf, BaseException) for leaf in graph.leaves if id(leaf) not in known))
 
 
 def changing_part(node: Any) -> Any:
@@ -159,14 +160,14 @@ def _led_to(value: Any, graph: Graph) -> Sequence[object]:
         return list(tuple.__iter__(value))
     if issubclass(kind, _VALUES):
         return ()
-    return _led_to_by_code(value, kind, graph) if _is_code(kind) else _led_to_by_object(value, kind, graph)
+    return _led_to_by_leaf(value, kind, graph) if _is_a_leaf(kind) else _led_to_by_object(value, kind, graph)
 
 
-def _is_code(kind: type) -> bool:
-    return kind in (FunctionType, MethodType, partial) or issubclass(kind, _KEPT)
+def _is_a_leaf(kind: type) -> bool:
+    return kind in (FunctionType, MethodType, partial) or issubclass(kind, (*_KEPT, BaseException))
 
 
-def _led_to_by_code(value: Any, kind: type, graph: Graph) -> Sequence[object]:
+def _led_to_by_leaf(value: Any, kind: type, graph: Graph) -> Sequence[object]:
     graph.leaves.append(value)
     if kind is MethodType:
         return value.__self__, value.__func__
@@ -200,7 +201,7 @@ def _is_made_of_its_attributes(kind: Any) -> bool:
     slots = slots_of(kind)
     if (slots and kind.__dictoffset__) or kind.__basicsize__ > _Plain.__basicsize__ + len(slots) * _POINTER:
         return False  # it has what C code has put there
-    return all("__del__" not in vars(layer) for layer in _layers(kind)) and not issubclass(kind, BaseException)
+    return all("__del__" not in vars(layer) for layer in _layers(kind))
 
 
 def _is_made_of_items(value: object, kind: type) -> bool:

@@ -6,9 +6,10 @@ from then on. Where that can't cross, the graph is over on both sides: what it w
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from isoclient.mirror.found_values import has_stand_ins
 from isoclient.mirror.object_graphs import Graph, changing_part, walk
 from isoclient.mirror.watched_values import Change, Watched, watch
 from isoclient.transit.codecs import PipeCodec
@@ -67,27 +68,31 @@ class SharedGraph:
 
     # -- telling
 
-    def changes(self, codec: PipeCodec) -> bytes | None:
-        """What has changed here, packed; None if that can't cross, and all is over."""
+    def changes(self, codec: PipeCodec) -> tuple[bytes | None, list[Any]]:
+        """What has changed here, packed, and the exceptions in it; None if that can't cross, and all is over."""
         changes = [(name, watched.take()) for name, watched in list(self._watched.items()) if watched.has_changed()]
         try:
             for _ in range(_ATTEMPTS):
-                packed, new, watched = self._packed(changes, codec)
+                new, exceptions = self._new(changes)
+                watched = [watch(changing_part(node)) for node in new]
+                names = self._names | _named(exceptions)
+                packed = codec.pack_result((changes, new), names, with_locks=True)
                 if not any(each.has_changed() for each in watched):  # by another thread, while it was packed
                     self._adopt(self._side, new, watched)
-                    return packed
+                    return packed, [codec.pack_exception(error) for error in exceptions]
         except Exception:  # of code of the user's that is asked for the parts of what is sent, too
             pass
         self.end()
-        return None
+        return None, []
 
-    def _packed(self, changes: list[tuple[str, Change]], codec: PipeCodec) -> tuple[bytes, list[Any], list[Watched]]:
+    def _new(self, changes: list[tuple[str, Change]]) -> tuple[list[Any], list[BaseException]]:
+        """What has come in, as far as it can change; and the exceptions, which cross as when they are raised."""
         items = [change[-1] for _, change in changes]
         seen = {id(part) for part in items}
         found = walk(items, self._ids, most=_MOST - len(self._watched))
         new = [node for node in found.nodes if id(node) not in seen]
-        watched = [watch(changing_part(node)) for node in new]
-        return codec.pack_result((changes, new), self._names, with_locks=True), new, watched
+        leaves = [leaf for leaf in found.leaves if isinstance(leaf, BaseException) and id(leaf) not in self._ids]
+        return new, leaves
 
     def _adopt(self, side: str, nodes: Collection[Any], watched: Collection[Watched]) -> None:
         for node, each in zip(nodes, watched, strict=True):
@@ -102,18 +107,25 @@ class SharedGraph:
 
     # -- hearing
 
-    def put(self, packed: bytes | None, codec: PipeCodec) -> None:
+    def put(self, packed: bytes | None, exceptions: list[Any], codec: PipeCodec) -> None:
         """Make the changes of the other side, if it can go on."""
         if packed is None or not self._watched:
             self.end()
             return
         try:
-            changes, new = codec.unpack_result(packed, self._names, _SECONDS)
+            errors = [codec.unpack_exception(error) for error in exceptions]
+            changes, new = codec.unpack_result(packed, self._names | _named(errors), _SECONDS)
             watched = [watch(changing_part(node)) for node in new]
         except Exception:
+            errors, new = [], None
+        if new is None or has_stand_ins(errors):
             self.end()
             return
         self.has_heard = True
         for name, change in changes:
             self._watched[name].put(change)
         self._adopt(self._other, new, watched)
+
+
+def _named(errors: Sequence[BaseException]) -> dict[str, object]:
+    return {f"e{number}": error for number, error in enumerate(errors)}

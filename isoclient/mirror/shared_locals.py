@@ -142,6 +142,8 @@ class SharedLocals(Mirrored):
         found.made.clear()
         if not (found.values or found.others or found.stained or found.things or graphs):
             return None
+        if self._app is not None and not isinstance(self._app, str):
+            found.others.append(self._app)  # what has come to refer to it, refers to the test's own here
         first = _First(found, graphs)
         self._epoch, self.shared = run.epoch, _Shared(first, "t", "a", self.codec)
         return first
@@ -265,11 +267,10 @@ class _Shared:
             for name, watched in list(self._watched.items()):
                 if watched.has_changed():
                     told += [tuple(each) for each in self._told(name, watched, pack)]
-            told += [
-                tuple(_Told(name, _GRAPH, graph.changes(self.codec), None, [], 0, 0))
-                for name, graph in self._graphs.items()
-                if graph.has_changed()
-            ]
+            for name, graph in self._graphs.items():
+                if graph.has_changed():
+                    packed, exceptions = graph.changes(self.codec)
+                    told.append(tuple(_Told(name, _GRAPH, packed, None, exceptions, 0, 0)))
         return told
 
     def _told(self, name: str, watched: Watched, pack: _Pack) -> Iterator[_Told]:
@@ -316,7 +317,7 @@ class _Shared:
         with self._lock:
             for told in map(_Told._make, changes):
                 if told.how == _GRAPH:
-                    self._put_graph(self._graphs[told.name], told.what)
+                    self._put_graph(self._graphs[told.name], told)
                 elif watched := self._watched.get(told.name):
                     try:
                         self._put(watched, told, unpack)
@@ -327,9 +328,9 @@ class _Shared:
                             file=sys.stderr,
                         )
 
-    def _put_graph(self, graph: SharedGraph, packed: bytes | None) -> None:
+    def _put_graph(self, graph: SharedGraph, told: _Told) -> None:
         was_over = graph.is_over
-        graph.put(packed, self.codec)
+        graph.put(told.what, told.exceptions, self.codec)
         if graph.is_over and graph.has_heard and not was_over:
             self.left_behind.append(graph.kind)
 

@@ -17,8 +17,9 @@ class Frozen(dict[str, Any]):
 class Entry:
     """One thing that was recorded; it has a lock, for more may come to it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, error: Exception | None = None) -> None:
         self.path = path
+        self.error = error
         self.times = 1
         self.context = Frozen(path=path)
         self.place = Place(path)

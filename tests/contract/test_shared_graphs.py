@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,37 @@ def test_where_something_cannot_cross_it_is_over_as_a_whole(make_client: MakeCli
     client.get("/b")
     assert ([entry.path for entry in recorder.entries], recorder.count) == (["/a"], 1)
     assert other.count == 3
+
+
+def test_exceptions_cross_as_when_they_are_raised(make_client: MakeClient) -> None:
+    recorder = Recorder()
+
+    def fail(path: str) -> None:
+        try:
+            raise ZeroDivisionError(path) from LookupError("why")
+        except ZeroDivisionError as error:
+            recorder.keep(Entry(path, error))
+
+    make_client(app_with(fail)).get("/a")
+    [entry] = recorder.entries
+    assert type(entry.error) is ZeroDivisionError
+    assert (entry.error.args, str(entry.error.__cause__)) == (("/a",), "why")
+    assert [frame.name for frame in traceback.extract_tb(entry.error.__traceback__)] == ["fail"]
+
+
+def test_the_app_in_it_is_the_tests_own(make_client: MakeClient) -> None:
+    recorder, seen = Recorder(), []
+
+    class Shop:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            recorder.keep({"app": self})
+            seen.append(self)
+            await app_with(str)(scope, receive, send)
+
+    app = Shop()
+    make_client(app).get("/a")
+    assert recorder.entries == [{"app": app}]
+    assert seen == [app]
 
 
 @pytest.mark.modes("fork")
