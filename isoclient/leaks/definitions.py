@@ -11,8 +11,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from isoclient.leaks.origins import Origin
-from isoclient.leaks.shapes import is_own_module
 from isoclient.system.modules import io
+from isoclient.transit.libraries import is_own_module
 
 __all__ = ["line_of"]
 

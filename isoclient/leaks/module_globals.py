@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from isoclient.leaks.definitions import line_of
 from isoclient.leaks.found import Found
 from isoclient.leaks.kind import Subject
-from isoclient.leaks.shapes import DULL, Items, difference, is_own_module, items_of
+from isoclient.leaks.shapes import DULL, Items, difference, items_of
+from isoclient.transit.libraries import is_own_module
 
 __all__ = ["Globals"]
 

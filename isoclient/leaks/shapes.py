@@ -8,9 +8,8 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from isoclient.leaks.found import short
-from isoclient.transit.libraries import whose
 
-__all__ = ["DULL", "Items", "difference", "is_own_module", "items_of"]
+__all__ = ["DULL", "Items", "difference", "items_of"]
 
 _LARGE: Final = 10_000  # items of a container of which the number alone is kept
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
@@ -35,14 +34,6 @@ class Items(NamedTuple):
     def step(self, key: object) -> str:
         """How one of them is reached, in Python's words."""
         return f"[{short(key)}]" if self.is_container else f".{key}"
-
-
-def is_own_module(module: object) -> bool:
-    """Whether a module is of somebody's own code."""
-    if not issubclass(type(module), ModuleType):  # isinstance asks its __class__, which may be a property
-        return False
-    file = vars(module).get("__file__")
-    return isinstance(file, str) and whose(file) == "own"
 
 
 _Reader: TypeAlias = tuple[Callable[[Any], int], Callable[[Any], Mapping[Any, Any]]]
@@ -80,7 +71,7 @@ def items_of(thing: Any, own: Collection[str] | None = None) -> Items | None:
             return Items(True, size, read(thing) if size <= _LARGE else {})
         except RuntimeError:  # another thread changes it
             return Items(True, size, {})
-    if kind in _PLAIN or not (own is None or issubclass(kind, ModuleType) or _class_of(thing) in own):
+    if kind in _PLAIN or not (own is None or _class_of(thing) in own):
         return None
     names = _names(thing)
     return None if names is None else Items(False, 0, names)

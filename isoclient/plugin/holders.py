@@ -10,7 +10,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any, Final
 
 from isoclient.system.modules import time
-from isoclient.transit.libraries import is_of_a_library
+from isoclient.transit.libraries import is_own_module
 from isoclient.transit.looks import is_of_library
 from isoclient.transit.places import module_of
 
@@ -29,7 +29,7 @@ def held_things(modules: Iterable[ModuleType] | None = None) -> Iterator[tuple[o
         modules: which; all of somebody's own by default.
     """
     return _reached(
-        (module for module in sys.modules.copy().values() if _is_own(module)) if modules is None else modules
+        (module for module in sys.modules.copy().values() if is_own_module(module)) if modules is None else modules
     )
 
 
@@ -74,7 +74,3 @@ def _leads_away(thing: Any) -> bool:
 def _is_event_loop(cls: type) -> bool:
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio.AbstractEventLoop in type.__dict__["__mro__"].__get__(cls)
-
-
-def _is_own(module: ModuleType) -> bool:
-    return type(module) is ModuleType and not is_of_a_library(str(vars(module).get("__file__") or "<"))

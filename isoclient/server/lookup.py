@@ -12,11 +12,12 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from types import CellType, CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from isoclient.system.modules import time
-from isoclient.transit.libraries import is_of_a_library
+from isoclient.transit.libraries import is_own_module
 from isoclient.transit.looks import MISSING, attribute_of, is_data, is_of_library, look_at
 from isoclient.transit.places import module_of
 
@@ -118,9 +119,13 @@ def _reached(names: list[Name], known: set[Name], app: object) -> dict[Name, Any
     found: dict[Name, Any] = {}
     end = time.monotonic() + _LONGEST
     since = {id(each) for each in gc.get_objects()}  # without those of the time before the fork, which are frozen
-    waiting = [app, *(vars(module) for module in sys.modules.copy().values() if _is_own(module))]
+    waiting = [app, *(vars(module) for module in sys.modules.copy().values() if is_own_module(module))]
     seen = set(map(id, waiting))
-    while waiting and len(seen) < _MOST and len(found) < len(names):
+    for number in count(1):
+        if not waiting or len(seen) >= _MOST or len(found) == len(names):
+            break
+        if number % _STEP == 0 and time.monotonic() > end:
+            break
         part = waiting.pop()
         for each in gc.get_referents(part):
             address = id(each)
@@ -136,8 +141,6 @@ def _reached(names: list[Name], known: set[Name], app: object) -> dict[Name, Any
                 found |= {name: value for name, value in _bound_in(each, names) if id(value) not in since}
             if not _leads_away(each):
                 waiting.append(each)
-        if len(seen) % _STEP == 0 and time.monotonic() > end:
-            break
     return found
 
 
@@ -159,12 +162,7 @@ def _content(cell: CellType) -> Any:
 def _leads_away(part: object) -> bool:
     """Whether it leads to what all refer to: libraries, and frames."""
     if type(part) is dict and (name := module_of(part)) is not None:
-        return not _is_own(sys.modules[name])
+        return not is_own_module(sys.modules[name])
     if isinstance(part, type):
         return is_of_library(part)
     return isinstance(part, ModuleType | CodeType | FrameType)
-
-
-def _is_own(module: ModuleType) -> bool:
-    """Whether it is no library's."""
-    return type(module) is ModuleType and not is_of_a_library(str(vars(module).get("__file__") or "<"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from functools import cache
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Final, Literal, NamedTuple
 
 from isoclient.system.modules import os
 
-__all__ = ["Spot", "innermost", "is_of_a_library", "near", "own_line", "whose", "without_place"]
+__all__ = ["Spot", "innermost", "is_of_a_library", "is_own_module", "near", "own_line", "whose", "without_place"]
 
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _INSTALLED: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
@@ -105,6 +105,20 @@ def is_of_a_library(file: str) -> bool:
         (True, False, False)
     """
     return whose(file) != "own"
+
+
+def is_own_module(module: object) -> bool:
+    """Whether a module is somebody's own code. One that answers for itself is none: a look may have it import itself.
+
+    Example:
+        >>> is_own_module(sys), is_own_module(ModuleType("made_by_a_test"))
+        (False, False)
+    """
+    kind = type(module)  # isinstance asks its __class__, which may be a property
+    if not issubclass(kind, ModuleType) or kind.__getattribute__ is not ModuleType.__getattribute__:
+        return False
+    file = vars(module).get("__file__")
+    return isinstance(file, str) and whose(file) == "own"
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import sys
 import weakref
 from collections.abc import Iterator
@@ -198,6 +199,20 @@ def test_a_proxy_in_the_place_of_something_is_not_asked_what_it_is(shop: Any) ->
     shop.open_it()
     shop.current = lazy()
     assert [line for what, line in changes(shop, subject, before) if "is_open" in what] == [":16"]
+
+
+def test_a_module_that_is_yet_to_be_loaded_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lazy_shop.py").write_text("import sys\nsys.lazy_shop = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = importlib.util.find_spec("lazy_shop")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = loader = importlib.util.LazyLoader(spec.loader)
+    monkeypatch.setitem(sys.modules, "lazy_shop", module := importlib.util.module_from_spec(spec))
+    loader.exec_module(module)
+    monkeypatch.setitem(globals(), "lazy", module)  # what imports it has it, too
+    Globals(Subject()).before()
+    assert not hasattr(sys, "lazy_shop")
 
 
 def test_a_class_that_has_been_looked_at_is_not_kept() -> None:
