@@ -116,6 +116,8 @@ def _kind_of(value: object) -> str:
     package = module.partition(".")[0]
     if issubclass(cls, dict | list | tuple | set | frozenset | deque):
         return "" if package in _TOOLS else "container"
+    if issubclass(cls, BaseException):
+        return "exception"
     if package in _PRINTED:
         return "printed"
     if is_synchronizer(cls):
@@ -168,6 +170,10 @@ def _pieces(value: object, path: tuple[int, ...]) -> Iterator[str]:
         yield "..."
     elif kind == "container":
         yield from _container(value, (*path, id(value)))
+    elif kind == "exception":
+        yield f"{class_name(type(value))[1]}("
+        yield from _joined((("", part) for part in vars(BaseException)["args"].__get__(value)), (*path, id(value)))
+        yield ")"
     else:
         yield f"{class_name(type(value))[1]}("
         parts = ((f"{name}=", part) for name, part in _attributes(value))

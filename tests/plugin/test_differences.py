@@ -315,6 +315,29 @@ def test_what_a_library_has_recorded(suite: Suite, pytester: pytest.Pytester) ->
     assert lines == ["recorder._records is [] here and ['tea'] in the app's process"] * 3
 
 
+def test_an_exception_that_the_app_has_kept(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(cafe=SHOP)
+    source = """
+        class Last:
+            error = None
+
+        last = Last()
+
+        async def failing(scope, receive, send):
+            last.error = LookupError("no tea")
+            raise last.error
+
+        def test_it():
+            with pytest.raises(LookupError):
+                TestClient(failing).get("/")
+            assert last.error is not None
+    """
+    [line] = told(suite(dedent(CLIENTS) + dedent(source), "--isolated"))["test_it"]
+    assert line.startswith(
+        "last.error is None here and LookupError('no tea') in the app's process (test_suite.py:LINE): "
+    )
+
+
 def test_what_a_timeout_has_cancelled_and_what_is_in_a_group(suite: Suite, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(cafe=SHOP)
     source = """

@@ -102,6 +102,7 @@ endless.append(endless)
         (threading.Condition(), "<Condition>"),
         (threading.Semaphore(), "<Semaphore>"),
         (trio.Semaphore(1), "<Semaphore: ParkingLotStatistics(tasks_waiting=0)>"),
+        ({"error": LookupError("tea", [3])}, "{'error': LookupError('tea', [3])}"),
         ([with_tea(queue.Queue()), with_tea(asyncio.Queue())], "[Queue(['tea']), Queue(['tea'])]"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -123,6 +124,7 @@ def test_what_is_no_data() -> None:
     tools: list[object] = [mock, mock.Mock(), print, len, Book, requests.Response(), iter([1]), threading.Lock()]
     assert not any(map(is_data, tools))
     things: list[object] = [None, 0, "", [], {}, Book("Tea"), Suit.HEARTS, Slotted(), threading.Event(), queue.Queue()]
+    things.append(ValueError())
     assert all(map(is_data, things))
 
 
