@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from types import CellType, CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from isoclient.system.modules import time
 from isoclient.transit.libraries import is_own_module
@@ -163,6 +163,7 @@ def _leads_away(part: object) -> bool:
     """Whether it leads to what all refer to: libraries, and frames."""
     if type(part) is dict and (name := module_of(part)) is not None:
         return not is_own_module(sys.modules[name])
-    if isinstance(part, type):
-        return is_of_library(part)
-    return isinstance(part, ModuleType | CodeType | FrameType)
+    cls: Any = type(part)  # not isinstance(), which may ask it
+    if issubclass(cls, type):
+        return is_of_library(cast("type", part))
+    return issubclass(cls, ModuleType | CodeType | FrameType)

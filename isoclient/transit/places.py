@@ -136,7 +136,7 @@ def _leads_away(part: object) -> bool:
     """Whether it is known to all, so that what it refers to is no part of the one in question."""
     if type(part) is dict:
         return module_of(part) is not None
-    return isinstance(part, ModuleType | type | CodeType | FrameType)
+    return issubclass(type(part), ModuleType | type | CodeType | FrameType)  # not isinstance(), which may ask it
 
 
 def module_of(namespace: dict[str, Any]) -> str | None:
