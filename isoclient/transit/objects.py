@@ -5,6 +5,7 @@ Unlike an exception, an object arrives whole or not at all: half an argument is 
 
 from __future__ import annotations
 
+import collections
 import copyreg
 import functools
 import importlib
@@ -47,6 +48,7 @@ _PLAIN, _DILL = b"p", b"d"
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
 _NOT_COPIED = (*LOCKS, io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
+_DICTS_OF_PYTHON = (collections.defaultdict, collections.OrderedDict, collections.Counter)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
 OF_RESULT = "return what the test needs of it instead"
@@ -317,7 +319,7 @@ class _ResultPickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if self._with_locks and type(obj) in LOCKS:
             return new_lock, (type(obj) is LOCKS[1],)
-        if self._with_locks and issubclass(type(obj), dict) and type(obj).__base__ is dict:
+        if self._with_locks and type(obj).__base__ is dict and type(obj) not in _DICTS_OF_PYTHON:
             return copyreg.__newobj__, (type(obj),), dict(dict.items(obj)), None, None, set_items  # type: ignore[attr-defined]
         return self._known.reduced(obj)
 

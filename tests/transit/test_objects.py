@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 import weakref
+from collections import Counter, OrderedDict, defaultdict
 from types import ModuleType
 from typing import Any
 
@@ -520,6 +521,15 @@ def test_a_dict_that_lets_nobody_change_it() -> None:
     thing = Unchangeable(lock=threading.Lock(), number=1)
     arrived = unpack_result(pack_result(thing, {}, with_locks=True), {}, 1.0)
     assert (type(arrived), list(arrived), arrived["number"]) == (Unchangeable, ["lock", "number"], 1)
+
+
+def test_a_dict_of_pythons_makes_what_it_lacks_in_its_copy() -> None:
+    things = Plain([defaultdict(list, a=[threading.Lock()]), Counter("aab"), OrderedDict(b=1, a=2)])
+    lists, counter, ordered = unpack_result(pack_result(things, {}, with_locks=True), {}, 1.0).value
+    assert (list(lists), lists["b"]) == (["a"], [])
+    assert (counter, counter["c"]) == ({"a": 2, "b": 1}, 0)
+    ordered.move_to_end("b")
+    assert list(ordered) == ["a", "b"]
 
 
 def test_what_the_test_has_gets_no_items_with_it() -> None:
