@@ -208,7 +208,7 @@ CLIENTS = {
         (),
         ("--isolated",),
         pytest.param(("--isolated=client",), marks=pytest.mark.rest),
-        ("--isolated", "-n2"),
+        pytest.param(("--isolated", "-n2"), marks=pytest.mark.rest),  # test_xdist.py and test_reports.py have workers
         pytest.param(("--isolated", "-prandomly", "--randomly-seed=2"), marks=pytest.mark.rest),
         pytest.param(("--isolated", "--isolated-start-method=forkserver"), marks=pytest.mark.rest),
     ],

@@ -77,7 +77,8 @@ def measured(file: Path) -> list[Any]:
     "options",
     [
         ("-ppytest_cov", "--cov=farm", "--cov-branch", "--cov-context=test"),
-        ("-pxdist", "-ppytest_cov", "--cov=farm", "--cov-branch", "-n2"),
+        # test_coverage.py has workers, too
+        pytest.param(("-pxdist", "-ppytest_cov", "--cov=farm", "--cov-branch", "-n2"), marks=pytest.mark.rest),
     ],
     ids=" ".join,
 )
