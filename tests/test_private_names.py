@@ -117,6 +117,8 @@ INSIDE = {
     ("process/test_popen.py", "_MOMENT"),
     ("reliability/test_close.py", "_TERM_TIME"),
     ("reliability/handles.py", "_supervisor"),  # in one place, for all that look at the process from outside
+    ("server/test_lookup.py", "_LONGEST"),  # a time, and how often it is looked at
+    ("server/test_lookup.py", "_STEP"),
     ("transit/test_hostile_classes.py", "_Packer"),  # a failure of ours, wherever it may be
     ("wire/test_frames.py", "_room"),  # how often something is called, which nobody sees from outside
     ("wire/test_journal.py", "_found"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from isoclient.server import lookup
 from isoclient.server.lookup import Name, looks_of
 
 
@@ -14,6 +17,14 @@ class Hostile:
 
     @__class__.setter
     def __class__(self, kind: type) -> None: ...
+
+
+def test_the_app_comes_before_all_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "_STEP", 2)
+    monkeypatch.setattr(lookup, "_LONGEST", 0.0)
+    sold = ["tea"]
+    variable = Name("sold", (), "", ("test_shop.py", 1, "test_sold"), id(sold), 0, is_known=True)
+    assert looks_of([tuple(variable)], [sold], lambda address: True) == [("['tea']", None)]
 
 
 def test_nobody_is_asked_of_which_class_he_is() -> None:
