@@ -29,7 +29,7 @@ _LOOK: Final = 100  # milliseconds that whoever waits may not have looked
 _MOMENT: Final = 300e-6  # seconds
 _WHILE: Final = 1e-3  # seconds
 _LATE: Final = 300e-6  # seconds after which a processor that was offered has been somebody's for a turn
-_BUSY: Final = 0.2  # seconds for which a machine is taken to be busy then
+_BUSY: Final = 1.0  # seconds for which a machine is taken to be busy then
 _offer_processor = getattr(os, "sched_yield", None)
 
 

@@ -328,8 +328,9 @@ def test_an_exception_that_the_app_has_kept(suite: Suite, pytester: pytest.Pytes
             raise last.error
 
         def test_it():
+            client = TestClient(failing)
             with pytest.raises(LookupError):
-                TestClient(failing).get("/")
+                client.get("/")
             assert last.error is not None
     """
     [line] = told(suite(dedent(CLIENTS) + dedent(source), "--isolated"))["test_it"]
