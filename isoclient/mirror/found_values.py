@@ -13,7 +13,7 @@ import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import CO_OPTIMIZED
-from types import CellType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from isoclient.mirror.module_values import ModuleValues
@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "has_stand_ins",
     "is_watchable",
+    "of_modules",
     "parts_of",
 ]
 
@@ -81,7 +82,7 @@ class Found:
         self.stained: list[Any] = []
         self._seen: dict[int, Any] = {}  # with the object, whose number is not to become that of another one
         self._items = 0
-        self._has_looked_at_modules = False
+        self._of_modules: ModuleValues | None = None
 
     def look_at(self, value: object, *, in_function: bool = False, depth: int = _DEPTH) -> None:
         """Take what this is and leads to, if it is the test's."""
@@ -101,10 +102,9 @@ class Found:
     def _is_of_a_module(self, value: object) -> bool:
         if type(value) not in CONTAINERS:
             return False
-        if not self._has_looked_at_modules:
-            self._has_looked_at_modules = True
-            _module_values.look()
-        return value in _module_values
+        if self._of_modules is None:
+            self._of_modules = of_modules()
+        return value in self._of_modules
 
     def know(self, value: object) -> None:
         """Take it for itself, whoever has it, if it is equal to nothing else."""
@@ -271,7 +271,13 @@ def _variables_of(frame: FrameType) -> list[object]:
     return values
 
 
-_module_values: Final = ModuleValues(CONTAINERS)
+def of_modules() -> ModuleValues:
+    """What modules have by now, as far as it can change."""
+    _module_values.look()
+    return _module_values
+
+
+_module_values: Final = ModuleValues((*PLAIN, tuple, type, ModuleType, FunctionType, BuiltinFunctionType))
 
 
 def _globals_of_test() -> Iterator[object]:

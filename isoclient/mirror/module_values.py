@@ -19,20 +19,20 @@ __all__ = ["ModuleValues"]
 
 
 class ModuleValues:
-    """The values that modules have, of some types.
+    """The values that modules have, but for those of some types.
 
     Args:
-        types: those that are asked about.
+        left_out: those that nobody asks about, and of which there are many.
 
     Example:
-        >>> values = ModuleValues([dict])
+        >>> values = ModuleValues([int, str])
         >>> values.look()
         >>> sys.modules in values, {} in values
         (True, False)
     """
 
-    def __init__(self, types: Iterable[type]) -> None:
-        self._types: Final = frozenset(types)
+    def __init__(self, left_out: Iterable[type]) -> None:
+        self._left_out: Final = frozenset(left_out)
         self._last: tuple[str, Callable[[], object]] = "", _nothing  # the module that had come last
         self._sizes: dict[str, int] = {}  # of those that are no library's: more may come into them at any time
         self._homes: dict[int, str] = {}
@@ -61,7 +61,7 @@ class ModuleValues:
     def _enter(self, name: str, module: object) -> None:
         if type(module) is ModuleType:
             values = _values(module)
-            self._homes.update((id(value), name) for value in values if type(value) in self._types)
+            self._homes.update((id(value), name) for value in values if type(value) not in self._left_out)
             if _is_own(module):
                 self._sizes[name] = len(vars(module))
 

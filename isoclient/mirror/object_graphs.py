@@ -17,10 +17,9 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from isoclient.mirror.found_values import CONTAINERS, LARGEST, PLAIN, attributes_of, contents, parts_of
+from isoclient.mirror.found_values import CONTAINERS, LARGEST, PLAIN, attributes_of, contents, of_modules, parts_of
 from isoclient.mirror.watched_values import slots_of, watch
 from isoclient.transit.constructors import LOCKS
-from isoclient.transit.places import find_places
 
 __all__ = ["FOREIGN", "Graph", "NotSeen", "changing_part", "find_graphs", "is_seen", "walk"]
 
@@ -65,9 +64,11 @@ def find_graphs(made: Sequence[object], known: Collection[int], apart: Collectio
         apart: the ids of what is not to be shared: the app, and what other tests have, too.
     """
     graphs = _walked(made[:_MOST_OF_TEST], known, apart)
-    # What modules have stays apart, whoever refers to it. To look for that takes milliseconds: once for all.
-    of_modules = find_places({id(node) for graph in graphs for node in graph.nodes}) if graphs else {}
-    return _walked(made[:_MOST_OF_TEST], {*known, *of_modules}, apart) if of_modules else graphs
+    if not graphs:
+        return graphs
+    modules = of_modules()  # what they have stays apart, whoever refers to it
+    theirs = {id(node) for graph in graphs for node in graph.nodes if node in modules}
+    return _walked(made[:_MOST_OF_TEST], {*known, *theirs}, apart) if theirs else graphs
 
 
 def _walked(values: Iterable[object], known: Collection[int], apart: Collection[int]) -> list[Graph]:

@@ -20,7 +20,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def looked() -> ModuleValues:
-    values = ModuleValues([dict, list])
+    values = ModuleValues([str])
     values.look()
     return values
 
