@@ -36,7 +36,9 @@ def spot_of_app(app: object, scope: object) -> Spot | None:
 
     Example:
         >>> async def app(scope, receive, send): ...
-        >>> spot_of_app(app, {"type": "http"}) is None  # which is no code of a file, here
+        >>> spot_of_app(app, {"type": "http"}).function
+        'app'
+        >>> spot_of_app(print, {"type": "http"}) is None
         True
     """
     handled_by = [*scope.values()] if isinstance(scope, Mapping) else []
