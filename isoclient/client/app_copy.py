@@ -283,8 +283,10 @@ class AppCopy:
         trusted: bool = False,
     ) -> Any:
         codec, launcher = self.handle.connection.codec, self._plan.launcher
-        live = codec.known(self._plan.live)
-        references = None if launcher.shares_memory else owner_over_there(func, live, is_fork=launcher.is_snapshot)
+        named = self._plan.live
+        live, references = codec.known(named), None
+        if not launcher.shares_memory:
+            references = owner_over_there(func, live, named, is_fork=launcher.is_snapshot)
         try:
             packed = codec.pack_object((func, args, kwargs), live, references)
         except ObjectNotSendable as error:

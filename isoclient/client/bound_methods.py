@@ -16,12 +16,15 @@ _CONTAINERS: Final = (MutableMapping, MutableSequence, MutableSet)
 _DEEPEST: Final = 2  # attributes of attributes
 
 
-def owner_over_there(func: Callable[..., Any], live: Mapping[str, object], *, is_fork: bool) -> dict[int, Place]:
+def owner_over_there(
+    func: Callable[..., Any], live: Mapping[str, object], named: Mapping[str, object], *, is_fork: bool
+) -> dict[int, Place]:
     """Where the app's process has the object whose method ``func`` is, by the object's id, if it has it by a name.
 
     Args:
         func: what is to be called.
-        live: the objects that both processes have, by name.
+        live: the objects that both processes have.
+        named: those of them that a function finds over there by their names, as it does the app.
         is_fork: whether the app's process has the modules of the tests, too.
 
     Raises:
@@ -29,7 +32,7 @@ def owner_over_there(func: Callable[..., Any], live: Mapping[str, object], *, is
 
     Example:
         >>> import os
-        >>> list(owner_over_there(os.environ.get, {}, is_fork=True).values())
+        >>> list(owner_over_there(os.environ.get, {}, {}, is_fork=True).values())
         [Place(module='os', attribute='environ')]
     """
     while issubclass(type(func), partial):  # the class alone: a mock says that it is whatever it stands for
@@ -44,13 +47,13 @@ def owner_over_there(func: Callable[..., Any], live: Mapping[str, object], *, is
     if place is not None and (not is_of_tests(place.module) or (is_fork and not is_container)):
         return {id(owner): place}
     if is_container:
-        raise TypeError(_refusal(func.__name__, owner, place, live))
+        raise TypeError(_refusal(func.__name__, owner, place, named))
     return {}
 
 
-def _refusal(method: str, owner: object, place: Place | None, live: Mapping[str, object]) -> str:
+def _refusal(method: str, owner: object, place: Place | None, named: Mapping[str, object]) -> str:
     kind = type(owner).__name__
-    known = next(filter(None, (_path(name, obj, owner, _DEEPEST) for name, obj in live.items())), None)
+    known = next(filter(None, (_path(name, obj, owner, _DEEPEST) for name, obj in named.items())), None)
     known = known or (place.attribute if place is not None else None)
     how = "over there it means the app's own" if known else "what the app or a module refers to is the app's own there"
     return (

@@ -18,7 +18,7 @@ from isoclient.system.locks import make_lock, release_all
 PACKAGE: Final = Path(isoclient.__file__).parent
 PLAIN: Final = {
     "system/locks.py": {"RLock"},
-    "transit/objects.py": {"Lock", "RLock"},  # their types
+    "transit/constructors.py": {"Lock", "RLock"},  # their types, and those of objects that cross, which are the user's
     "compat/python_pools.py": {"Lock", "Semaphore"},  # for others
     # Each wait would be entered in a book. They are renewed in a fork along with their connection.
     "drive/waiting.py": {"Lock"},
