@@ -16,7 +16,9 @@ from typing import Any, Final
 from isoclient.errors import IsolationWarning, ObjectNotLoadable, ObjectNotSendable
 from isoclient.mirror.mirrored import Mirrored, Reporter
 from isoclient.mirror.watchlist import place_in_test
-from isoclient.transit.objects import Names, pack_object, pack_result, unpack_object, unpack_result
+from isoclient.transit.app_results import pack_result, unpack_result
+from isoclient.transit.objects import pack_object, unpack_object
+from isoclient.transit.references import Names
 from isoclient.transit.shared_mocks import Address, mocks
 from isoclient.transit.trees import pack_debug, unpack_debug
 from isoclient.transit.twins import carried

@@ -6,7 +6,9 @@ modules build on each other from left to right::
     classes  <-  bounds, anatomy  <-  reduction, standins, tracebacks
     reduction  <-  constructors  <-  unpickling  <-  trees  <-  exceptions  <-  records
     shared_mocks  <-  trees  <-  exceptions  <-  twins
-    parts, unpickling, tracebacks, twins  <-  objects
+    reduction, shared_mocks, twins  <-  references
+    parts, tracebacks, references  <-  objects
+    unpickling, objects  <-  app_results
 
 Importing this package is cheap: :mod:`tblib` and :mod:`dill` are imported when the first traceback or the first lambda
 needs them.
@@ -14,8 +16,10 @@ needs them.
 
 from __future__ import annotations
 
+from isoclient.transit.app_results import OF_RESULT, pack_result, unpack_result
 from isoclient.transit.exceptions import pack_exception, raised_again, unpack_exception
-from isoclient.transit.objects import OF_RESULT, Names, pack_object, pack_result, unpack_object, unpack_result
+from isoclient.transit.objects import pack_object, unpack_object
+from isoclient.transit.references import Names
 from isoclient.transit.standins import ExceptionStandIn, StandIn
 from isoclient.transit.trees import pack_debug, unpack_debug
 

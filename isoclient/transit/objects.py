@@ -1,73 +1,48 @@
-"""Objects in transit: functions with their arguments, results, apps for a fresh interpreter.
+"""Objects in transit: functions with their arguments, apps for a fresh interpreter, what a test has changed.
 
 Unlike an exception, an object arrives whole or not at all: half an argument is of no use to a function.
 """
 
 from __future__ import annotations
 
-import collections
-import copyreg
 import functools
 import importlib
 import sys
 import types
 from collections.abc import Callable, Mapping
-from types import CellType, FunctionType, ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from types import CellType, FunctionType
+from typing import Any, TypeAlias
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
 from isoclient.system.modules import io, pickle
-from isoclient.transit.bounds import Allowance, text_of
+from isoclient.transit.bounds import text_of
 from isoclient.transit.classes import (
     ClassRef,
-    NotHere,
-    is_importable,
     live_class,
     look_up,
     qualified_name,
-    refer_to,
     remember,
-    resolve,
 )
-from isoclient.transit.constructors import LOCKS, Refused, new_lock
+from isoclient.transit.constructors import LOCKS
 from isoclient.transit.parts import path_to
 from isoclient.transit.places import Place, find_places, foreign_part, is_importable_there, module_of
-from isoclient.transit.reduction import reduced, reduced_in_place, set_items
-from isoclient.transit.shared_mocks import HasMock, has_none, mocks, recalled, reference_to
+from isoclient.transit.references import GLOBALS, LIVE, MOCK, MODULE, PLACE, Known, Names
+from isoclient.transit.shared_mocks import HasMock, has_none, mocks, recalled
 from isoclient.transit.tracebacks import without_machinery
 from isoclient.transit.twins import reduced_mock
-from isoclient.transit.unpickling import load
 
-__all__ = ["OF_RESULT", "Names", "pack_object", "pack_result", "unpack_object", "unpack_result"]
+__all__ = ["PLAIN", "cause_to_show", "pack_object", "unpack_object"]
 
 _Way: TypeAlias = "tuple[object, _Way | None]"
 
-_LIVE, _MODULE, _GLOBALS, _PLACE, _CLASS, _MOCK = "live", "module", "globals", "place", "class", "mock"
-_PLAIN, _DILL = b"p", b"d"
+PLAIN, _DILL = b"p", b"d"
 
 # dill copies these, but the copy of a lock guards nothing, and a file reopened is another file.
 _NOT_COPIED = (*LOCKS, io.IOBase)
 _COPIED = (io.BytesIO, io.StringIO)
-_DICTS_OF_PYTHON = (collections.defaultdict, collections.OrderedDict, collections.Counter)
 _WITHOUT_PARTS = frozenset((str, bytes, int, float, bool, type(None)))
 _ADVICE = "create it in the function that needs it, or pass what it is made from"
-OF_RESULT = "return what the test needs of it instead"
-_TRUST = "set client.trust_results = True, which lets results run any code here"
-_NOT_PLAIN = f"return plain values instead, or {_TRUST}"
 _MOST_BY_NAME = 100  # parts of one object
-
-
-class Names(NamedTuple):
-    """The names by which objects may cross, beside those of classes, functions and modules, which always do.
-
-    Args:
-        references: by the id of an object, where the other side has it: it is not copied. Parts that can't be copied
-            are added.
-        kept: an object, and where the other side has the same one: that gets the state that this one has.
-    """
-
-    references: dict[int, Place]
-    kept: tuple[object, Place] | None = None
 
 
 def pack_object(
@@ -107,9 +82,9 @@ def pack_object(
         "the other side's app"
     """
     while True:
-        known = _Known.of(live, by_name, has_mock)
+        known = Known.of(live, by_name, has_mock)
         try:
-            return _PLAIN + _plain_dumps(obj, known)
+            return PLAIN + _plain_dumps(obj, known)
         except KeyboardInterrupt:
             raise
         except BaseException:  # a __reduce__ may raise SystemExit
@@ -122,7 +97,7 @@ def pack_object(
         if why_not is not None:
             raise ObjectNotSendable(
                 f"{path_to(obj, way)}: {text_of(error, str, 1000)}; {advice}{why_not}"
-            ) from _cause_to_show(error)
+            ) from cause_to_show(error)
 
 
 def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
@@ -137,7 +112,7 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
     """
     try:
         how, pickled = data[:1], data[1:]
-        return _plain_loads(pickled, live) if how == _PLAIN else _dill_loads(pickled, live)
+        return _plain_loads(pickled, live) if how == PLAIN else _dill_loads(pickled, live)
     except KeyboardInterrupt:
         raise
     except ModuleNotFoundError as error:
@@ -150,7 +125,7 @@ def unpack_object(data: bytes, live: Mapping[str, object]) -> Any:
         raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}; {_ADVICE}") from without_machinery(error)
 
 
-def _cause_to_show(error: BaseException) -> BaseException | None:
+def cause_to_show(error: BaseException) -> BaseException | None:
     """What kept an object from crossing, if it says more than the text: where in somebody's own code that was."""
     link: BaseException | None = without_machinery(error)
     while link is not None:
@@ -160,107 +135,7 @@ def _cause_to_show(error: BaseException) -> BaseException | None:
     return None
 
 
-# --- what the app's process makes ---
-
-
-def pack_result(obj: object, live: Mapping[str, object], *, with_locks: bool = False) -> bytes:
-    """Put an object into bytes for a process that will run none of the code in it, so by plain pickle alone.
-
-    Args:
-        obj: what to send.
-        live: objects that both processes have, by name.
-        with_locks: whether a lock in it becomes one of the other process, which nobody holds: for what is not used in
-            both at once.
-
-    Raises:
-        ObjectNotSendable: it can't be pickled, or not without code; the text says which part.
-    """
-    file = io.BytesIO()
-    try:
-        _ResultPickler(file, _Known.of(live, None, mocks.is_shared), with_locks=with_locks).dump(obj)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        pack_object(obj, live, advice=OF_RESULT)  # says which part, if it can't cross at all
-        raise ObjectNotSendable(f"{text_of(error, str, 1000)}; {_NOT_PLAIN}") from _cause_to_show(error)
-    return _PLAIN + file.getvalue()
-
-
-def unpack_result(data: bytes, live: Mapping[str, object], seconds: float | None) -> Any:
-    """The object that :func:`pack_result` packed: nothing is imported, nor called but what makes objects.
-
-    Args:
-        data: what :func:`pack_result` returned, in the other process.
-        live: this process's objects of the names that the other one was given.
-        seconds: what the code of the user's that makes the objects may take; None for as long as it takes.
-
-    Raises:
-        ObjectNotLoadable: it cannot be rebuilt like that, or the data are damaged.
-
-    Example:
-        >>> unpack_result(pack_result({"paid": [True]}, {}), {}, 1.0)
-        {'paid': [True]}
-    """
-
-    def persistent(pid: Any) -> Any:
-        what, which = pid
-        if what == _LIVE:
-            return live[which]
-        if what == _MOCK:
-            return recalled(which)
-        found = resolve(ClassRef(*which), object) if what == _CLASS else sys.modules.get(which)
-        if found is None or what not in (_CLASS, _MODULE):
-            raise NotHere(f"{ClassRef(*which) if what == _CLASS else which} is unknown to the test")
-        return found
-
-    try:
-        return load(data[1:], persistent, Allowance(seconds))
-    except KeyboardInterrupt:
-        raise
-    except NotHere as error:
-        raise ObjectNotLoadable(f"{text_of(error, str, 1000)}; import it in the test, or {_TRUST}") from None
-    except Refused as error:
-        raise ObjectNotLoadable(f"{text_of(error, str, 1000)}; return what it is made from, or {_TRUST}") from None
-    except BaseException as error:
-        why = f"{qualified_name(type(error))}: {text_of(error, str, 1000)}"
-        raise ObjectNotLoadable(f"it cannot be rebuilt in this process: {why}") from without_machinery(error)
-
-
 # --- by name ---
-
-
-class _Known(NamedTuple):
-    """What is not copied, by its id: the persistent id that it has; and the one that gets its state in its place."""
-
-    names: dict[int, tuple[str, str]]
-    kept: tuple[object, Place] | None
-    has_mock: HasMock
-
-    @classmethod
-    def of(cls, live: Mapping[str, object], by_name: Names | None, has_mock: HasMock) -> _Known:
-        names = {id(value): (_LIVE, name) for name, value in live.items()}
-        if by_name is None:
-            return cls(names, None, has_mock)
-        places = {key: (_PLACE, str(place)) for key, place in by_name.references.items()}
-        return cls(places | names, by_name.kept, has_mock)
-
-    def persistent_id(self, obj: object) -> tuple[str, Any] | None:
-        known = self.names.get(id(obj))
-        if known is not None:
-            return known
-        if mocks.number_of(obj):
-            reference = reference_to(obj, self.has_mock)
-            return None if reference is None else (_MOCK, reference)
-        if type(obj) is ModuleType and sys.modules.get(obj.__name__) is obj:
-            return _MODULE, obj.__name__
-        return None
-
-    def reduced(self, obj: Any) -> Any:
-        if (twin := reduced_mock(obj)) is not NotImplemented:
-            return twin
-        if self.kept is not None and obj is self.kept[0]:
-            return reduced_in_place(obj, self.kept[1])
-        return reduced(obj)
 
 
 def _refer(way: list[object], by_name: Names, same_main: bool) -> str | None:
@@ -284,14 +159,14 @@ def _refer(way: list[object], by_name: Names, same_main: bool) -> str | None:
 # --- by plain pickle ---
 
 
-def _plain_dumps(obj: object, known: _Known) -> bytes:
+def _plain_dumps(obj: object, known: Known) -> bytes:
     file = io.BytesIO()
     _PlainPickler(file, known).dump(obj)
     return file.getvalue()
 
 
 class _PlainPickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, known: _Known) -> None:
+    def __init__(self, file: io.BytesIO, known: Known) -> None:
         super().__init__(file, protocol=5)
         self._known = known
 
@@ -302,25 +177,6 @@ class _PlainPickler(pickle.Pickler):
         return self._known.persistent_id(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        return self._known.reduced(obj)
-
-
-class _ResultPickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, known: _Known, *, with_locks: bool) -> None:
-        super().__init__(file, protocol=5)
-        self._known = known
-        self._with_locks = with_locks
-
-    def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
-        if issubclass(type(obj), type) and not is_importable(obj):
-            return _CLASS, tuple(refer_to(obj))
-        return self._known.persistent_id(obj)
-
-    def reducer_override(self, obj: Any) -> Any:
-        if self._with_locks and type(obj) in LOCKS:
-            return new_lock, (type(obj) is LOCKS[1],)
-        if self._with_locks and type(obj).__base__ is dict and type(obj) not in _DICTS_OF_PYTHON:
-            return copyreg.__newobj__, (type(obj),), dict(dict.items(obj)), None, None, set_items  # type: ignore[attr-defined]
         return self._known.reduced(obj)
 
 
@@ -339,14 +195,14 @@ class _PlainUnpickler(pickle.Unpickler):
 
 def _persistent_load(pid: tuple[str, Any], live: Mapping[str, object]) -> Any:
     what, name = pid
-    if what == _LIVE:
+    if what == LIVE:
         return live[name]
-    if what == _PLACE:
+    if what == PLACE:
         return Place(*name.split(":")).get()
-    if what == _MOCK:
+    if what == MOCK:
         return recalled(name)
     module = sys.modules.get(name) or importlib.import_module(name)
-    return module if what == _MODULE else vars(module)
+    return module if what == MODULE else vars(module)
 
 
 # --- by dill ---
@@ -360,7 +216,7 @@ class _Stopped(Exception):
         self.error, self.way = error, way
 
 
-def _dill_dumps(obj: object, known: _Known, same_main: bool) -> bytes:
+def _dill_dumps(obj: object, known: Known, same_main: bool) -> bytes:
     file = io.BytesIO()
     pickler = _dill_classes()[0](file, known, same_main)
     try:
@@ -388,7 +244,7 @@ def _dill_classes() -> tuple[Any, Any]:
     makers = (*MAKERS, types.new_class)
 
     class DillPickler(Pickler):
-        def __init__(self, file: io.BytesIO, known: _Known, same_main: bool) -> None:
+        def __init__(self, file: io.BytesIO, known: Known, same_main: bool) -> None:
             super().__init__(file, protocol=5, byref=False, fmode=0, recurse=False)
             self._known = known
             self._same_main = same_main
@@ -410,7 +266,7 @@ def _dill_classes() -> tuple[Any, Any]:
                 raise TypeError(f"cannot pickle {qualified_name(type(obj))!r} object")
             # dill sends a module's globals by name, too, but first compares them to the main module's, value by value.
             if type(obj) is dict and (name := self._module_of(obj)):
-                return _GLOBALS, name
+                return GLOBALS, name
             return self._known.persistent_id(obj)
 
         def reducer_override(self, obj: Any) -> Any:
