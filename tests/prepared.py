@@ -32,6 +32,7 @@ _OF_PYTEST: Final = ("pytest", "doctest", "pdb", "unittest", "pygments.formatter
 # What an interpreter heeds as it starts. Each run heeds the first one anew; the other is for those who look on.
 _OF_A_RUN: Final = ("PYTHONPATH", "PYTHONUNBUFFERED")
 _LARGEST: Final = 1 << 20  # of a message
+_PATIENCE: Final = 60.0  # seconds for what takes none: a fork, and an end
 
 
 class Done(NamedTuple):
@@ -76,6 +77,7 @@ class Prepared:
         """
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
             streams = [nothing.fileno(), out.fileno(), (out if together else err).fileno()]
+            self._line.settimeout(_PATIENCE)
             socket.send_fds(self._line, [json.dumps([list(arguments), str(cwd), dict(env)]).encode()], streams)
             code = self._await_end(int(self._line.recv(_LARGEST)), timeout)
             out.seek(0)
@@ -89,16 +91,18 @@ class Prepared:
         except BaseException:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            self._line.settimeout(None)
+            self._line.settimeout(_PATIENCE)
             self._line.recv(_LARGEST)  # which says that it has ended
             raise
-        finally:
-            self._line.settimeout(None)
 
     def close(self) -> None:
         self._line.shutdown(socket.SHUT_RDWR)  # a fork of this process may have it, too
-        self._process.wait()
         self._line.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
 
 
 # -- within that interpreter

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from platform import machine
 from statistics import median
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
-__all__ = ["Case", "Effort", "Row", "Samples", "alternate", "calling", "describe_machine", "timed", "using"]
+__all__ = [
+    "Case",
+    "Effort",
+    "Row",
+    "Run",
+    "Samples",
+    "alternate",
+    "calling",
+    "describe_machine",
+    "run_process",
+    "timed",
+    "using",
+]
 
 Case = Callable[[], float]
 """Does its work once, and returns what that cost: seconds per call, or megabytes, or whatever its row compares."""
@@ -152,6 +169,44 @@ def using(call: Callable[[], object], count: int, *others: int) -> Case:
 def _cpu_clock(pid: int) -> int:
     """The CPU clock of another process, as Linux numbers it (``clock_getcpuclockid``)."""
     return (~pid << 3) | 2
+
+
+class Run(NamedTuple):
+    """How a process ran.
+
+    Attributes:
+        seconds: how long.
+        megabytes: how much memory it has had at most, by itself.
+        exitcode: its exit code, or the negative number of a signal.
+        output: what it has printed, errors too.
+    """
+
+    seconds: float
+    megabytes: float
+    exitcode: int
+    output: str
+
+
+def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: float = 1800.0) -> Run:
+    """Run a process to its end, which comes by force after so many seconds.
+
+    Args:
+        command: it, with its arguments.
+        cwd: where it runs.
+        env: what its environment has beside that of this process.
+        limit: in seconds.
+    """
+    with tempfile.TemporaryFile() as output:
+        began = perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **env}, stdout=output, stderr=subprocess.STDOUT)
+        timer = threading.Timer(limit, os.kill, (process.pid, signal.SIGKILL))
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
+        seconds = perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        return Run(seconds, usage.ru_maxrss / 1024, process.returncode, output.read().decode(errors="replace"))
 
 
 def describe_machine() -> str:

@@ -19,10 +19,9 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Final, NamedTuple
 
-from tests.benchmarks.harness import Row, Samples, describe_machine
+from tests.benchmarks.harness import Row, Samples, describe_machine, run_process
 from tests.benchmarks.peers import ROOT
 from tests.benchmarks.report import print_table
 
@@ -106,22 +105,14 @@ class _Suite:
     def _pytest(self, way: str, *options: str, **environment: str) -> tuple[float, int]:
         plain = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
         command = [str(self._python), "-m", "pytest", *plain, *self._options, *options]
-        with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as counted:
+        with tempfile.NamedTemporaryFile() as counted:
             variables = {"PYTHONPATH": str(ROOT / "tests" / "benchmarks"), "PROBE_FILE": counted.name, **environment}
-            began = perf_counter()
-            process = subprocess.Popen(
-                command, cwd=self._source, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            took = perf_counter() - began
-            process.returncode = os.waitstatus_to_exitcode(status)
-            output.seek(0)
-            text = output.read().decode()
-            passed = re.search(r"(\d+) passed", text.rpartition("\n\n")[2] or text)
-            if process.returncode not in (0, 1) or passed is None:
-                raise RuntimeError(f"{' '.join(command)} failed:\n{text[-5000:]}")
-            self.passed[way], self.memory[way] = int(passed[1]), usage.ru_maxrss / 1024
-            return took, len(counted.read())
+            run = run_process(command, cwd=self._source, env=variables)
+            passed = re.search(r"(\d+) passed", run.output.rpartition("\n\n")[2])
+            if run.exitcode not in (0, 1) or passed is None:
+                raise RuntimeError(f"{' '.join(command)} failed:\n{run.output[-5000:]}")
+            self.passed[way], self.memory[way] = int(passed[1]), run.megabytes
+            return run.seconds, len(counted.read())
 
     def _unpacked(self, directory: Path, name: str) -> Path:
         version = self._ask("-c", f"from importlib.metadata import version; print(version({name!r}))").strip()

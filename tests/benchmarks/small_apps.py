@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Final, NamedTuple
 
-from tests.benchmarks.harness import Effort, Row, Samples, alternate
+from tests.benchmarks.harness import Effort, Row, Samples, alternate, run_process
 from tests.benchmarks.peers import ROOT
 
 _TESTS: Final = 3  # in each module
@@ -131,22 +128,14 @@ class _Suite:
         way, most = _WAYS[name], self._directory / "most"
         (self._directory / "client.py").write_text(f"from {way.client} import TestClient\n")
         command = [sys.executable, "-m", "pytest", "-q", "-Wignore", *_PLUGINS, *way.options]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MOST": str(most)}
+        environment = {"PYTHONPATH": str(ROOT), "MOST": str(most)}
         if way.forks:
             environment["BARE_FORKS"] = "1"
-        began = perf_counter()
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
-                command, cwd=self._directory, env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                output.seek(0)
-                raise RuntimeError(f"{' '.join(command)} failed:\n{output.read().decode()}")
-        took = perf_counter() - began
-        self.most, self.memory[name] = int(most.read_text()), usage.ru_maxrss / 1024
-        return took
+        run = run_process(command, cwd=self._directory, env=environment)
+        if run.exitcode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{run.output}")
+        self.most, self.memory[name] = int(most.read_text()), run.megabytes
+        return run.seconds
 
 
 def measure(effort: Effort) -> Iterator[Row]:
