@@ -263,8 +263,8 @@ class Connection:
         Returns:
             Whether all has gone out. What has not goes out with what is sent next.
         """
-        # The steps of :func:`isoclient.drive.blocking.flush` once more. A function around both would be one more call for
-        # each frame, and one more moment between taking the lock and giving it back for a signal handler to raise in.
+        # The steps of :func:`isoclient.drive.blocking.flush` once more. A function around both would be one more call
+        # for each frame, and one more moment between taking the lock and giving it back for a signal handler to raise.
         this_thread = threading.get_ident()
         if self.lost is not None or self.writer == this_thread:
             return False
