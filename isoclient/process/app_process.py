@@ -47,6 +47,7 @@ _EXIT_TIME: Final = 0.5
 _TERM_TIME: Final = 0.5
 _LAST: Final = 5.0  # seconds that it may take to pass on what a process had left to say when it ended
 _AT_ONCE: Final = 1.5  # seconds for an orderly end after Ctrl-C; the calls under way may take 1 s of them
+_STACKS: Final = 2**20  # bytes of what it writes as it dies: a hundred frames of each thread, by paths of any length
 _WHY: Final = "for it had closed its end of the pipe to the test"
 _WHAT: Final = {
     True: "it had put something else than a message on the pipe to the test",
@@ -194,7 +195,7 @@ class AppProcess:
     def _is_hung_beyond_a_limit(self) -> bool:
         if self._watch is None or self.connection.server.exiting or self._is_out_of_reach:
             return False
-        return self._watch.is_overdue(self.pid, limit_noted(self._crash.tail(TAIL)))
+        return self._watch.is_overdue(self.pid, limit_noted(self._crash.tail(_STACKS)))
 
     @property
     def _is_out_of_reach(self) -> bool:
@@ -204,7 +205,7 @@ class AppProcess:
         """See :meth:`isoclient.process.handle.AppHandle.limit_reached`."""
         if self._watch is None or self._is_out_of_reach:
             return None
-        return limit_noted(self._crash.tail(TAIL)) or self._watch.overrun_once(self.pid)
+        return limit_noted(self._crash.tail(_STACKS)) or self._watch.overrun_once(self.pid)
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
@@ -256,7 +257,7 @@ class AppProcess:
         self._stdout.sync_at_the_end(deadline)
         self._stderr.sync_at_the_end(deadline)
         exitcode = self._reaper.exitcode if self._reaper is not None else None
-        stack, stderr = self._crash.tail(TAIL), self._stderr.tail(TAIL)
+        stack, stderr = self._crash.tail(_STACKS), self._stderr.tail(TAIL)
         limit = limit_noted(stack) or (
             self._watch.limit_of_death(exitcode, stderr) if self._watch is not None else None
         )
@@ -273,7 +274,7 @@ class AppProcess:
         if self._closed or self._reaper is None:
             return self._known_status
         self._reaper.wait(0.0)  # so that one that has just died is not said to run
-        exitcode, written = self._reaper.exitcode, self._crash.tail(TAIL)
+        exitcode, written = self._reaper.exitcode, self._crash.tail(_STACKS)
         stack = app_stacks(last_words(written, exitcode))
         status = ProcessStatus(self.pid, exitcode, self._stderr.tail(TAIL), stack)
         status.own_end = own_end_noted(written, exitcode)
@@ -352,7 +353,7 @@ class AppProcess:
 
     def _force(self, reaper: Reaper) -> ProcessStatus:
         # What it has been beyond once, and lived on, has nothing to do with its end.
-        limit = limit_noted(self._crash.tail(TAIL)) or (
+        limit = limit_noted(self._crash.tail(_STACKS)) or (
             self._watch.overrun(self.pid) if self._watch is not None else None
         )
         stack = self.stack()
@@ -370,7 +371,7 @@ class AppProcess:
     def _held_up(self, stack: str) -> str:
         """What it waits for, of what it has noted that it is to wait for; or where it is."""
         found = []
-        for kind, identifier, name in waited_for_noted(self._crash.tail(TAIL)):
+        for kind, identifier, name in waited_for_noted(self._crash.tail(_STACKS)):
             thread = thread_in(stack, identifier) if kind == "thread" else None
             if thread is not None:
                 spot = spot_in(thread)

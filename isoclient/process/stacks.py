@@ -40,7 +40,7 @@ def app_stacks(text: str) -> str:
     r"""The stacks without the frames of isoclient, and without what lies below them.
 
     In a fork these are the frames of the whole test run. faulthandler writes the most recent call first, so they come
-    last.
+    last. A thread whose beginning is cut off is left out.
 
     Example:
         >>> print(app_stacks('Current thread 0x1 (most recent call first):\n  File "app.py", line 1 in view\n'))
@@ -51,7 +51,7 @@ def app_stacks(text: str) -> str:
         ''
     """
     kept: list[str] = []
-    below = False
+    below = True  # of a thread that begins before the text there is the end, which would pass for all of it
     for line in text.splitlines(keepends=True):
         if not line.startswith("  "):
             below = False

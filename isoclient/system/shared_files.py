@@ -129,7 +129,7 @@ class SharedFile:
 
     def since(self, start: int) -> bytes:
         """What has been written from this place on."""
-        return self._at(start, _PIECE)
+        return self._at(start, max(0, self.size - start))
 
 
 def _make_file(name: str, belongings: Belongings) -> int:

@@ -102,6 +102,47 @@ def test_the_sections(suite: Suite, options: tuple[str, ...]) -> None:
     )
 
 
+DEEP_DOWN = """
+    import os
+    import signal
+    import threading
+    import time
+
+    from isoclient import TestClient
+
+    def dig(depth, end):
+        dig(depth - 1, end) if depth else end()
+
+    async def app(scope, receive, send):
+        hole = threading.Event()
+        for _ in range(3):
+            threading.Thread(target=dig, args=(150, hole.wait), daemon=True).start()
+        dig(150, CRASH if scope["path"] == "/crash" else HANG)
+
+    def CRASH():
+        os.kill(os.getpid(), signal.SIGABRT)
+
+    def HANG():
+        time.sleep(30)
+
+    def test_crashes():
+        TestClient(app, isolated=True).get("/crash")
+
+    def test_hangs():
+        TestClient(app, isolated=True).get("/hang", timeout=0.2)
+"""
+
+
+def test_a_stack_is_whole_however_long_it_is(suite: Suite) -> None:
+    result = suite(DEEP_DOWN)
+    assert "E       Fatal Python error: Aborted" in result.stdout.lines
+    for line in "in CRASH", "in HANG":
+        # In each of the two errors each thread is told, and is not told again below it.
+        assert sum(each.endswith(line) and each.startswith("E         File ") for each in result.stdout.lines) == 1
+    assert not [line for line in result.stdout.lines if line.startswith("    Current thread")]
+    assert sum(line.startswith("E       Thread 0x") for line in result.stdout.lines) == 6
+
+
 def test_a_fixture_that_fails_shows_them_too(suite: Suite) -> None:
     source = """
         import pytest
