@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from inspect import getsource
 from pathlib import Path
@@ -54,23 +54,41 @@ def litestar(app: Any) -> Any:
     return TestClient(app)
 
 
-@contextmanager
-def async_client(app: Any, count: int) -> Iterator[Case]:
+def async_gets(app: Any, count: int) -> AbstractContextManager[Case]:
     """A case for async-asgi-testclient, which is used from within a loop: so many times GET ``/``."""
-    from async_asgi_testclient import TestClient
 
-    client = TestClient(app)
-
-    async def many() -> float:
+    async def many(client: Any) -> float:
         began = perf_counter()
         for _ in range(count):
             await client.get("/")
         return (perf_counter() - began) / count
 
+    return _within_a_loop(app, many)
+
+
+def async_echoes(app: Any, count: int) -> AbstractContextManager[Case]:
+    """The same for so many messages of a WebSocket that is echoed."""
+
+    async def many(client: Any) -> float:
+        async with client.websocket_connect("/") as websocket:
+            began = perf_counter()
+            for _ in range(count):
+                await websocket.send_text("Hello, world!")
+                await websocket.receive_text()
+            return (perf_counter() - began) / count
+
+    return _within_a_loop(app, many)
+
+
+@contextmanager
+def _within_a_loop(app: Any, many: Callable[[Any], Coroutine[Any, Any, float]]) -> Iterator[Case]:
+    from async_asgi_testclient import TestClient
+
+    client = TestClient(app)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.__aenter__())
     try:
-        yield lambda: loop.run_until_complete(many())
+        yield lambda: loop.run_until_complete(many(client))
     finally:
         loop.run_until_complete(client.__aexit__(None, None, None))
         loop.close()
@@ -99,6 +117,13 @@ class Server:
     def __exit__(self, *exc_info: object) -> None:
         self._process.terminate()
         self._process.wait(10)
+
+
+def websocket(server: Server) -> Any:
+    """A connection to the server's ``/`` by the client that websockets has for threads, with its defaults."""
+    from websockets.sync.client import connect
+
+    return connect(server.url.replace("http", "ws", 1), proxy=None)
 
 
 def session(url: str | None = None) -> requests.Session:

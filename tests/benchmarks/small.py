@@ -37,7 +37,7 @@ def _gets(effort: Effort) -> Iterator[Row]:
             "ping-pong": enter(peers.ping_pong()),
         }
         cases = {name: calling(call, count) for name, call in calls.items()}
-        cases["async-asgi-testclient"] = enter(peers.async_client(apps.plain, count))
+        cases["async-asgi-testclient"] = enter(peers.async_gets(apps.plain, count))
         got = alternate(cases, effort.rounds)
     for peer, bar in (("Starlette", 0.18), ("starlette-testclient", 0.40), ("uvicorn", 0.50)):
         yield Row(f"isolated GET / {peer}", got.ratio("isolated", peer), bar, detail=got.microseconds("isolated", peer))

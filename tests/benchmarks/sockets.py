@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 from isoclient import TestClient
 from tests.benchmarks import apps, peers
-from tests.benchmarks.harness import Effort, Row, alternate, calling
+from tests.benchmarks.harness import Case, Effort, Row, Samples, alternate, calling
 
 
 def measure(effort: Effort) -> Iterator[Row]:
@@ -16,10 +16,8 @@ def measure(effort: Effort) -> Iterator[Row]:
         enter = stack.enter_context
         isolated = enter(TestClient(apps.plain, isolated=True))
         starlette = enter(peers.starlette(apps.plain))
-        floors = {"ping-pong": enter(peers.ping_pong()), "a bare asyncio loop": enter(peers.echo_of_a_loop())}
         yield from _whole(isolated, starlette, effort)
-        ours, theirs = enter(isolated.websocket_connect("/")), enter(starlette.websocket_connect("/"))
-        yield from _echo(ours, theirs, floors, effort)
+        yield from _echo(isolated, starlette, effort)
 
 
 def _whole(isolated: TestClient, starlette: Any, effort: Effort) -> Iterator[Row]:
@@ -43,14 +41,54 @@ def _echo_once(websocket: Any) -> None:
     websocket.receive_text()
 
 
-def _echo(isolated: Any, starlette: Any, floors: Mapping[str, Any], effort: Effort) -> Iterator[Row]:
+def _echo(isolated: TestClient, starlette: Any, effort: Effort) -> Iterator[Row]:
     count = effort.calls(500)
-    cases = {
-        "isolated": calling(lambda: _echo_once(isolated), count),
-        "Starlette": calling(lambda: _echo_once(starlette), count),
-        **{name: calling(floor, count) for name, floor in floors.items()},
-    }
-    got = alternate(cases, effort.rounds)
-    for peer, bar in (("Starlette", 0.35), ("ping-pong", 2.0), ("a bare asyncio loop", None)):
-        ratio = got.ratio("isolated", peer)
-        yield Row(f"WebSocket echo, isolated / {peer}", ratio, bar, detail=got.microseconds("isolated", peer))
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        clients = {
+            "isolated": isolated,
+            "in-process": enter(TestClient(apps.plain)),
+            "Starlette": starlette,
+            "Litestar": enter(peers.litestar(apps.plain)),
+        }
+        server = enter(peers.Server("tests.benchmarks.apps:plain"))
+        floors = {"ping-pong": enter(peers.ping_pong()), "a bare asyncio loop": enter(peers.echo_of_a_loop())}
+        cases = {
+            **{name: _echoing(client, count) for name, client in clients.items()},
+            "uvicorn": _echoing_over_loopback(server, count),
+            "async-asgi-testclient": enter(peers.async_echoes(apps.plain, count)),
+            **{name: calling(floor, count) for name, floor in floors.items()},
+        }
+        got = alternate(cases, effort.rounds)
+    for peer, bar in (("Starlette", 0.35), ("ping-pong", 2.0)):
+        yield _compared(got, "isolated", peer, bar)
+    for peer in ("a bare asyncio loop", "Litestar", "uvicorn", "async-asgi-testclient"):
+        yield _compared(got, "isolated", peer)
+    yield _compared(got, "in-process", "Starlette")
+
+
+def _echoing(client: Any, count: int) -> Case:
+    """Open for its own turn only: the app of Litestar's asks all the time whether something has come."""
+
+    def case() -> float:
+        with client.websocket_connect("/") as websocket:
+            return calling(lambda: _echo_once(websocket), count)()
+
+    return case
+
+
+def _echoing_over_loopback(server: peers.Server, count: int) -> Case:
+    def case() -> float:
+        with peers.websocket(server) as websocket:
+
+            def echo() -> None:
+                websocket.send("Hello, world!")
+                websocket.recv()
+
+            return calling(echo, count)()
+
+    return case
+
+
+def _compared(got: Samples, ours: str, peer: str, bar: float | None = None) -> Row:
+    return Row(f"WebSocket echo, {ours} / {peer}", got.ratio(ours, peer), bar, detail=got.microseconds(ours, peer))
