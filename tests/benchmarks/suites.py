@@ -1,4 +1,4 @@
-"""A whole suite of a realistic project, as ``pytest`` runs it: isolated, and in-process with Starlette's client."""
+"""A whole suite of a realistic project, as ``pytest`` runs it: isolated, and in-process with several clients."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ _RUNS: Final = {
     "isolated, the app used before": ["--isolated", "--warm"],
     "in-process, with a bare fork for each app": ["--client=forking"],
     "in-process, with a bare fork for every test": ["--client=forking", *_FRESH],
+    "isoclient in-process": [],
+    "isoclient in-process, fresh for every test": _FRESH,
+    "Litestar": ["--client=litestar"],
+    "Litestar, fresh for every test": ["--client=litestar", *_FRESH],
+    "async-asgi-testclient": ["--client=async"],
+    "async-asgi-testclient, fresh for every test": ["--client=async", *_FRESH],
     "in-process, fresh for every test": ["--client=starlette", *_FRESH],
     "in-process": ["--client=starlette"],
 }

@@ -1,14 +1,16 @@
 """The fixtures of the shop's tests, and the options that say with which clients they run.
 
 With ``--client=starlette`` they run with Starlette's own test client, with ``--client=httpx`` with httpx's asynchronous
-one, with ``-isolated`` behind it with apps that are isolated; with ``--client=forking`` with Starlette's, and a bare
-fork for each app, to see what such a fork costs alone. With ``--fresh`` each test has a client, and so an app, of its
-own; without, most of them share one. With ``--warm`` the app has served a request in this process before the first
-test, so that the forks of this process inherit what it loads and works out at its first use.
+one, with ``-isolated`` behind it with apps that are isolated; with ``--client=litestar`` with Litestar's, with
+``--client=async`` with async-asgi-testclient; with ``--client=forking`` with Starlette's, and a bare fork for each app,
+to see what such a fork costs alone. With ``--fresh`` each test has a client, and so an app, of its own; without, most
+of them share one. With ``--warm`` the app has served a request in this process before the first test, so that the forks
+of this process inherit what it loads and works out at its first use.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -25,12 +27,21 @@ if TYPE_CHECKING:
     from isoclient import TestClient
 
 PASSWORD = "correct horse"
+# Not all of what they need is installed wherever the tests run.
+PEERS = {
+    "starlette": "peer.PeerClient",
+    "starlette-isolated": "peer.IsolatedPeerClient",
+    "httpx": "peer.HttpxClient",
+    "httpx-isolated": "peer.IsolatedHttpxClient",
+    "forking": "peer.ForkingClient",
+    "litestar": "litestar_peer.LitestarClient",
+    "async": "async_peer.AsyncClient",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bookshop")
-    clients = ["isoclient", "starlette", "starlette-isolated", "httpx", "httpx-isolated", "forking"]
-    group.addoption("--client", choices=clients, default="isoclient", help="the client to test with")
+    group.addoption("--client", choices=["isoclient", *PEERS], default="isoclient", help="the client to test with")
     group.addoption("--fresh", action="store_true", help="give each test an app of its own")
     group.addoption("--warm", action="store_true", help="let the app serve a request before the first test")
 
@@ -38,16 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     name = config.getoption("--client")
     if name != "isoclient":
-        import peer
-
-        clients = {
-            "starlette": peer.PeerClient,
-            "starlette-isolated": peer.IsolatedPeerClient,
-            "httpx": peer.HttpxClient,
-            "httpx-isolated": peer.IsolatedHttpxClient,
-            "forking": peer.ForkingClient,
-        }
-        isoclient.TestClient = clients[name]  # type: ignore[misc,assignment]  # before any test imports it
+        module, _, client = PEERS[name].partition(".")
+        isoclient.TestClient = getattr(import_module(module), client)  # type: ignore[misc]  # before any test imports it
 
 
 def scope_of_clients(fixture_name: str, config: pytest.Config) -> Literal["function", "session"]:

@@ -26,6 +26,8 @@ RUNS: Final = {
         "--deselect=test_pages.py::test_an_empty_catalogue",
         "--deselect=test_pages.py::test_a_failed_login",
     ],
+    "litestar": ["--client=litestar"],
+    "async": ["--client=async", "--fresh"],
     "isolated-xdist": ["--isolated", "-pxdist", "-n2", "-prandomly", "--randomly-seed=3"],
 }
 
