@@ -23,7 +23,10 @@ TESTS: Final = 112
 _ISOLATED: Final = "isoclient, isolated"
 _ALONE: Final = "isoclient, in-process"
 _STARLETTE: Final = "Starlette's TestClient"
+_LITESTAR: Final = "Litestar's TestClient"
+_ASYNC: Final = "async-asgi-testclient"
 _SHOP: Final = "the shop's suite, {} / Starlette"
+_EACH: Final = ", fresh for every test"
 
 
 class Bar(NamedTuple):
@@ -53,51 +56,68 @@ class _Rows:
         self._rows = {row["what"]: row for row in rows}
 
     def behind(self, what: str) -> dict[str, float]:
-        """The figures behind a ratio, in milliseconds."""
-        found = re.findall(r"(?:^|, )(\D.*?) ([\d,.]+) (µs|ms)(?=, |$)", self._rows[what]["detail"])
+        """The figures behind a ratio, in milliseconds; none if it was not measured."""
+        detail = self._rows[what]["detail"] if what in self._rows else ""
+        found = re.findall(r"(?:^|, )(\D.*?) ([\d,.]+) (µs|ms)(?=, |$)", detail)
         return {name: float(value.replace(",", "")) / (1000 if unit == "µs" else 1) for name, value, unit in found}
 
-    def value(self, what: str) -> float:
-        return float(self._rows[what]["value"])
+    def group(self, title: str, asked: dict[str, tuple[str, str]], *, parts: int = 1) -> Group:
+        """The bars of those who were measured, the shortest first.
+
+        Args:
+            title: of the group.
+            asked: the name of each bar, with its row and with what its figure is called there.
+            parts: how many things a figure is the cost of, if it is to be that of one.
+        """
+        found = {name: self.behind(what).get(case) for name, (what, case) in asked.items()}
+        bars = [Bar(name, figure / parts) for name, figure in found.items() if figure is not None]
+        return Group(title, sorted(bars, key=lambda bar: bar.milliseconds))
 
 
 def _groups(rows: _Rows) -> Iterator[Group]:
-    starlette = rows.behind("isolated GET / Starlette")
-    gets = [
-        Bar("async-asgi-testclient", rows.behind("isolated GET / async-asgi-testclient")["async-asgi-testclient"]),
-        Bar(_ISOLATED, starlette["isolated"]),
-        Bar(_ALONE, rows.behind("in-process GET / Starlette")["in-process"]),
-        Bar("Litestar's TestClient", rows.behind("isolated GET / Litestar")["Litestar"]),
-        Bar("uvicorn, asked by requests", rows.behind("isolated GET / uvicorn")["uvicorn"]),
-        Bar(_STARLETTE, starlette["Starlette"]),
-    ]
-    yield Group("One GET", gets)
-    echo = rows.behind("WebSocket echo, isolated / Starlette")
-    yield Group(
-        "One WebSocket message, there and back", [Bar(_ISOLATED, echo["isolated"]), Bar(_STARLETTE, echo["Starlette"])]
-    )
-    fresh = rows.behind("fresh app by fork / a uvicorn of its own")
-    yield Group(
-        "A fresh FastAPI app with 50 routes: start, one GET, end",
-        [Bar(_ISOLATED, fresh["isolated"]), Bar("uvicorn", fresh["uvicorn"])],
-    )
-    shared, own = rows.behind(_SHOP.format("isolated")), rows.behind(_SHOP.format("isolated, fresh for every test"))
-    alone = rows.behind(_SHOP.format("in-process, fresh for every test"))
-    suites = [
-        Bar(f"{_STARLETTE}, one app for all", shared["in-process"]),
-        Bar("isoclient, isolated, one app for all", shared["isolated"]),
-        Bar(f"{_STARLETTE}, one for each", alone["in-process, fresh for every test"]),
-        Bar("isoclient, isolated, one for each", own["isolated, fresh for every test"]),
-    ]
-    per_test = [Bar(name, milliseconds / TESTS) for name, milliseconds in suites]
-    yield Group(f"One test of a suite of {TESTS}, all included", per_test)
+    gets = {
+        _ISOLATED: ("isolated GET / Starlette", "isolated"),
+        _ALONE: ("in-process GET / Starlette", "in-process"),
+        _STARLETTE: ("isolated GET / Starlette", "Starlette"),
+        _LITESTAR: ("isolated GET / Litestar", "Litestar"),
+        _ASYNC: ("isolated GET / async-asgi-testclient", "async-asgi-testclient"),
+        "uvicorn, asked by requests": ("isolated GET / uvicorn", "uvicorn"),
+    }
+    yield rows.group("One GET", gets)
+    echoes = {
+        _ISOLATED: ("WebSocket echo, isolated / Starlette", "isolated"),
+        _ALONE: ("WebSocket echo, in-process / Starlette", "in-process"),
+        _STARLETTE: ("WebSocket echo, isolated / Starlette", "Starlette"),
+        _LITESTAR: ("WebSocket echo, isolated / Litestar", "Litestar"),
+        _ASYNC: ("WebSocket echo, isolated / async-asgi-testclient", "async-asgi-testclient"),
+        "uvicorn, asked by websockets": ("WebSocket echo, isolated / uvicorn", "uvicorn"),
+    }
+    yield rows.group("One WebSocket message, there and back", echoes)
+    fresh = "fresh app by fork / a uvicorn of its own"
+    started = {_ISOLATED: (fresh, "isolated"), "uvicorn": (fresh, "uvicorn")}
+    yield rows.group("A fresh FastAPI app with 50 routes: start, one GET, end", started)
+    yield rows.group(f"One test of a suite of {TESTS}, one app for all", _suites(""), parts=TESTS)
+    yield rows.group(f"One test of a suite of {TESTS}, an app for each test", _suites(_EACH), parts=TESTS)
+
+
+def _suites(each: str) -> dict[str, tuple[str, str]]:
+    runs = {
+        _ISOLATED: "isolated",
+        _ALONE: "isoclient in-process",
+        _LITESTAR: "Litestar",
+        _ASYNC: "async-asgi-testclient",
+        _STARLETTE: "in-process",
+    }
+    asked = {name: (_SHOP.format(run + each), run + each) for name, run in runs.items()}
+    # What the others are compared with has no row of its own.
+    return asked if each else asked | {_STARLETTE: (_SHOP.format("isolated"), "in-process")}
 
 
 def _claims(rows: _Rows) -> str:
     """What the landing page says."""
     get = rows.behind("isolated GET / Starlette")
     fresh = rows.behind("fresh app by fork / a uvicorn of its own")
-    shared, own = rows.behind(_SHOP.format("isolated")), rows.behind(_SHOP.format("isolated, fresh for every test"))
+    shared, own = rows.behind(_SHOP.format("isolated")), rows.behind(_SHOP.format(f"isolated{_EACH}"))
     return (
         f"- **A GET takes {get['isolated']:.2f} ms**, between two processes; with Starlette's `TestClient`, in one "
         f"process, {get['Starlette']:.2f} ms.\n"
@@ -105,7 +125,7 @@ def _claims(rows: _Rows) -> str:
         f"{fresh['isolated']:.0f} ms**; a uvicorn of its own takes {fresh['uvicorn']:.0f} ms.\n"
         f"- **A suite of {TESTS} tests** takes {shared['isolated'] / 1000:.1f} s with its app isolated, "
         f"{shared['in-process'] / 1000:.1f} s with Starlette's client, and "
-        f"{own['isolated, fresh for every test'] / 1000:.1f} s with a fresh app for every test.\n"
+        f"{own[f'isolated{_EACH}'] / 1000:.1f} s with a fresh app for every test.\n"
     )
 
 
@@ -159,7 +179,7 @@ def _draw(groups: list[Group]) -> str:
 def files(data: dict[str, Any]) -> dict[str, str]:
     """What is made of a ``performance.json``, by the names of the files."""
     rows = _Rows(data["rows"])
-    groups = list(_groups(rows))
+    groups = [group for group in _groups(rows) if group.bars]
     return {
         "performance.svg": _draw(groups),
         "performance-claims.md": _claims(rows),
