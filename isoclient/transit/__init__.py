@@ -17,7 +17,7 @@ needs them.
 from __future__ import annotations
 
 from isoclient.transit.app_results import OF_RESULT, pack_result, unpack_result
-from isoclient.transit.exceptions import pack_exception, raised_again, unpack_exception
+from isoclient.transit.exceptions import pack_exception, unpack_exception
 from isoclient.transit.objects import pack_object, unpack_object
 from isoclient.transit.references import Names
 from isoclient.transit.standins import ExceptionStandIn, StandIn
@@ -32,7 +32,6 @@ __all__ = [
     "pack_exception",
     "pack_object",
     "pack_result",
-    "raised_again",
     "unpack_debug",
     "unpack_exception",
     "unpack_object",

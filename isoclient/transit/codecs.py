@@ -65,18 +65,17 @@ class PipeCodec(ValueCodec):
 
     def pack_exception(self, error: BaseException) -> Any:
         """An exception as a value. Never raises."""
-        packed = _transit().pack_exception(error, with_locals=self.with_locals)
-        name = None if self.twins is None else self.twins.name_of(error)
-        return packed if name is None else (name, packed)
+        if self.twins is None:
+            return _transit().pack_exception(error, with_locals=self.with_locals)
+        return _transit().pack_exception(error, with_locals=self.with_locals, name_of=self.twins.name_of)
 
     def unpack_exception(self, packed: Any) -> BaseException:
-        """The exception, or a stand-in where it could not cross; or its twin, raised there now. Never raises."""
-        transit, twin = _transit(), None
-        if type(packed) is tuple:
-            name, packed = packed
-            twin = self.known({}).get(name)
-        error: BaseException = transit.unpack_exception(packed)
-        return transit.raised_again(twin, error) if isinstance(twin, BaseException) else error
+        """The exception, or a stand-in where it could not cross. Never raises.
+
+        What of it is a twin is that, as if it had been raised here.
+        """
+        error: BaseException = _transit().unpack_exception(packed, self.known({}))
+        return error
 
     def pack_object(self, thing: object, live: Mapping[str, object], references: dict[int, Place] | None = None) -> Any:
         """Any object as a value; ``live`` are those that both sides have, by name.

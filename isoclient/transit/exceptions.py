@@ -7,7 +7,8 @@ cycles. It is sent as a list of nodes that refer to each other by number; the fi
 from __future__ import annotations
 
 import contextlib
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from isoclient.system.modules import pickle
 from isoclient.transit.anatomy import (
@@ -27,7 +28,7 @@ from isoclient.transit.tracebacks import FrameRecord, LocalsReader, read_frames,
 from isoclient.transit.trees import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
-__all__ = ["pack_exception", "raised_again", "unpack_exception"]
+__all__ = ["pack_exception", "unpack_exception"]
 
 _MAX_NODES = 1_000
 _MAX_FRAMES = 1_000  # of one traceback
@@ -35,6 +36,13 @@ _MANY_FRAMES = 20_000  # of all tracebacks together: from there on, only a few o
 _FEW_FRAMES = 20
 _MAX_TEXT = 100_000
 _BEYOND = -1  # the number of all nodes after the last
+
+
+NameOf: TypeAlias = Callable[[object], "str | None"]
+
+
+def _no_name(exc: object) -> None:
+    return None
 
 
 class _Node(NamedTuple):
@@ -49,9 +57,10 @@ class _Node(NamedTuple):
     reduced: bytes | None = None  # what __reduce_ex__ gave, for a class that only its own constructor can make
     state: tuple[Any, ...] | None = None  # of a Tree
     alone: bool = True  # no other exception in its state
+    twin: str | None = None  # the name of the one that this is in the other process, if there is one
 
 
-def pack_exception(exc: BaseException, *, with_locals: bool = False) -> bytes:
+def pack_exception(exc: BaseException, *, with_locals: bool = False, name_of: NameOf = _no_name) -> bytes:
     """Put an exception, with all that hangs on it, into bytes. Runs in the app's process.
 
     Never raises, whatever the exception's class or attributes do, and is bounded: up to 1,000 exceptions, of each
@@ -63,19 +72,29 @@ def pack_exception(exc: BaseException, *, with_locals: bool = False) -> bytes:
     Args:
         exc: the exception.
         with_locals: whether its frames carry the text of their local variables.
+        name_of: the name of an exception by which the other process knows its own, that this is a copy of; None for
+            most.
 
     Example:
         >>> unpack_exception(pack_exception(KeyError("name")))
         KeyError('name')
     """
     try:
-        return _dumps(_Packer(exc, LocalsReader(reads_all=with_locals)).pack())
+        return _dumps(_Packer(exc, LocalsReader(reads_all=with_locals), name_of).pack())
     except BaseException as error:  # KeyboardInterrupt included: an exception may raise it when looked at
         return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
 
-def unpack_exception(data: bytes) -> BaseException:
+_NONE: Final[Mapping[str, object]] = {}
+
+
+def unpack_exception(data: bytes, names: Mapping[str, object] = _NONE) -> BaseException:
     """The exception that :func:`pack_exception` packed. Runs in the test's process.
+
+    Args:
+        data: what that has returned.
+        names: what this process has under the names that were told; an exception of that is taken for what it is, and
+            becomes what its copy over there has become by being raised.
 
     Never raises. What cannot be rebuilt here is an :class:`ExceptionStandIn`; so is an exception out of data that
     are damaged.
@@ -83,24 +102,17 @@ def unpack_exception(data: bytes) -> BaseException:
     Example:
         >>> print(unpack_exception(b"damaged"))
         an exception of the app could not be read: UnpicklingError: could not find MARK
+        >>> ours = KeyError("name")
+        >>> group = ExceptionGroup("several", [KeyError("name")])
+        >>> packed = pack_exception(group, name_of={group.exceptions[0]: "it"}.get)
+        >>> unpack_exception(packed, {"it": ours}).exceptions[0] is ours
+        True
     """
     try:
-        return _Builder([_Node(*node) for node in load_plain(data)]).build()
+        return _Builder([_Node(*node) for node in load_plain(data)], names).build()
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
-
-
-def raised_again(twin: BaseException, error: BaseException) -> BaseException:
-    """Make an exception of this process what its twin, of which ``error`` is a copy, has become by being raised.
-
-    Example:
-        >>> twin = KeyError("name")
-        >>> raised_again(twin, unpack_exception(pack_exception(KeyError("name")))) is twin
-        True
-    """
-    write_chain(twin, error.__cause__, error.__context__, error.__suppress_context__)
-    return twin.with_traceback(error.__traceback__)
 
 
 def _dumps(nodes: list[_Node]) -> bytes:
@@ -145,11 +157,12 @@ class _Graph:
 class _Packer:
     """Turns a graph of exceptions into nodes, breadth first."""
 
-    def __init__(self, root: BaseException, reader: LocalsReader) -> None:
+    def __init__(self, root: BaseException, reader: LocalsReader, name_of: NameOf) -> None:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
         self._values = ValueWriter(self._graph.number, self._graph.recall)
         self._locals = reader
+        self._name_of = name_of
         self._frames = 0
         self._graph.number(root)
 
@@ -173,6 +186,7 @@ class _Packer:
             context=None if context is None else self._graph.number(context),
             suppress=suppress,
             group=self._group(exc),
+            twin=self._name_of(exc),
         )
         own = has_state_of_its_own(type(exc))
         return self._with_reduction(node, exc) if own else self._with_state(node, exc)
@@ -237,8 +251,9 @@ def _lone_stand_in(name: str, text: str, reason: str) -> BaseException:
 class _Builder:
     """Turns nodes into exceptions: first all of them, then what they contain, as that may be any of them."""
 
-    def __init__(self, nodes: list[_Node]) -> None:
+    def __init__(self, nodes: list[_Node], names: Mapping[str, object]) -> None:
         self._nodes = nodes
+        self._names = names
         self._built: dict[int, BaseException] = {}
         self._allowance = Allowance(MAX_SECONDS)
         self._states: dict[int, State] = {}  # by the id of the node: what is read runs the user's code, and only once
@@ -278,7 +293,13 @@ class _Builder:
                 if number not in self._built:
                     self._built[number] = self._allocate(self._nodes[number])
 
+    def _twin(self, node: _Node) -> BaseException | None:
+        twin = None if node.twin is None else self._names.get(node.twin)
+        return twin if isinstance(twin, BaseException) else None
+
     def _allocate(self, node: _Node) -> BaseException:
+        if (twin := self._twin(node)) is not None:
+            return twin
         reason = node.stand_in_reason
         if not reason:
             try:
@@ -331,8 +352,9 @@ class _Builder:
         return state
 
     def _complete(self, exc: BaseException, node: _Node) -> None:
-        with contextlib.suppress(BaseException):
-            write_state(exc, self._state(node))
+        if self._twin(node) is None:
+            with contextlib.suppress(BaseException):
+                write_state(exc, self._state(node))
         if isinstance(exc, ExceptionStandIn):
             with contextlib.suppress(BaseException):  # the original's notes may be anything
                 BaseException.add_note(exc, f"[isoclient] This stands in for {exc.stand_in_for}: {exc.stand_in_reason}")

@@ -192,6 +192,23 @@ def test_an_exception_that_is_kept_is_as_one_that_is_raised(make_client: MakeCli
 
 
 @pytest.mark.modes("fork")
+def test_an_exception_of_the_test_is_itself_in_a_group_and_as_a_cause(make_client: MakeClient) -> None:
+    member, cause = ValueError("child failed"), KeyError("lost")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            raise cause
+        except KeyError:
+            raise ExceptionGroup("several", [member, TypeError("another")]) from cause
+
+    with pytest.raises(ExceptionGroup) as raised:
+        make_client(app).get("/")
+    assert raised.value.exceptions[0] is member
+    assert raised.value.__cause__ is cause
+    assert raised.value.__context__ is cause
+    assert isinstance(raised.value.exceptions[1], TypeError)
+
+
 def test_what_cannot_cross_is_a_stand_in(make_client: MakeClient) -> None:
     kept: list[Any] = []
 
