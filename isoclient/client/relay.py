@@ -186,6 +186,7 @@ class Relay:
                 raise
             self._broken["send"] = error
             await self._tell(call, self._failure("send"))
+        call.connection.attend()
         self._patience.again(counts=self._patience.counts)
 
     # -- to the app
@@ -251,6 +252,7 @@ class Relay:
             raise
         if isinstance(stream.outcome, Cancelled):
             call.abandon()
+            call.sync_output()  # with what it has done at its end
         elif (error := call.failure()) is not None:
             reraise(error)
 
