@@ -10,7 +10,7 @@ from isoclient.compat.self_tests import self_test
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["MODULES", "default_executor", "descriptors", "items_of_queue", "policy"]
+__all__ = ["MODULES", "default_executor", "descriptors", "items_of_queue", "loop_of", "policy", "unfinished_in"]
 
 MODULES: Final = frozenset({"asyncio.*", "selectors", "_weakrefset"})
 """Those whose code a loop runs, as pdb is told what to skip."""
@@ -48,7 +48,7 @@ def _knows_queues() -> None:
 
     queue: Any = Queue()
     queue.put_nowait("tea")
-    assert list(queue._queue) == ["tea"]
+    assert (list(queue._queue), queue._unfinished_tasks) == (["tea"], 1)
 
 
 def items_of_queue(queue: Any) -> list[Any]:
@@ -56,6 +56,26 @@ def items_of_queue(queue: Any) -> list[Any]:
     if hasattr(queue, "queue"):
         return list(queue.queue)
     return list(queue._queue) if _knows_queues() else []
+
+
+def unfinished_in(queue: Any) -> int:
+    """How many items of such a queue are yet to be done; none, where that is not known."""
+    if hasattr(queue, "unfinished_tasks"):
+        return int(queue.unfinished_tasks)
+    return int(queue._unfinished_tasks) if _knows_queues() else 0
+
+
+@self_test("Waking a test that waits for an event of asyncio's, where another thread asks its app", project="Python")
+def _knows_loops() -> None:
+    from asyncio import Event
+
+    event: Any = Event()
+    assert "_loop" in event._get_loop.__code__.co_names
+
+
+def loop_of(event: Any) -> AbstractEventLoop | None:
+    """That by which somebody waits for an event of asyncio's; None if nobody has, or it is not known."""
+    return getattr(event, "_loop", None) if _knows_loops() else None
 
 
 def policy() -> object:

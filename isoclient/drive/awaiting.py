@@ -62,7 +62,7 @@ async def _sleep(
         if outbox.parts:
             readiness.ask_to_write(True)
         if leads:
-            is_woken = await sleep.sleep(readiness.descriptor, deadline.moment() / 1000)
+            is_woken = await sleep.sleep(readiness.descriptor, deadline.moment(connection.pace) / 1000)
         else:  # whoever leads looks at the clock for all
             is_woken = await sleep.sleep(-1, deadline.moment() / 1000 if deadline.needs_a_clock() else None)
     finally:

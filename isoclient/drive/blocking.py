@@ -89,7 +89,7 @@ def _follow(connection: Connection, ready: Callable[[], object], deadline: Deadl
 
 
 def _read(connection: Connection, deadline: Deadline) -> None:
-    ready = connection.incoming.poll(deadline.moment())
+    ready = connection.incoming.poll(deadline.moment(connection.pace))
     if not ready:
         connection.meanwhile()
         deadline.check()
@@ -268,6 +268,7 @@ class BlockingStream:
                 # Another thread, which receives on the same stream, was faster.
         if has_granted:
             flush(self._connection, deadline)
+        self._connection.attend()
         return message
 
     def receive_all(self, deadline: Deadline) -> list[Message]:
@@ -289,6 +290,7 @@ class BlockingStream:
                 has_granted = wire.owes_credit and self._grant()
             if has_granted:
                 flush(self._connection, deadline)
+            self._connection.attend()
         return messages
 
     def _grant(self) -> bool:

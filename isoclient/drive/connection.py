@@ -13,13 +13,13 @@ from typing import Final
 from isoclient.drive.failures import ConnectionLost, CutOff, NotReady, Reentered
 from isoclient.drive.readiness import Readiness
 from isoclient.drive.terminal import Terminal
-from isoclient.drive.waiting import Closing, EagerPoll, Lead, Waiters
+from isoclient.drive.waiting import LOOK, Closing, EagerPoll, Lead, Waiters
 from isoclient.mirror.context_variables import context_of_test
 from isoclient.mirror.mirrored import Context
 from isoclient.system import forks
 from isoclient.system.descriptors import identity, let_go_of_another
 from isoclient.system.locks import make_lock
-from isoclient.system.modules import os, select, socket, threading
+from isoclient.system.modules import os, select, socket, threading, time
 from isoclient.system.sigpipe import NO_SIGNAL
 from isoclient.transit.codecs import Codec
 from isoclient.wire.mux import Mux, Stream
@@ -61,6 +61,7 @@ class Connection:
         sock: our end.
         watched: the pidfd that tells the end of the other side; -1 for none.
         meanwhile: to be called now and then by whoever waits.
+        pace: after how many milliseconds at most.
         terminal: where a debugger in the app's process may have its prompt.
     """
 
@@ -91,6 +92,7 @@ class Connection:
         self.sock, self._file = sock, identity(os.fstat(sock.fileno()))
         self.watched = -1
         self._tell_news, self.meanwhile, self.terminal = tell_news, meanwhile, terminal
+        self.pace, self._attended = LOOK, 0.0
         self._ends_unseen = False
 
     def watch(self, descriptor: int) -> None:
@@ -217,6 +219,12 @@ class Connection:
             self.waiters.wake_one()
             if self.closing.unused:
                 self.close_unused()
+
+    def attend(self) -> None:
+        """To be called after a message: others may wait for what is done meanwhile, though the pipe is never idle."""
+        if self.pace < LOOK and time.monotonic() > self._attended + self.pace / 1000:
+            self.meanwhile()
+            self._attended = time.monotonic()
 
     def drain(self) -> None:
         """The other side is dead, but what it had written counts: read that. Whoever calls it leads."""

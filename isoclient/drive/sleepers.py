@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import Any, Protocol
 
 from isoclient.drive.waiting import Sleeper
+from isoclient.system.event_loops import running_loop, running_trio
 from isoclient.system.modules import threading
 
-__all__ = ["TaskSleep", "running_loop", "running_trio", "sleep_here"]
+__all__ = ["TaskSleep", "sleep_here"]
 
 
 class TaskSleep(Sleeper, Protocol):
@@ -92,30 +92,3 @@ def sleep_here() -> TaskSleep:
     """A sleep for the task that calls this."""
     trio = running_trio()
     return _AsyncioSleep(running_loop()) if trio is None else _TrioSleep(trio)
-
-
-def running_trio() -> Any:
-    """The module trio, if the caller is one of its tasks; else None.
-
-    It is asked first: as a guest, it runs on the loop of asyncio.
-    """
-    trio: Any = sys.modules.get("trio")
-    if trio is None:
-        return None
-    try:
-        trio.lowlevel.current_task()
-    except (AttributeError, RuntimeError):  # it is being imported; or the caller is none
-        return None
-    return trio
-
-
-def running_loop() -> Any:
-    """The loop of asyncio that the caller runs on.
-
-    Raises:
-        RuntimeError: there is none.
-    """
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None:
-        raise RuntimeError("an app is awaited on an event loop of asyncio or trio, and there is none here")
-    return asyncio.get_running_loop()

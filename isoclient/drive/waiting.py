@@ -23,9 +23,10 @@ from isoclient.drive.prompts import is_at_work, prompts
 from isoclient.system.locks import make_lock
 from isoclient.system.modules import os, select, socket, threading, time
 
-__all__ = ["Closing", "Deadline", "EagerPoll", "Lead", "Sleeper", "Waiters", "Waiting", "place_to_park"]
+__all__ = ["LOOK", "Closing", "Deadline", "EagerPoll", "Lead", "Sleeper", "Waiters", "Waiting", "place_to_park"]
 
-_LOOK: Final = 100  # milliseconds that whoever waits may not have looked
+LOOK: Final = 100
+"""Milliseconds that whoever waits may not have looked, as a rule."""
 _MOMENT: Final = 300e-6  # seconds
 _WHILE: Final = 1e-3  # seconds
 _LATE: Final = 300e-6  # seconds after which a processor that was offered has been somebody's for a turn
@@ -60,21 +61,24 @@ class Deadline:
         remaining = end - time.monotonic()
         return remaining if remaining > 0.0 else 0.0
 
-    def moment(self) -> int:
+    def moment(self, most: int = LOOK) -> int:
         """How many milliseconds to wait now, of the time that there is: who waits for a process looks around often.
 
         Rounded up, so that a wait never ends before its time.
+
+        Args:
+            most: how many at most.
 
         Example:
             >>> Deadline(0.007).moment(), Deadline(60).moment(), Deadline(None).moment()
             (7, 100, 100)
         """
         remaining = self.remaining()
-        return _LOOK if remaining is None or remaining > _LOOK / 1000 else ceil(remaining * 1000)
+        return most if remaining is None or remaining > most / 1000 else ceil(remaining * 1000)
 
     def needs_a_clock(self) -> bool:
         """Whether it passes before whoever looks around for others looks again."""
-        return self.moment() < _LOOK
+        return self.moment() < LOOK
 
     def lock_timeout(self) -> float:
         """The same as ``Lock.acquire`` takes it."""
@@ -308,7 +312,7 @@ class Waiters:
         To be called at least every hundred milliseconds by somebody.
         """
         now = time.monotonic()
-        if now - self._last_look < _LOOK / 2000:
+        if now - self._last_look < LOOK / 2000:
             return
         self._last_look = now
         for task, _, deadline in list(self.tasks.values()):

@@ -17,8 +17,10 @@ from types import BuiltinFunctionType, CellType, FrameType, FunctionType, Method
 from typing import Any, Final
 
 from isoclient.mirror.module_values import ModuleValues
+from isoclient.system.event_loops import running_trio
 from isoclient.system.modules import threading
 from isoclient.transit.places import is_of_tests
+from isoclient.transit.synchronizers import is_primitive
 
 __all__ = [
     "CONTAINERS",
@@ -64,6 +66,7 @@ class Found:
             some of these functions are of, has to do with them, most likely.
         attributes: the places of those that are attributes.
         others: what else may be in them, or be raised, and is the same on both sides: functions, exceptions.
+        primitives: events, cancel scopes and queues.
         things: weak references to what is equal to nothing but itself: as an argument of a mock's, for one, a copy
             of it would not be what the test expects.
         made: objects of classes that are not the test's, which may be kept alike as a whole.
@@ -77,6 +80,7 @@ class Found:
         self.in_functions: set[int] = set()
         self.attributes: set[int] = set()
         self.others: list[Any] = []
+        self.primitives: list[Any] = []
         self.things: list[weakref.ref[Any]] = []
         self.made: list[Any] = []
         self.stained: list[Any] = []
@@ -93,6 +97,9 @@ class Found:
             return
         self._seen[id(value)] = value
         self.know(value)
+        if is_primitive(kind):
+            self.primitives.append(value)
+            return
         in_function = in_function or kind is CellType
         if kind is CellType or is_watchable(value):
             self._take(value, in_function)
@@ -299,25 +306,49 @@ def _frames_of_test() -> Iterator[FrameType]:
             if _is_of_test(frame):
                 yield frame
             frame = frame.f_back
-    yield from _frames_of_tasks()
-
-
-def _frames_of_tasks() -> Iterator[FrameType]:
-    """Tests that are coroutines: what they await runs in other tasks, as often as not."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return
-    try:
-        tasks = asyncio.all_tasks()
-    except RuntimeError:  # no loop runs here
-        return
-    for task in tasks:
-        awaited: Any = task.get_coro()
+    for awaited in (*_tasks_of_asyncio(), *_tasks_of_trio()):
         while awaited is not None:
             frame = getattr(awaited, "cr_frame", None)
             if frame is not None and _is_of_test(frame):
                 yield frame
             awaited = getattr(awaited, "cr_await", None)
+
+
+def _tasks_of_asyncio() -> list[Any]:
+    """Tests that are coroutines: what they await runs in other tasks, or other threads, as often as not."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return []
+    loops = {_loop_of_main_thread(asyncio)}
+    with contextlib.suppress(RuntimeError):  # none runs here
+        loops.add(asyncio.get_running_loop())
+    return [task.get_coro() for loop in loops if loop is not None for task in asyncio.all_tasks(loop)]
+
+
+def _loop_of_main_thread(asyncio: Any) -> Any:
+    """The one that runs there, if that can be seen."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        if frame.f_code.co_name in ("run", "run_until_complete"):
+            runner = frame.f_locals.get("self")
+            if isinstance(runner, asyncio.Runner):
+                return runner.get_loop()
+            if isinstance(runner, asyncio.AbstractEventLoop):
+                return runner
+        frame = frame.f_back
+    return None
+
+
+def _tasks_of_trio() -> list[Any]:
+    trio = running_trio()
+    if trio is None:
+        return []
+    found, waiting = [], [trio.lowlevel.current_root_task()]
+    while waiting:
+        task = waiting.pop()
+        found.append(task.coro)
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return found
 
 
 def _is_of_test(frame: FrameType) -> bool:

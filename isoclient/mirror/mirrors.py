@@ -110,6 +110,11 @@ class ClientMirror:
         self._mocks.known = self._shared_locals.thing
         self._changes.is_shared = self._shared_locals.has
 
+    @property
+    def is_live(self) -> bool:
+        """Whether both sides are to tell of changes also while a call is under way."""
+        return self._shared_locals.are_live
+
     def end(self) -> None:
         """The app is over."""
         self._shared_locals.end()
@@ -199,6 +204,7 @@ class ServerMirror:
         at_call_end: to be called whenever a call of the app has ended, before the test knows.
         app: the app, once it is loaded.
         before_telling: to be called before anything is said to the test.
+        is_live: whether that is to be done now and then while a call is under way, too.
     """
 
     app: object = None
@@ -210,6 +216,7 @@ class ServerMirror:
         for kind, (name, thing) in enumerate(self._things.items()):
             reporter = Reporter(partial(write, kind), codec, self.at_call_end, lambda: self.app, self.before_telling)
             thing.begin(context.get(name), reporter)
+        self.is_live = any(isinstance(thing, SharedLocals) and thing.are_live for thing in self._things.values())
 
     def apply(self, context: Context) -> None:
         """Put what has changed into force. Never raises: calls of the app come behind it, and are to be answered."""

@@ -22,6 +22,7 @@ from isoclient.mirror.mirrored import Mirrored, Reporter
 from isoclient.mirror.object_graphs import FOREIGN, Graph, find_graphs, is_seen
 from isoclient.mirror.run import run
 from isoclient.mirror.shared_graphs import SharedGraph
+from isoclient.mirror.shared_primitives import renew, state_of_primitive, watch_primitive
 from isoclient.mirror.watched_values import Change, Watched, watch
 from isoclient.mirror.watchlist import place_in_test
 from isoclient.system.locks import make_lock
@@ -49,10 +50,12 @@ class _First(NamedTuple):
     Attributes:
         found: the values that are kept alike each by itself.
         graphs: those that are kept alike as a whole.
+        states: those of the primitives.
     """
 
     found: Found
     graphs: list[Graph]
+    states: list[Any]
 
 
 class _Told(NamedTuple):
@@ -137,16 +140,21 @@ class SharedLocals(Mirrored):
         if fresh or self.codec is None:
             return None
         found = find(run.fixtures, run.given, self._app)
-        known = {id(value) for value in (*found.values, *found.others)}
+        known = {id(value) for value in (*found.values, *found.others, *found.primitives)}
         graphs = find_graphs(found.made, known, found.of_others)
         found.made.clear()
-        if not (found.values or found.others or found.stained or found.things or graphs):
+        if not any((found.values, found.others, found.primitives, found.stained, found.things, graphs)):
             return None
         if self._app is not None and not isinstance(self._app, str):
             found.others.append(self._app)  # what has come to refer to it, refers to the test's own here
-        first = _First(found, graphs)
+        first = _First(found, graphs, [state_of_primitive(each) for each in found.primitives])
         self._epoch, self.shared = run.epoch, _Shared(first, "t", "a", self.codec)
         return first
+
+    @property
+    def are_live(self) -> bool:
+        """Whether changes are to be told also while a call is under way."""
+        return self.shared is not None and self.shared.has_primitives
 
     def have_changed(self) -> bool:
         """Whether something is other than the app knows, or no business of the app's any more."""
@@ -181,6 +189,8 @@ class SharedLocals(Mirrored):
             return
         for value in first.found.stained:
             clean(value)
+        for primitive, state in zip(first.found.primitives, first.states, strict=True):
+            renew(primitive, state)
         self.shared = _Shared(first, "a", "t", reporter.codec)
         self.shared.things.begin()
         reporter.codec.twins = self
@@ -224,12 +234,15 @@ class _Shared:
         ids: theirs.
         codec: likewise.
         things: what is known for itself alone.
+        has_primitives: whether the test and the app may wait for each other while a call is under way.
         left_behind: the classes of objects that had the changes of the other side, and have no more of them.
     """
 
     def __init__(self, first: _First, side: str, other: str, codec: PipeCodec) -> None:
-        found, graphs = first
+        found, graphs, _ = first
         self._watched = {f"v{number}": watch(value) for number, value in enumerate(found.values)}
+        self._watched |= {f"p{number}": watch_primitive(each) for number, each in enumerate(found.primitives)}
+        self.has_primitives = bool(found.primitives)
         self.codec = codec
         self.names: dict[str, object] = {name: watched.value for name, watched in self._watched.items()}
         self.names |= {f"o{number}": thing for number, thing in enumerate(found.others)}
@@ -240,6 +253,7 @@ class _Shared:
         }
         self.things = KnownThings(found.things)
         self._visible = {f"v{number}" for number in found.in_functions}
+        self._visible |= {f"p{number}" for number in range(len(found.primitives))}
         self._attributes = {f"v{number}" for number in found.attributes}
         self._side, self._other, self._number = side, other, 0
         self.left_behind: list[str] = []

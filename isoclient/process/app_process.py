@@ -9,11 +9,12 @@ from typing import Final
 
 from isoclient.drive.blocking import read_until_lost
 from isoclient.drive.connection import Connection
-from isoclient.drive.failures import CutOff
+from isoclient.drive.failures import ConnectionLost, CutOff, Reentered
 from isoclient.drive.terminal import Terminal
 from isoclient.drive.waiting import Deadline
 from isoclient.mirror.mirrored import Context
 from isoclient.mirror.mirrors import ClientMirror
+from isoclient.mirror.shared_primitives import PACE
 from isoclient.process.dumps import ask_for_dump
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
@@ -151,6 +152,8 @@ class AppProcess:
             self._popen = self._launch(given, self._mirror.first(), self._setup)
         finally:
             belongings.close()
+        if self._mirror.is_live:
+            connection.pace = PACE
         self.pid = self._popen.pid
         self._reaper = Reaper(self._popen, connection)
 
@@ -191,6 +194,15 @@ class AppProcess:
         if self._is_hung_beyond_a_limit():
             self._stack_then = self.stack()
             self._signal(signal.SIGKILL)
+        if self._mirror.is_live and self.connection.mux.streams:
+            self._exchange_news()
+
+    def _exchange_news(self) -> None:
+        """The test and the app may wait for each other by what they share."""
+        self._journal.sync_unless_busy()
+        with contextlib.suppress(ConnectionLost, Reentered):  # which is for whoever waits to find out
+            self.connection.begin_sending()
+            self.connection.try_flush()
 
     def _is_hung_beyond_a_limit(self) -> bool:
         if self._watch is None or self.connection.server.exiting or self._is_out_of_reach:

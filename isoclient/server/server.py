@@ -8,9 +8,11 @@ classes are in one module because each needs the other. What is particular to a 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from isoclient.asgi import Rules
+from isoclient.mirror.shared_primitives import PACE
 from isoclient.server.app_names import spot_of_app
 from isoclient.server.enforcement import lift_limits
 from isoclient.server.leaving import is_due_to_disconnect
@@ -106,6 +108,7 @@ class Server:
         self._waiting = 0  # bytes of messages since the last flush, about
         self._flush_planned = False
         self._stopping = False
+        self._is_looking = False
 
     # -- what comes in
 
@@ -144,6 +147,15 @@ class Server:
         else:
             # A task begins with a copy of the context that it is made in.
             spec.variables.run(self.runtime.spawn, call)
+        if self._side is not None and self._side.is_live and not self._is_looking:
+            self._look_again(self._side)
+
+    def _look_again(self, side: SideChannel) -> None:
+        """Tell now and then what the app does with what it shares with the test, which may wait for that."""
+        self._is_looking = bool(self._calls)
+        if self._is_looking:
+            side.about_to_tell()
+            self.runtime.call_later(PACE / 1000, partial(self._look_again, side))
 
     def stop(self) -> None:
         """End every call of the app, in order: requests and WebSockets first, then lifespan, then the loop."""

@@ -1,6 +1,7 @@
 """Events, queues, conditions and semaphores of Python's, asyncio's and their like: what threads and tasks wait by.
 
-Each process has its own, though a copy has one for each of the test's.
+Each process has its own, though a copy has one for each of the test's. Events, scopes that can be
+cancelled and queues in order are kept alike: see :mod:`isoclient.mirror.shared_primitives`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import Any, Final
 from isoclient.compat.python_asyncio import items_of_queue
 from isoclient.transit.classes import class_name
 
-__all__ = ["is_condition", "is_synchronizer", "state_of"]
+__all__ = ["is_cancel_scope", "is_condition", "is_latch", "is_primitive", "is_synchronizer", "state_of"]
 
 _PACKAGES: Final = frozenset({"anyio", "asyncio", "queue", "threading", "trio"})
 _EVENTS: Final = frozenset({"Event", "EventAdapter"})
+_SCOPES: Final = frozenset({"CancelScope"})
 _QUEUES: Final = frozenset({"LifoQueue", "PriorityQueue", "Queue"})
+_IN_ORDER: Final = frozenset({"Queue"})
 _SEMAPHORES: Final = frozenset({"CapacityLimiter", "Semaphore", "SemaphoreAdapter"})
 _CONDITIONS: Final = frozenset({"Condition", "ConditionAdapter"})
 
@@ -22,6 +25,21 @@ _CONDITIONS: Final = frozenset({"Condition", "ConditionAdapter"})
 def is_synchronizer(cls: type) -> bool:
     """Whether objects of a class are one of them, and of no class of somebody's own."""
     return bool(_name(cls, _EVENTS | _QUEUES | _SEMAPHORES | _CONDITIONS))
+
+
+def is_primitive(cls: type) -> bool:
+    """Whether objects of a class are of those by which a test and its app may wait for each other."""
+    return bool(_name(cls, _EVENTS | _SCOPES | _IN_ORDER))
+
+
+def is_latch(cls: type) -> bool:
+    """Whether they are events, or scopes that can be cancelled: what is set, for others to see."""
+    return bool(_name(cls, _EVENTS | _SCOPES))
+
+
+def is_cancel_scope(cls: type) -> bool:
+    """Whether they are such scopes."""
+    return bool(_name(cls, _SCOPES))
 
 
 def is_condition(value: object) -> bool:
