@@ -67,10 +67,10 @@ def unfinished_in(queue: Any) -> int:
 
 @self_test("Waking a test that waits for an event of asyncio's, where another thread asks its app", project="Python")
 def _knows_loops() -> None:
-    from asyncio import Event
+    from asyncio.mixins import _LoopBoundMixin
 
-    event: Any = Event()
-    assert "_loop" in event._get_loop.__code__.co_names
+    mixin: Any = _LoopBoundMixin
+    assert "_loop" in mixin._get_loop.__code__.co_names
 
 
 def loop_of(event: Any) -> AbstractEventLoop | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
-from isoclient.system.event_loops import running_loop, running_trio
+from isoclient.system.running_loops import running_loop, running_trio
 
 __all__ = ["Start", "beside", "is_of_another", "shielded"]
 

@@ -6,8 +6,8 @@ import contextlib
 from typing import Any, Protocol
 
 from isoclient.drive.waiting import Sleeper
-from isoclient.system.event_loops import running_loop, running_trio
 from isoclient.system.modules import threading
+from isoclient.system.running_loops import running_loop, running_trio
 
 __all__ = ["TaskSleep", "sleep_here"]
 

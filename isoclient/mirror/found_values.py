@@ -17,8 +17,8 @@ from types import BuiltinFunctionType, CellType, FrameType, FunctionType, Method
 from typing import Any, Final
 
 from isoclient.mirror.module_values import ModuleValues
-from isoclient.system.event_loops import running_trio
 from isoclient.system.modules import threading
+from isoclient.system.running_loops import running_trio
 from isoclient.transit.places import is_of_tests
 from isoclient.transit.synchronizers import is_primitive
 

@@ -198,7 +198,7 @@ class AppInRun(StandsForApp):
 
     def _isolated(self, mode: bool | str) -> IsolatedApp:
         from isoclient.client.isolated_app import isolated_in_run
-        from isoclient.system.event_loops import running_trio
+        from isoclient.system.running_loops import running_trio
 
         backend = "asyncio" if running_trio() is None else "trio"
         found = self._copies.get((mode, backend))

@@ -122,12 +122,16 @@ TESTS = """
         client.get("/")
         assert own_store.get("tea") == 1
 
-    @pytest.fixture
+    @pytest.fixture(scope="module")
     def done():
         return threading.Event()
 
-    def test_what_others_wait_for(make, done):
-        changed, told = threading.Condition(), asyncio.Queue()
+    @pytest.fixture(scope="module")
+    def told():
+        return asyncio.Queue()
+
+    def test_what_others_wait_for(make, done, told):
+        changed = threading.Condition()
         async def handler(request):
             done.set()
             told.put_nowait("tea")
@@ -342,8 +346,8 @@ def test_an_exception_that_the_app_has_kept(suite: Suite, pytester: pytest.Pytes
 def test_what_a_timeout_has_cancelled_and_what_is_in_a_group(suite: Suite, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(cafe=SHOP)
     source = """
+        begun = asyncio.Event()
         async def use(wait):
-            begun = asyncio.Event()
             async def handler(request):
                 begun.set()
                 await asyncio.sleep(30)
@@ -351,9 +355,9 @@ def test_what_a_timeout_has_cancelled_and_what_is_in_a_group(suite: Suite, pytes
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.get("/"))
-                    await wait(begun, client)
+                    await wait()
 
-        async def wait_for_it(begun, client):
+        async def wait_for_it():
             async with asyncio.timeout(0.5):
                 await begun.wait()
 
