@@ -10,7 +10,17 @@ from isoclient.compat.self_tests import self_test
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["MODULES", "default_executor", "descriptors", "items_of_queue", "loop_of", "policy", "unfinished_in"]
+__all__ = [
+    "MODULES",
+    "default_executor",
+    "descriptors",
+    "items_of_queue",
+    "loop_of",
+    "policy",
+    "put_in",
+    "take_out",
+    "unfinished_in",
+]
 
 MODULES: Final = frozenset({"asyncio.*", "selectors", "_weakrefset"})
 """Those whose code a loop runs, as pdb is told what to skip."""
@@ -48,7 +58,8 @@ def _knows_queues() -> None:
 
     queue: Any = Queue()
     queue.put_nowait("tea")
-    assert (list(queue._queue), queue._unfinished_tasks) == (["tea"], 1)
+    assert (list(queue._queue), queue._unfinished_tasks, queue._maxsize) == (["tea"], 1, 0)
+    queue._queue.rotate(1)
 
 
 def items_of_queue(queue: Any) -> list[Any]:
@@ -63,6 +74,22 @@ def unfinished_in(queue: Any) -> int:
     if hasattr(queue, "unfinished_tasks"):
         return int(queue.unfinished_tasks)
     return int(queue._unfinished_tasks) if _knows_queues() else 0
+
+
+def take_out(queue: Any, place: int) -> None:
+    """Take an item out of a queue for tasks, wherever it stands. Who waits for room is woken."""
+    queue._queue.rotate(-place)
+    queue.get_nowait()
+    queue._queue.rotate(place)
+
+
+def put_in(queue: Any, item: object) -> None:
+    """Put an item into such a queue, though it may be full."""
+    size, queue._maxsize = queue._maxsize, 0
+    try:
+        queue.put_nowait(item)
+    finally:
+        queue._maxsize = size
 
 
 @self_test("Waking a test that waits for an event of asyncio's, where another thread asks its app", project="Python")

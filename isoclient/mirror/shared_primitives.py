@@ -17,10 +17,11 @@ test's waits there.
 from __future__ import annotations
 
 import contextlib
+from contextlib import AbstractContextManager
 from operator import is_
 from typing import Any, Final, NamedTuple
 
-from isoclient.compat.python_asyncio import items_of_queue, loop_of, unfinished_in
+from isoclient.compat.python_asyncio import items_of_queue, loop_of, put_in, take_out, unfinished_in
 from isoclient.mirror.watched_values import Change, Watched
 from isoclient.transit.synchronizers import is_cancel_scope, is_latch
 
@@ -28,6 +29,7 @@ __all__ = ["PACE", "renew", "state_of_primitive", "watch_primitive"]
 
 PACE: Final = 5
 """Milliseconds between two looks, where there is one."""
+_HERE, _BEFORE, _THERE = 1, 0, -1  # where an item of a queue was put: before the fork, or since then
 
 
 class _QueueState(NamedTuple):
@@ -103,9 +105,19 @@ class _Latch(Watched):
 
 
 class _Queue(Watched):
-    """``(how many items were taken, how many tasks were done, the new items)``: one side puts, and the other takes."""
+    """``(keys of the items that were taken, how many tasks were done, the first key of the new items, these)``.
 
-    __slots__ = ()
+    One side may put while the other one takes, before either has heard of it. So each item has a key, which is known on
+    both sides: on which of them it was put, and as which one; and what is not yet told is not taken for told when
+    something is heard.
+    """
+
+    __slots__ = ("_count", "_keys")
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(value)
+        self._keys = [(_BEFORE, number) for number in range(len(self.known.items))]
+        self._count = 0
 
     def copy(self) -> _QueueState:
         return _state_of_queue(self.value)
@@ -115,29 +127,81 @@ class _Queue(Watched):
         alike = now.unfinished == known.unfinished and len(now.items) == len(known.items)
         return not (alike and all(map(is_, now.items, known.items)))
 
+    def take(self) -> Change:
+        with _held(self.value):
+            now = self.copy()
+        change = self.difference(now)
+        first, new = change[-2:]
+        coming = iter([(_HERE, first + number) for number in range(len(new))])
+        places = _places(now.items, self.known.items)
+        self._keys = [self._keys[place] if place >= 0 else next(coming) for place in places]
+        self._count += len(new)
+        self.known = now
+        return change
+
     def difference(self, now: _QueueState) -> Change:
-        known = self.known.items
-        taken = 0
-        while not all(map(is_, known[taken:], now.items)) or len(known) - taken > len(now.items):
-            taken += 1
-        new = list(now.items[len(known) - taken :])
-        return taken, self.known.unfinished + len(new) - now.unfinished, new
+        places = _places(now.items, self.known.items)
+        left = set(places)
+        taken = [key for place, key in enumerate(self._keys) if place not in left]
+        new = [item for item, place in zip(now.items, places, strict=True) if place < 0]
+        return taken, self.known.unfinished + len(new) - now.unfinished, self._count, new
 
     def put(self, change: Change) -> None:
-        taken, done, new = change
-        try:
-            for item in self.known.items[:taken]:
-                items = items_of_queue(self.value)
-                if items and items[0] is item:  # else somebody here has taken it, too
-                    self.value.get_nowait()
+        taken, done, first, new = change
+        gone = {(-side, number) for side, number in taken}
+        known = self.known
+        with _held(self.value):
+            places = _places(tuple(items_of_queue(self.value)), known.items)
+            for at in reversed(range(len(places))):
+                if places[at] >= 0 and self._keys[places[at]] in gone:  # else somebody here has taken it, too
+                    _take_out(self.value, at)
             for item in new:
-                self.value.put_nowait(item)  # which raises if both sides have filled it
-            with contextlib.suppress(ValueError):  # more often than there was something to do
-                for _ in range(done):
-                    self.value.task_done()
-        finally:
-            self.known = self.copy()
-            _wake_loop_of(self.value)
+                _put_in(self.value, item)
+        left = [(key, item) for key, item in zip(self._keys, known.items, strict=True) if key not in gone]
+        left += [((_THERE, first + number), item) for number, item in enumerate(new)]
+        self._keys = [key for key, _ in left]
+        self.known = _QueueState(tuple([item for _, item in left]), known.unfinished + len(new) - done)
+        with contextlib.suppress(ValueError):  # more often than there was something to do
+            for _ in range(done):
+                self.value.task_done()
+        _wake_loop_of(self.value)
+
+
+def _places(now: tuple[Any, ...], known: tuple[Any, ...]) -> list[int]:
+    """For each item that is there now, its place among those that are known; -1 for one that has come in.
+
+    Items are taken from the front alone, so what is known of from the end on is there still.
+    """
+    places, next_place = [], len(known) - 1
+    for item in reversed(now):
+        is_known = next_place >= 0 and item is known[next_place]
+        places.append(next_place if is_known else -1)
+        next_place -= is_known
+    return places[::-1]
+
+
+def _held(queue: Any) -> AbstractContextManager[Any]:
+    """So that no thread puts or takes meanwhile: those of a queue for tasks are of one thread."""
+    return getattr(queue, "mutex", None) or contextlib.nullcontext()
+
+
+def _take_out(queue: Any, place: int) -> None:
+    """Take an item out, wherever it stands; the queue is held."""
+    if hasattr(queue, "mutex"):
+        del queue.queue[place]
+        queue.not_full.notify()
+    else:
+        take_out(queue, place)
+
+
+def _put_in(queue: Any, item: object) -> None:
+    """Put an item in, though both sides may have filled it; the queue is held."""
+    if hasattr(queue, "mutex"):
+        queue.queue.append(item)
+        queue.unfinished_tasks += 1
+        queue.not_empty.notify()
+    else:
+        put_in(queue, item)
 
 
 def _wake_loop_of(primitive: Any) -> None:

@@ -108,7 +108,7 @@ class Server:
         self._waiting = 0  # bytes of messages since the last flush, about
         self._flush_planned = False
         self._stopping = False
-        self._is_looking = False
+        self._is_looking = self._has_flushed = False
 
     # -- what comes in
 
@@ -151,10 +151,16 @@ class Server:
             self._look_again(self._side)
 
     def _look_again(self, side: SideChannel) -> None:
-        """Tell now and then what the app does with what it shares with the test, which may wait for that."""
+        """Tell now and then what the app does with what it shares with the test, which may wait for that.
+
+        All that was done before a message has been told with it. What comes after it waits for the look after the next
+        one, so that the test has the message by then.
+        """
         self._is_looking = bool(self._calls)
         if self._is_looking:
-            side.about_to_tell()
+            if not self._has_flushed:
+                side.about_to_tell()
+            self._has_flushed = False
             self.runtime.call_later(PACE / 1000, partial(self._look_again, side))
 
     def stop(self) -> None:
@@ -181,9 +187,9 @@ class Server:
     # -- what goes out
 
     def emit(self, stream: Stream, message: Message) -> None:
-        """Send a message on a stream, with the next flush."""
+        """Send a message on a stream, with the next flush; but at once, if the test may hear of what comes after it."""
         self._waiting += self.mux.send(stream, message)
-        if self._waiting >= _FLUSH_AT:
+        if self._waiting >= _FLUSH_AT or self._is_looking:
             self.flush()
         elif not self._flush_planned:
             self._plan_flush()
@@ -245,6 +251,7 @@ class Server:
         """Write what waits, as far as the pipe takes it now."""
         if self.mux.outbox.parts:
             self._waiting = 0
+            self._has_flushed = True
             if self._side is not None:
                 self._side.about_to_tell()
             self.runtime.write()
@@ -261,7 +268,9 @@ class Server:
 
     def _flush_now(self) -> None:
         self._flush_planned = False
-        if self.mux.outbox.parts:
+        if self._is_looking:
+            self.runtime.write()  # of credit alone: a message has gone out at once, with what was done before it
+        elif self.mux.outbox.parts:
             self.flush()
 
 

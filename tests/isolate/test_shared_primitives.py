@@ -181,6 +181,44 @@ def test_an_app_that_never_stops_sending_hears_that_it_is_to_stop(make_isolated:
     on_asyncio(main)
 
 
+@on_asyncio_alone
+def test_what_the_app_does_after_a_message_comes_after_it(make_isolated: MakeIsolated) -> None:
+    sent = [threading.Event() for _ in range(20)]
+    heard = [threading.Event() for _ in range(20)]
+    messages: list[dict[str, Any]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for event, is_heard in zip(sent, heard, strict=True):
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            event.set()
+            assert await asyncio.to_thread(is_heard.wait, 10)
+        await send({"type": "http.response.body", "body": b"end"})
+
+    async def call() -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
+            await asyncio.sleep(0)
+            messages.append(dict(message))
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await isolated({"type": "http", "path": "/", "method": "GET", "headers": []}, receive, send)
+
+    isolated = make_isolated(app)
+    thread = threading.Thread(target=asyncio.run, args=(call(),))
+    thread.start()
+    counts = []
+    for event, is_heard in zip(sent, heard, strict=True):
+        assert event.wait(10)
+        counts.append(len(messages))
+        is_heard.set()
+    thread.join()
+    assert counts == list(range(2, 22))
+    assert messages[-1]["body"] == b"end"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the body of HTTPX's, under Trio
 @on_both
 def test_the_app_cancels_what_waits_for_it(make_isolated: MakeIsolated, run: Callable[..., Any]) -> None:
     async def main() -> None:
@@ -314,3 +352,137 @@ def test_threads_have_a_queue_too(make_isolated: MakeIsolated) -> None:
     assert told.get(timeout=10) == "a second"
     thread.join()
     assert asked.empty()
+
+
+@on_asyncio_alone
+def test_nothing_is_lost_of_what_comes_faster_than_it_is_told(make_isolated: MakeIsolated) -> None:
+    async def main() -> None:
+        asked: asyncio.Queue[Any] = asyncio.Queue()
+        told: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (item := await asked.get()) is not None:
+                await told.put(item)
+                await asyncio.sleep(0)
+            await answer(send)
+
+        async def put() -> None:
+            for item in range(1000):
+                await asked.put(item)
+                await asyncio.sleep(0.001 if item % 7 == 0 else 0)
+            await asked.put(None)
+
+        async with client_of(make_isolated(app)) as client:
+            asking, putting = asyncio.create_task(client.get("/")), asyncio.create_task(put())
+            assert [await asyncio.wait_for(told.get(), 10) for _ in range(1000)] == list(range(1000))
+            assert (await asking).text == "ok"
+            await putting
+        assert (asked.qsize(), told.qsize()) == (0, 0)
+
+    on_asyncio(main)
+
+
+@on_asyncio_alone
+def test_nothing_is_lost_of_what_threads_put(make_isolated: MakeIsolated) -> None:
+    asked: queue.Queue[Any] = queue.Queue()
+    told: queue.Queue[Any] = queue.Queue()
+
+    def work() -> None:
+        while (item := asked.get(timeout=10)) is not None:
+            told.put(item)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.to_thread(work)
+        await answer(send)
+
+    def put() -> None:
+        for item in range(1000):
+            asked.put(item)
+            if item % 5 == 0:
+                threading.Event().wait(0.0005)
+        asked.put(None)
+
+    client = OfStarlette(make_isolated(app))
+    threads = [threading.Thread(target=client.get, args=("/",)), threading.Thread(target=put)]
+    for thread in threads:
+        thread.start()
+    assert [told.get(timeout=10) for _ in range(1000)] == list(range(1000))
+    for thread in threads:
+        thread.join()
+
+
+@on_asyncio_alone
+def test_the_same_object_several_times(make_isolated: MakeIsolated) -> None:
+    async def main() -> None:
+        ticks: asyncio.Queue[bool] = asyncio.Queue()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            count = 0
+            while await ticks.get():
+                count += 1
+            await answer(send, count)
+
+        async with client_of(make_isolated(app)) as client:
+            asking = asyncio.create_task(client.get("/"))
+            for number in range(300):
+                await ticks.put(True)
+                await asyncio.sleep(0.001 if number % 3 == 0 else 0)
+            await ticks.put(False)
+            assert (await asyncio.wait_for(asking, 10)).text == "300"
+
+    on_asyncio(main)
+
+
+@on_asyncio_alone
+@pytest.mark.parametrize("is_of_app", [True, False])
+def test_a_full_queue_holds_back_who_puts(make_isolated: MakeIsolated, is_of_app: bool) -> None:
+    async def main() -> None:
+        items: asyncio.Queue[int] = asyncio.Queue(maxsize=1)
+        taken: list[int] = []
+
+        async def put() -> None:
+            for item in range(20):
+                await items.put(item)
+                assert items.qsize() <= 1
+
+        async def take() -> None:
+            while len(taken) < 20:
+                taken.append(await items.get())
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (put() if is_of_app else take())
+            await answer(send)
+
+        async with client_of(make_isolated(app)) as client:
+            asking = asyncio.create_task(client.get("/"))
+            await asyncio.wait_for(take() if is_of_app else put(), 10)
+            assert (await asking).text == "ok"
+        assert taken == list(range(20))
+
+    on_asyncio(main)
+
+
+@on_asyncio_alone
+def test_both_put_into_the_queue_that_one_takes_from(make_isolated: MakeIsolated) -> None:
+    async def main() -> None:
+        items: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+
+        async def put(who: str) -> None:
+            for number in range(100):
+                await items.put((who, number))
+                await asyncio.sleep(0.001)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await put("app")
+            await answer(send)
+
+        async with client_of(make_isolated(app)) as client:
+            asking, putting = asyncio.create_task(client.get("/")), asyncio.create_task(put("test"))
+            taken = [await asyncio.wait_for(items.get(), 10) for _ in range(200)]
+            await asking
+            await putting
+        for who in ("app", "test"):
+            assert [item for item in taken if item[0] == who] == [(who, number) for number in range(100)]
+        assert items.empty()
+
+    on_asyncio(main)
