@@ -191,7 +191,6 @@ def test_an_exception_that_is_kept_is_as_one_that_is_raised(make_client: MakeCli
     assert error.__traceback__ is not None
 
 
-@pytest.mark.modes("fork")
 def test_an_exception_of_the_test_is_itself_in_a_group_and_as_a_cause(make_client: MakeClient) -> None:
     member, cause = ValueError("child failed"), KeyError("lost")
 
@@ -209,6 +208,7 @@ def test_an_exception_of_the_test_is_itself_in_a_group_and_as_a_cause(make_clien
     assert isinstance(raised.value.exceptions[1], TypeError)
 
 
+@pytest.mark.modes("fork")
 def test_what_cannot_cross_is_a_stand_in(make_client: MakeClient) -> None:
     kept: list[Any] = []
 
