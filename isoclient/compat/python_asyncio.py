@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODULES",
+    "ORDER",
     "default_executor",
     "descriptors",
+    "forget_loop",
     "items_of_queue",
     "loop_of",
     "policy",
@@ -24,6 +26,9 @@ __all__ = [
 
 MODULES: Final = frozenset({"asyncio.*", "selectors", "_weakrefset"})
 """Those whose code a loop runs, as pdb is told what to skip."""
+
+ORDER: Final = frozenset({"_get", "_init", "_put"})
+"""What a queue of asyncio's, or of threads, has for its subclasses, which keep their items in another order by that."""
 
 _PARTS: Final = ("_selector", "_ssock", "_csock")
 
@@ -78,16 +83,20 @@ def unfinished_in(queue: Any) -> int:
 
 def take_out(queue: Any, place: int) -> None:
     """Take an item out of a queue for tasks, wherever it stands. Who waits for room is woken."""
+    from asyncio import Queue
+
     queue._queue.rotate(-place)
-    queue.get_nowait()
+    Queue.get_nowait(queue)  # and not what a subclass does besides
     queue._queue.rotate(place)
 
 
 def put_in(queue: Any, item: object) -> None:
     """Put an item into such a queue, though it may be full."""
+    from asyncio import Queue
+
     size, queue._maxsize = queue._maxsize, 0
     try:
-        queue.put_nowait(item)
+        Queue.put_nowait(queue, item)
     finally:
         queue._maxsize = size
 
@@ -103,6 +112,11 @@ def _knows_loops() -> None:
 def loop_of(event: Any) -> AbstractEventLoop | None:
     """That by which somebody waits for an event of asyncio's; None if nobody has, or it is not known."""
     return getattr(event, "_loop", None) if _knows_loops() else None
+
+
+def forget_loop(event: Any) -> None:
+    """Let an event or a queue be one that nobody has waited for yet."""
+    getattr(event, "__dict__", {}).pop("_loop", None)
 
 
 def policy() -> object:

@@ -20,7 +20,7 @@ from isoclient.mirror.module_values import ModuleValues
 from isoclient.system.modules import threading
 from isoclient.system.running_loops import running_trio
 from isoclient.transit.places import is_of_tests
-from isoclient.transit.synchronizers import is_primitive
+from isoclient.transit.synchronizers import primitive_of
 
 __all__ = [
     "CONTAINERS",
@@ -97,7 +97,7 @@ class Found:
             return
         self._seen[id(value)] = value
         self.know(value)
-        if is_primitive(kind):
+        if primitive_of(kind) is not None:
             self.primitives.append(value)
             return
         in_function = in_function or kind is CellType

@@ -21,9 +21,9 @@ from contextlib import AbstractContextManager
 from operator import is_
 from typing import Any, Final, NamedTuple
 
-from isoclient.compat.python_asyncio import items_of_queue, loop_of, put_in, take_out, unfinished_in
+from isoclient.compat.python_asyncio import forget_loop, items_of_queue, loop_of, put_in, take_out, unfinished_in
 from isoclient.mirror.watched_values import Change, Watched
-from isoclient.transit.synchronizers import is_cancel_scope, is_latch
+from isoclient.transit.synchronizers import is_cancel_scope, is_latch, primitive_of
 
 __all__ = ["PACE", "renew", "state_of_primitive", "watch_primitive"]
 
@@ -43,39 +43,48 @@ def _state_of_queue(queue: Any) -> _QueueState:
     return _QueueState(tuple(items_of_queue(queue)), unfinished_in(queue))
 
 
+def _kind_of(primitive: object) -> Any:
+    """The class of it, below those of the user's: what that does when it is set was done on the other side."""
+    return primitive_of(type(primitive))
+
+
 def _is_set(latch: Any, otherwise: bool = False) -> bool:
     """Whether it is, as far as that can be told here: one of Trio's may ask its loop for the time."""
+    kind = _kind_of(latch)
     try:
-        return bool(latch.cancel_called if is_cancel_scope(type(latch)) else latch.is_set())
+        return bool(latch.cancel_called if is_cancel_scope(kind) else kind.is_set(latch))
     except RuntimeError:  # which runs in another thread
         return otherwise
 
 
 def _set(latch: Any) -> None:
-    if is_cancel_scope(type(latch)):
-        latch.cancel()
+    kind = _kind_of(latch)
+    if is_cancel_scope(kind):
+        kind.cancel(latch)
     else:
-        latch.set()
+        kind.set(latch)
 
 
 def state_of_primitive(primitive: Any) -> Any:
     """In the test's process: what :func:`renew` needs to know."""
-    return _is_set(primitive) if is_latch(type(primitive)) else _state_of_queue(primitive)
+    return _is_set(primitive) if is_latch(_kind_of(primitive)) else _state_of_queue(primitive)
 
 
 def renew(primitive: Any, state: Any) -> None:
     """In the app's process: let it be as one that has just been made, in that state."""
+    kind = _kind_of(primitive)
     size = getattr(primitive, "maxsize", None)
-    if hasattr(primitive, "__dict__"):  # as those of asyncio have, where the loop is that it was first awaited on
+    if kind is type(primitive) and hasattr(primitive, "__dict__"):
         vars(primitive).clear()
-    if is_latch(type(primitive)):
-        primitive.__init__()
+    forget_loop(primitive)  # on which it was first awaited
+    if is_latch(kind):
+        kind.__init__(primitive)
         if state:
             _set(primitive)
     else:
-        primitive.__init__(size)
+        kind.__init__(primitive, size)
         for item in state.items:
-            primitive.put_nowait(item)
+            kind.put_nowait(primitive, item)
 
 
 class _Latch(Watched):
@@ -99,8 +108,8 @@ class _Latch(Watched):
             return
         if self.known:
             _set(self.value)
-        elif hasattr(self.value, "clear"):  # of asyncio and threads; the others stay set
-            self.value.clear()
+        elif hasattr(kind := _kind_of(self.value), "clear"):  # of asyncio and threads; the others stay set
+            kind.clear(self.value)
         _wake_loop_of(self.value)
 
 
@@ -163,7 +172,7 @@ class _Queue(Watched):
         self.known = _QueueState(tuple([item for _, item in left]), known.unfinished + len(new) - done)
         with contextlib.suppress(ValueError):  # more often than there was something to do
             for _ in range(done):
-                self.value.task_done()
+                _kind_of(self.value).task_done(self.value)
         _wake_loop_of(self.value)
 
 
@@ -214,4 +223,4 @@ def _wake_loop_of(primitive: Any) -> None:
 
 def watch_primitive(primitive: object) -> Watched:
     """Watch one of these."""
-    return _Latch(primitive) if is_latch(type(primitive)) else _Queue(primitive)
+    return _Latch(primitive) if is_latch(_kind_of(primitive)) else _Queue(primitive)

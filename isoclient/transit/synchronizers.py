@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from isoclient.compat.python_asyncio import items_of_queue
+from isoclient.compat.python_asyncio import ORDER, items_of_queue
 from isoclient.transit.classes import class_name
 
-__all__ = ["is_cancel_scope", "is_condition", "is_latch", "is_primitive", "is_synchronizer", "state_of"]
+__all__ = ["is_cancel_scope", "is_condition", "is_latch", "is_synchronizer", "primitive_of", "state_of"]
 
 _PACKAGES: Final = frozenset({"anyio", "asyncio", "queue", "threading", "trio"})
 _EVENTS: Final = frozenset({"Event", "EventAdapter"})
 _SCOPES: Final = frozenset({"CancelScope"})
 _QUEUES: Final = frozenset({"LifoQueue", "PriorityQueue", "Queue"})
 _IN_ORDER: Final = frozenset({"Queue"})
+_MRO: Final = vars(type)["__mro__"]
 _SEMAPHORES: Final = frozenset({"CapacityLimiter", "Semaphore", "SemaphoreAdapter"})
 _CONDITIONS: Final = frozenset({"Condition", "ConditionAdapter"})
 
@@ -27,18 +28,31 @@ def is_synchronizer(cls: type) -> bool:
     return bool(_name(cls, _EVENTS | _QUEUES | _SEMAPHORES | _CONDITIONS))
 
 
-def is_primitive(cls: type) -> bool:
-    """Whether objects of a class are of those by which a test and its app may wait for each other."""
-    return bool(_name(cls, _EVENTS | _SCOPES | _IN_ORDER))
+def primitive_of(cls: type) -> type | None:
+    """Of which of those by which a test and its app may wait for each other objects of a class are, or inherit from.
+
+    None where they are of none, or where a subclass has its own order of items.
+
+    Example:
+        >>> import queue, threading
+        >>> primitive_of(type("Turn", (threading.Event,), {})), primitive_of(queue.LifoQueue)
+        (<class 'threading.Event'>, None)
+    """
+    for layer in _MRO.__get__(cls):
+        if _name(layer, _EVENTS | _SCOPES | _IN_ORDER):
+            return layer  # type: ignore[no-any-return]
+        if not ORDER.isdisjoint(vars(layer)):
+            return None
+    return None
 
 
 def is_latch(cls: type) -> bool:
-    """Whether they are events, or scopes that can be cancelled: what is set, for others to see."""
+    """Whether one of them is an event, or a scope that can be cancelled: what is set, for others to see."""
     return bool(_name(cls, _EVENTS | _SCOPES))
 
 
 def is_cancel_scope(cls: type) -> bool:
-    """Whether they are such scopes."""
+    """Whether it is such a scope."""
     return bool(_name(cls, _SCOPES))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, MutableMapping
@@ -484,5 +485,50 @@ def test_both_put_into_the_queue_that_one_takes_from(make_isolated: MakeIsolated
         for who in ("app", "test"):
             assert [item for item in taken if item[0] == who] == [(who, number) for number in range(100)]
         assert items.empty()
+
+    on_asyncio(main)
+
+
+@on_asyncio_alone
+def test_those_of_classes_of_its_own(make_isolated: MakeIsolated) -> None:
+    class Turn(asyncio.Event):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+            self.count = 0
+
+        def set(self) -> None:
+            self.count += 1
+            super().set()
+
+    class Named(asyncio.Queue[str]):
+        def __init__(self, name: str) -> None:
+            super().__init__(maxsize=1)
+            self.name = name
+
+    class Flag(threading.Event):
+        pass
+
+    async def main() -> None:
+        entered, release, names, flag = Turn("entered"), Turn("release"), Named("names"), Flag()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await names.put(entered.name)
+            await names.put(names.name)
+            entered.set()
+            flag.set()
+            await release.wait()
+            await answer(send, release.count)
+
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(release.wait(), 0.001)  # which makes it one of this loop
+        async with client_of(make_isolated(app)) as client:
+            asked = asyncio.create_task(client.get("/"))
+            assert [await asyncio.wait_for(names.get(), 10) for _ in range(2)] == ["entered", "names"]
+            await asyncio.wait_for(entered.wait(), 10)
+            assert await asyncio.to_thread(flag.wait, 10)
+            release.set()
+            assert (await asyncio.wait_for(asked, 10)).text == "0"
+        assert release.count == 1  # and here once
 
     on_asyncio(main)
