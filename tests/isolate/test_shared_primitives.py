@@ -182,43 +182,6 @@ def test_an_app_that_never_stops_sending_hears_that_it_is_to_stop(make_isolated:
     on_asyncio(main)
 
 
-@on_asyncio_alone
-def test_what_the_app_does_after_a_message_comes_after_it(make_isolated: MakeIsolated) -> None:
-    sent = [threading.Event() for _ in range(20)]
-    heard = [threading.Event() for _ in range(20)]
-    messages: list[dict[str, Any]] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for event, is_heard in zip(sent, heard, strict=True):
-            await send({"type": "http.response.body", "body": b"x", "more_body": True})
-            event.set()
-            assert await asyncio.to_thread(is_heard.wait, 10)
-        await send({"type": "http.response.body", "body": b"end"})
-
-    async def call() -> None:
-        async def send(message: MutableMapping[str, Any]) -> None:
-            await asyncio.sleep(0)
-            messages.append(dict(message))
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        await isolated({"type": "http", "path": "/", "method": "GET", "headers": []}, receive, send)
-
-    isolated = make_isolated(app)
-    thread = threading.Thread(target=asyncio.run, args=(call(),))
-    thread.start()
-    counts = []
-    for event, is_heard in zip(sent, heard, strict=True):
-        assert event.wait(10)
-        counts.append(len(messages))
-        is_heard.set()
-    thread.join()
-    assert counts == list(range(2, 22))
-    assert messages[-1]["body"] == b"end"
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the body of HTTPX's, under Trio
 @on_both
 def test_the_app_cancels_what_waits_for_it(make_isolated: MakeIsolated, run: Callable[..., Any]) -> None:

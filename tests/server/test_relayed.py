@@ -57,5 +57,58 @@ def test_a_message_is_asked_for_once_whatever_else_comes_meanwhile() -> None:
     asyncio.run(main())
 
 
+class Looking(Loop):
+    """A runtime that keeps what it is to call later, and notes when something is written."""
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+        self.later: list[Callable[[], object]] = []
+
+    def spawn(self, call: object) -> None:
+        pass
+
+    def call_later(self, seconds: float, func: Callable[[], object]) -> None:
+        self.later.append(func)
+
+    def write(self) -> None:
+        self._order.append("written")
+
+
+class Live:
+    """As much of a side channel as a look needs."""
+
+    is_live = True
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+
+    def about_to_tell(self) -> None:
+        self._order.append("told")
+
+
+def test_what_is_done_after_a_message_is_told_so_much_later_that_the_test_has_that_by_then() -> None:
+    async def main() -> None:
+        order: list[str] = []
+        client, end = Mux("client", ValueCodec()), Mux("server", ValueCodec())
+        runtime: Any = Looking(order)
+        codec: Any = ValueCodec()
+        side: Any = Live(order)
+        server = Server(_app, codec, runtime, end, calls={"relayed": RelayedCall}, live={}, leave=None, side=side)
+        client.open(CallSpec("relayed", ({"type": "websocket"}, None)))
+        [event] = end.feed(client.data_to_send())
+        _, theirs, _ = event
+        assert theirs is not None
+        server.take(event)
+        assert order == ["told"]  # by the first look
+        server.emit(theirs, {"type": "websocket.accept"})
+        assert order == ["told", "told", "written"]  # at once, with what was done before it
+        runtime.later.pop()()
+        assert order[3:] == []
+        runtime.later.pop()()
+        assert order[3:] == ["told"]
+
+    asyncio.run(main())
+
+
 async def _app(scope: object, receive: object, send: object) -> None:
     pass
