@@ -17,7 +17,7 @@ test's waits there.
 from __future__ import annotations
 
 import contextlib
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from operator import is_
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +29,7 @@ __all__ = ["PACE", "renew", "state_of_primitive", "watch_primitive"]
 
 PACE: Final = 5
 """Milliseconds between two looks, where there is one."""
+_FOR_LOCK: Final = 1.0  # seconds
 _HERE, _BEFORE, _THERE = 1, 0, -1  # where an item of a queue was put: before the fork, or since then
 
 
@@ -189,9 +190,20 @@ def _places(now: tuple[Any, ...], known: tuple[Any, ...]) -> list[int]:
     return places[::-1]
 
 
-def _held(queue: Any) -> AbstractContextManager[Any]:
-    """So that no thread puts or takes meanwhile: those of a queue for tasks are of one thread."""
-    return getattr(queue, "mutex", None) or contextlib.nullcontext()
+@contextlib.contextmanager
+def _held(queue: Any) -> Iterator[None]:
+    """So that no thread puts or takes meanwhile: those of a queue for tasks are of one thread.
+
+    Who has the lock may be interrupted by a signal handler that asks the app, or keep it for long: that is not waited
+    for without end, for a single step on the items is safe without it, too.
+    """
+    mutex: Any = getattr(queue, "mutex", None)
+    is_held = mutex is not None and mutex.acquire(timeout=_FOR_LOCK)
+    try:
+        yield
+    finally:
+        if is_held:
+            mutex.release()
 
 
 def _take_out(queue: Any, place: int) -> None:

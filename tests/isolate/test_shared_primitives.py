@@ -376,6 +376,20 @@ def test_nothing_is_lost_of_what_threads_put(make_isolated: MakeIsolated) -> Non
 
 
 @on_asyncio_alone
+def test_a_queue_whose_lock_somebody_keeps_holds_nobody_up_for_ever(make_isolated: MakeIsolated) -> None:
+    told: queue.Queue[str] = queue.Queue()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.put("tea")
+        await answer(send)
+
+    client = OfStarlette(make_isolated(app))
+    with told.mutex:
+        assert client.get("/").text == "ok"
+    assert told.get(timeout=10) == "tea"
+
+
+@on_asyncio_alone
 def test_the_same_object_several_times(make_isolated: MakeIsolated) -> None:
     async def main() -> None:
         ticks: asyncio.Queue[bool] = asyncio.Queue()
