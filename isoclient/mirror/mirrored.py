@@ -52,6 +52,11 @@ class Reporter:
 class Mirrored:
     """One thing of both processes. The test's has an instance for each app, and the app's process has one."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether changes are to be told also while a call is under way, for those who wait for them; in both."""
+        return False
+
     # -- in the test's process
 
     def of_app(self, app: Any) -> None:

@@ -113,7 +113,7 @@ class ClientMirror:
     @property
     def is_live(self) -> bool:
         """Whether both sides are to tell of changes also while a call is under way."""
-        return self._shared_locals.are_live
+        return any(thing.is_live for thing in self._things.values())
 
     def end(self) -> None:
         """The app is over."""
@@ -216,7 +216,7 @@ class ServerMirror:
         for kind, (name, thing) in enumerate(self._things.items()):
             reporter = Reporter(partial(write, kind), codec, self.at_call_end, lambda: self.app, self.before_telling)
             thing.begin(context.get(name), reporter)
-        self.is_live = any(isinstance(thing, SharedLocals) and thing.are_live for thing in self._things.values())
+        self.is_live = any(thing.is_live for thing in self._things.values())
 
     def apply(self, context: Context) -> None:
         """Put what has changed into force. Never raises: calls of the app come behind it, and are to be answered."""

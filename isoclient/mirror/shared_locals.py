@@ -152,8 +152,8 @@ class SharedLocals(Mirrored):
         return first
 
     @property
-    def are_live(self) -> bool:
-        """Whether changes are to be told also while a call is under way."""
+    def is_live(self) -> bool:
+        """See :class:`Mirrored <isoclient.mirror.mirrored.Mirrored>`."""
         return self.shared is not None and self.shared.has_primitives
 
     def have_changed(self) -> bool:
