@@ -78,6 +78,8 @@ class Registry:
         """A client uses something for the first time in this test."""
         if self._used_in != self.test:
             self._used_in = self.test
+            for earlier in self.used:
+                earlier.forget()
             self.used.clear()
         self.used.append(usage)
         if not self.test and len(self.used) > _MOST:
@@ -124,3 +126,7 @@ class Usage:
     def of_this_test(self) -> list[CopyRecord]:
         """Those that the present test has used."""
         return list(self._copies) if self._test == registry.test else []
+
+    def forget(self) -> None:
+        """The test is over. Of a copy that has ended then nothing is to stay, for as long as its client may live."""
+        self._copies.clear()

@@ -14,6 +14,7 @@ the connection when is up to :class:`Closing`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from math import ceil, inf
 from typing import Final, Protocol, TypeAlias
@@ -370,5 +371,7 @@ class Closing:
     def close_unused(self, others: object) -> None:
         """Close what has been added, unless somebody uses it: a watcher, or one of the others."""
         if self.unused and not (others or self.watchers):
-            for close in self.unused:
+            for close in self.unused.copy():
                 close()
+                with contextlib.suppress(ValueError):  # another thread has done the same
+                    self.unused.remove(close)

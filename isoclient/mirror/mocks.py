@@ -147,6 +147,7 @@ class Mocks(Mirrored):
         mocks.tell_no_more(self)
         self.changed.clear()
         self.functions.clear()
+        self.known = None
 
     def replay(self, payload: bytes) -> None:
         """Do to the test's own mock what was done to the app's: as far as it records that, but none of its effects."""

@@ -97,7 +97,7 @@ class SharedLocals(Mirrored):
 
     def end(self) -> None:
         """The app is over: nothing of the test's is to wait for the garbage collector for that."""
-        self.shared = self._app = None
+        self.shared = self._app = self.codec = None
 
     # -- in both, for whatever else crosses
 

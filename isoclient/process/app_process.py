@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from isoclient.drive.blocking import read_until_lost
 from isoclient.drive.connection import Connection
@@ -127,7 +128,7 @@ class AppProcess:
         self._stdout = OutputFile("isoclient-stdout", "stdout", self._files)
         self._stderr = OutputFile("isoclient-stderr", "stderr", self._files)
         self._crash = OutputFile("isoclient-crash", None, self._files)
-        self._journal = JournalFile(self._pass_on, self._mirror.replay, self._files)
+        self._journal = JournalFile(_weakly(self._pass_on), self._mirror.replay, self._files)
         self._mirror.read_journal_by(self._journal.sync_unless_busy)
 
     def _connect_and_launch(self) -> None:
@@ -139,8 +140,8 @@ class AppProcess:
             ours,
             codec,
             tell_news=self._mirror.tell_news,
-            meanwhile=self._look_after,
-            terminal=Terminal(self.sync_output),
+            meanwhile=_weakly(self._look_after),
+            terminal=Terminal(_weakly(self.sync_output)),
         )
         forks.register(self)
         belongings = Belongings()  # the child's, which gets duplicates: ours are closed in every fork, and so in it
@@ -431,6 +432,20 @@ class AppProcess:
             if self._reaper is not None:
                 self._reaper.abandon()
             self._files.close()
+
+
+def _weakly(method: Callable[..., object]) -> Callable[..., object]:
+    """A method without a reference to its object, for what the object has: the two are not to wait for the collector.
+
+    What has ended is gone then with the last who knows of it, and not in the memory that the next fork has to copy.
+    """
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: Any) -> object:
+        method = reference()
+        return None if method is None else method(*args)
+
+    return call
 
 
 def _flush_standard_streams() -> None:

@@ -11,6 +11,7 @@ They are called as in multiprocess, and differ in what an app's process needs:
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import warnings
 from functools import partial
@@ -110,15 +111,23 @@ def _from_template(start: FreshStart, descriptors: Descriptors, key: Key) -> App
 def fork(pids: list[int]) -> int:
     """Fork, note the new process down, and return its number; 0 in that process.
 
-    Without this one warning of Python 3.12+, in whatever filters are in force, which are left as they were. Not within
+    There the garbage collector is off: it would go through all that both processes share, and copy it by that, and take
+    apart what is the test's, while the hooks of others run after the fork. See
+    :func:`isoclient.server.inherited.settle`, which lets it go on with what is the app's.
+
+    Without one warning of Python 3.12+, in whatever filters are in force, which are left as they were. Not within
     ``warnings.catch_warnings``: that puts back, under the feet of another thread that has used it meanwhile, filters
     which are not its own. A filter of ours in the list of another's ends with that list.
     """
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    collects = gc.isenabled()
     try:
         filters.insert(0, _NO_FORK_WARNING)
+        gc.disable()
         noted(pids, os.fork)
     finally:
+        if collects and pids != [0]:
+            gc.enable()
         try:  # noqa: SIM105  # an exception out of a signal handler would come before anything else than this call
             filters.remove(_NO_FORK_WARNING)
         except ValueError:  # another thread has reset them

@@ -158,12 +158,12 @@ class UnitProcess:
         occupy_standard_streams()
         self._stacks = OutputFile("isoclient-stacks", None, self._belongings)
         self._tasks = OutputFile("isoclient-tasks", None, self._belongings)
-        before, test = BeforeFork(), os.getpid()
+        test = os.getpid()
         with forks.start_lock():
             self._sock, theirs = socket.socketpair()
             try:
                 with theirs:
-                    self._start(before, theirs, main)
+                    self._start(BeforeFork(), theirs, main)
             except BaseException:
                 if os.getpid() != test:
                     os._exit(1)  # a fork that is interrupted before it comes to its work must not go on as the test

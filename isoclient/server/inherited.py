@@ -33,8 +33,8 @@ from isoclient.compat.python_io import can_keep_back
 from isoclient.compat.python_pools import know_processes, know_threads, leave_processes_alone, leave_threads_alone
 from isoclient.compat.python_threads import can_be_renumbered, renumber_this_thread
 from isoclient.compat.trio_ import forget_trio, know_trio
-from isoclient.system.locks import release_all
-from isoclient.system.modules import os
+from isoclient.system.locks import owned, release
+from isoclient.system.modules import os, threading
 
 __all__ = ["BeforeFork", "be_a_child", "settle"]
 
@@ -53,7 +53,7 @@ _TO_DO: Final[tuple[tuple[Callable[[], object], Callable[[], object]], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class BeforeFork:
-    """What is to be known of the test's process; made right before the fork.
+    """What is to be known of the test's process; made right before the fork, with the start lock held.
 
     Here a warning is heard of what can't be done in the fork. And each function less that runs there is some memory
     less to be copied. What another thread imports between the two has nothing yet that would have to be forgotten.
@@ -64,6 +64,8 @@ class BeforeFork:
         to_do: what is to be done in the fork.
         twins: those of multiprocessing that are in use.
         has_number: whether the main thread can be told its new number.
+        collects: whether its garbage collector is on.
+        locks: those of ours that this thread holds.
     """
 
     pid: int = field(default_factory=os.getpid)
@@ -71,6 +73,8 @@ class BeforeFork:
     to_do: list[Callable[[], object]] = field(default_factory=lambda: [act for ask, act in _TO_DO if ask()])
     twins: list[multiprocessing_.Twin] = field(default_factory=multiprocessing_.know_twins)
     has_number: bool = field(default_factory=can_be_renumbered)
+    collects: bool = field(default_factory=gc.isenabled)
+    locks: list[threading.RLock] = field(default_factory=owned)
 
     def __post_init__(self) -> None:
         for ask in (can_keep_back, can_end):  # which are asked again there
@@ -79,8 +83,8 @@ class BeforeFork:
 
 def settle(before: BeforeFork) -> None:
     """In the fork, before anything else: leave alone what is the test's. Waits for nothing."""
-    _keep_all_objects()
-    release_all()
+    _keep_all_objects(collects=before.collects)
+    release(before.locks)
     for act in before.to_do:
         act()
     if forget_exit_handlers in before.to_do:
@@ -105,9 +109,12 @@ def be_a_child(before: BeforeFork, sentinel: int) -> None:
     multiprocessing_.be_a_child(before.twins, before.pid, sentinel)
 
 
-def _keep_all_objects() -> None:
+def _keep_all_objects(*, collects: bool) -> None:
     """An event loop that the garbage collector closed here would take its registrations out of the epoll instance.
 
-    Both processes share that. So nothing from before the fork is ever collected.
+    Both processes share that. So nothing from before the fork is ever collected; not until now either, see
+    :func:`isoclient.process.launch.fork`.
     """
     gc.freeze()
+    if collects:
+        gc.enable()

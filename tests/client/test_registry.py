@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from isoclient.client.registry import Registry, Usage
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoclient.client.registry import Registry, Usage, registry
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeClient, Receive, Scope, Send
 
 
 def test_a_test_has_all_that_it_has_used_and_the_next_one_begins_anew() -> None:
@@ -20,3 +29,28 @@ def test_a_script_without_pytest_may_make_clients_for_ever() -> None:
         registry.note_use(last := Usage())
     assert len(registry.used) < 100
     assert registry.used[-1] is last
+
+
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+def test_of_a_copy_that_has_ended_nothing_stays(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client may live as long as the module that has made it, and a fork copies what waits for the collector."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    client, other = make_client(app), make_client(app)
+    client.get("/")
+    handle = registry.of_this_test()[0].handle
+    kept = [weakref.ref(thing) for thing in (handle, handle.connection, handle.connection.codec)]
+    del handle
+    gc.disable()
+    try:
+        client.close()
+        assert kept[0]() is not None  # a report of this test may tell of it
+        monkeypatch.setattr(registry, "test", registry.test + 1)
+        other.get("/")
+        assert [reference() for reference in kept] == [None] * 3
+    finally:
+        gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import importlib
 import multiprocessing.forkserver
 import multiprocessing.managers
@@ -58,6 +59,41 @@ def answering(answer: Callable[[], object]) -> Any:
         await respond(send, answer())
 
     return app
+
+
+# -- objects
+
+in_each_fork: list[Callable[[], object]] = []
+os.register_at_fork(after_in_child=lambda: [hook() for hook in in_each_fork])
+
+
+def test_the_objects_of_the_test_are_not_collected_there(make_client: MakeClient) -> None:
+    """Not even while the hooks of others run, which may take memory enough for the garbage collector to begin."""
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            os.write(collected, f"{os.getpid()} ".encode())
+
+    told, collected = os.pipe()
+    taken: list[object] = []
+    in_each_fork.append(lambda: taken.extend([] for _ in range(50_000)))
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(30_000, *thresholds[1:])
+    try:
+        Cycle()
+        client = make_client(answering(lambda: f"{gc.isenabled()} {len(taken)}"))
+        assert client.get("/").text == "True 50000"
+        gc.collect()
+        assert os.read(told, 1000).split() == [str(os.getpid()).encode()]
+    finally:
+        gc.set_threshold(*thresholds)
+        in_each_fork.clear()
+        os.close(told)
+        os.close(collected)
 
 
 # -- threads, and handlers for the exit

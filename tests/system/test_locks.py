@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 import isoclient
-from isoclient.system.locks import make_lock, release_all
+from isoclient.system.locks import make_lock, owned, release
 
 PACKAGE: Final = Path(isoclient.__file__).parent
 PLAIN: Final = {
@@ -78,10 +78,11 @@ def test_one_that_the_forking_thread_holds() -> None:
         return found[0]
 
     def is_free_at_last() -> bool:
-        release_all()
+        release(held)
         return is_free()
 
     with lock:
+        held = owned()
         assert not in_a_fork(is_free)
         assert in_a_fork(is_free_at_last)
         pid = os.fork()
