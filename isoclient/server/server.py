@@ -159,7 +159,8 @@ class Server:
         self._is_looking = bool(self._calls)
         if self._is_looking:
             if not self._has_flushed:
-                side.about_to_tell()
+                for tell in side.before_telling:
+                    tell()
             self._has_flushed = False
             self.runtime.call_later(PACE / 1000, partial(self._look_again, side))
 
@@ -253,7 +254,8 @@ class Server:
             self._waiting = 0
             self._has_flushed = True
             if self._side is not None:
-                self._side.about_to_tell()
+                for tell in self._side.before_telling:
+                    tell()
             self.runtime.write()
 
     def _plan_flush(self) -> None:

@@ -29,8 +29,8 @@ class SideChannel:
         apply: puts into force what has changed of the context.
         is_of_the_test: whether the test has changed what an object has under this name or key; with None, under any.
         at_call_end: to be called whenever a call of the app has ended, before the test knows.
-        about_to_tell: to be called before anything is said to the test.
-        is_live: whether it is to be called now and then while a call is under way, too.
+        before_telling: to be called before anything is said to the test.
+        is_live: whether that is to be done now and then while a call is under way, too.
     """
 
     def __init__(self, journal: int, context: Context, codec: PipeCodec) -> None:
@@ -42,12 +42,7 @@ class SideChannel:
         self.is_of_the_test = self._mirror.is_of_the_test
         self.at_call_end = self._mirror.at_call_end
         self.is_live = self._mirror.is_live
-        self.about_to_tell = self._tell_before if self._mirror.before_telling else flush_output
-
-    def _tell_before(self) -> None:
-        for tell in self._mirror.before_telling:
-            tell()
-        flush_output()
+        self.before_telling = (*self._mirror.before_telling, flush_output)
 
     def app_is_loaded(self, app: object, *, has_run: bool) -> None:
         """It has configured logging, most likely, and whatever else it does when it is imported.

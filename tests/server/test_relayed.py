@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from isoclient.server.asyncio_runtime import AsyncioSignal
@@ -80,10 +81,7 @@ class Live:
     is_live = True
 
     def __init__(self, order: list[str]) -> None:
-        self._order = order
-
-    def about_to_tell(self) -> None:
-        self._order.append("told")
+        self.before_telling = [partial(order.append, "told")]
 
 
 def test_what_is_done_after_a_message_is_told_so_much_later_that_the_test_has_that_by_then() -> None:
