@@ -31,6 +31,7 @@ from isoclient.mirror.unhandled import Unhandled
 from isoclient.mirror.warns import Warns
 from isoclient.mirror.watchlist import note_all, watchlist
 from isoclient.system.locks import make_lock
+from isoclient.system.modules import os
 from isoclient.transit.shared_mocks import HasMock
 
 if TYPE_CHECKING:
@@ -134,8 +135,13 @@ class ClientMirror:
         the request; hence cheap signs. They are all looked for in this place: to ask each thing would take longer than
         to look.
         """
+        try:
+            is_here = os.getcwd() == self._directory
+        except OSError:  # it has been removed
+            is_here = not self._directory
         return (
-            warnings.filters is self._filters
+            is_here
+            and warnings.filters is self._filters
             and self._cache.get(SEEN) is self._levels
             and run.epoch == self._epoch
             and run.locals is self._locals
@@ -145,7 +151,6 @@ class ClientMirror:
             and not (self._shared_locals.shared and self._shared_locals.have_changed())
             and self._variables == self._variables_then
             and sys.path == self._path
-            and directory() == self._directory
             and watchlist.version == self._changes.version
             and not self._is_telling
             and (sys.modules.keys().isdisjoint(MACHINES) or signs() == self._travels)
