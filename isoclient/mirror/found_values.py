@@ -10,27 +10,24 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
-from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import CO_OPTIMIZED
 from types import BuiltinFunctionType, CellType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from isoclient.mirror.module_values import ModuleValues
+from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, contents
 from isoclient.system.modules import threading
 from isoclient.system.running_loops import running_trio
 from isoclient.transit.places import is_of_tests
 from isoclient.transit.synchronizers import primitive_of
 
 __all__ = [
-    "CONTAINERS",
     "LARGEST",
-    "MAPPINGS",
     "PLAIN",
     "Found",
     "attributes_of",
     "clean",
-    "contents",
     "find",
     "has_stand_ins",
     "is_watchable",
@@ -40,10 +37,6 @@ __all__ = [
 
 PLAIN: Final = frozenset((type(None), bool, int, float, complex, str, bytes))
 """Of these types there is nothing in a value that can change."""
-
-_SEQUENCES: Final = (list, deque)
-MAPPINGS: Final = (dict, defaultdict, OrderedDict, Counter)
-CONTAINERS: Final = frozenset((*_SEQUENCES, *MAPPINGS, set))
 
 _MOST: Final = 300  # values of one test
 _MOST_ITEMS: Final = 10_000  # in all of them: to compare them takes some 100 µs
@@ -225,14 +218,6 @@ def _variables(function: FunctionType) -> Sequence[object]:
         return cells
     # Of a decorator from elsewhere, whose variables are its own.
     return [part for cell in cells for part in contents(cell) if type(part) in (FunctionType, MethodType)]
-
-
-def contents(cell: CellType) -> tuple[object, ...]:
-    """What is in it, if anything."""
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # it is empty
-        return ()
 
 
 def _is_of_tests(kind: type) -> bool:

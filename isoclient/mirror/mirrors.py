@@ -148,13 +148,13 @@ class ClientMirror:
             and not self._mocks.changed
             and not (self._mocks.functions and self._mocks.functions_have_changed())
             and warnings.filters == self._copy
-            and not (self._shared_locals.shared and self._shared_locals.have_changed())
+            and not ((watched := self._shared_locals.watched) is not None and watched.have_changed())
             and self._variables == self._variables_then
             and sys.path == self._path
             and watchlist.version == self._changes.version
             and not self._is_telling
             and (sys.modules.keys().isdisjoint(MACHINES) or signs() == self._travels)
-            and all([watched.holds(told) for watched, told in self._changes.to_compare])  # noqa: C419  # is faster
+            and all([place.holds(told) for place, told in self._changes.to_compare])  # noqa: C419  # is faster
         )
 
     def news(self) -> Context | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from isoclient.mirror.found_values import has_stand_ins
 from isoclient.mirror.object_graphs import Graph, changing_part, walk
-from isoclient.mirror.watched_values import Change, Watched, watch
+from isoclient.mirror.watched_values import Change, Watched, WatchedValues, watch
 from isoclient.transit.codecs import PipeCodec
 
 __all__ = ["SharedGraph"]
@@ -42,7 +42,7 @@ class SharedGraph:
         self.kind = type(graph.nodes[0]).__qualname__
         self.has_heard = False
         self._names, self._ids = names, ids
-        self._watched: dict[str, Watched] = {}
+        self._watched = WatchedValues({})
         self._side, self._other = side, other
         self._count = {side: 0, other: 0, "": 0, "leaf": 0}
         self._adopt("", graph.nodes, [watch(changing_part(node)) for node in graph.nodes])
@@ -52,10 +52,7 @@ class SharedGraph:
 
     def has_changed(self) -> bool:
         """Whether something here is other than it is known over there."""
-        for watched in list(self._watched.values()):  # noqa: SIM110 - a generator would take as long as the loop
-            if watched.has_changed():
-                return True
-        return False
+        return self._watched.have_changed()
 
     @property
     def is_over(self) -> bool:

@@ -12,6 +12,7 @@ import marshal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from isoclient.errors import IsolationWarning, ObjectNotLoadable, ObjectNotSendable
@@ -23,7 +24,7 @@ from isoclient.mirror.object_graphs import FOREIGN, Graph, find_graphs, is_seen
 from isoclient.mirror.run import run
 from isoclient.mirror.shared_graphs import SharedGraph
 from isoclient.mirror.shared_primitives import renew, state_of_primitive, watch_primitive
-from isoclient.mirror.watched_values import Change, Watched, watch
+from isoclient.mirror.watched_values import Change, Watched, WatchedValues, watch
 from isoclient.mirror.watchlist import place_in_test
 from isoclient.system.locks import make_lock
 from isoclient.transit.codecs import PipeCodec
@@ -85,26 +86,42 @@ class SharedLocals(Mirrored):
     """Those of the test that has started the app, as long as both go on.
 
     Attributes:
-        shared: they, if any.
+        watched: those in which something can change, if any.
         codec: how what is no plain value crosses; None to share nothing.
+        has_exceptions: see :class:`isoclient.transit.codecs.Twins`.
     """
+
+    has_exceptions = False
 
     def __init__(self) -> None:
         self.codec: PipeCodec | None = None
+        self.watched: WatchedValues | None = None
         self._app: object = None
-        self.shared: _Shared | None = None
+        self._shared: _Shared | None = None
         self._epoch: int | None = None  # in the test's process: that of the test
 
     def end(self) -> None:
         """The app is over: nothing of the test's is to wait for the garbage collector for that."""
-        self.shared = self._app = self.codec = None
+        self._forget()
+        self._app = self.codec = None
+
+    def _forget(self) -> None:
+        shared, self._shared, self.watched = self._shared, None, None
+        if shared is not None:
+            shared.watched.end()
+
+    def _share(self, first: _First, side: str, other: str, codec: PipeCodec) -> _Shared:
+        self._shared = shared = _Shared(first, side, other, codec)
+        self.watched = shared.watched if shared.watched or shared.watched.wholes else None
+        self.has_exceptions = any(issubclass(type(value), BaseException) for value in shared.names.values())
+        return shared
 
     # -- in both, for whatever else crosses
 
     def names(self) -> Mapping[str, object]:
         """See :class:`isoclient.transit.codecs.Twins`."""
         is_over = self._epoch is not None and self._epoch != run.epoch
-        return {} if self.shared is None or is_over else self.shared.names
+        return {} if self._shared is None or is_over else self._shared.names
 
     def name_of(self, thing: object) -> str | None:
         """See there."""
@@ -112,21 +129,21 @@ class SharedLocals(Mirrored):
 
     def number_of(self, thing: object) -> int | None:
         """In the app's process: by which the test knows this very object as its own; None if it does not."""
-        shared = self.shared
+        shared = self._shared
         return None if shared is None else shared.things.number_of(thing, lambda names: id(names) in shared.ids)
 
     def knows_address(self, address: int) -> bool:
         """In the app's process: whether an object is there that the test has known for itself at the fork."""
-        return self.shared is not None and self.shared.things.has_address(address)
+        return self._shared is not None and self._shared.things.has_address(address)
 
     def knows(self, thing: object) -> bool:
         """In the test's process: whether this is such an object, which the app has, too."""
-        return self.shared is not None and self._epoch == run.epoch and self.shared.things.has(thing)
+        return self._shared is not None and self._epoch == run.epoch and self._shared.things.has(thing)
 
     def thing(self, number: int) -> Any:
         """In the test's process: the object that was meant; None if it is gone."""
         is_over = self._epoch != run.epoch
-        return None if self.shared is None or is_over else self.shared.things.get(number)
+        return None if self._shared is None or is_over else self._shared.things.get(number)
 
     # -- in the test's process
 
@@ -136,7 +153,7 @@ class SharedLocals(Mirrored):
 
     def first(self, *, fresh: bool) -> _First | None:
         """What the test has by now. The fork has it, too."""
-        self.shared = None
+        self._forget()
         if fresh or self.codec is None:
             return None
         found = find(run.fixtures, run.given, self._app)
@@ -148,36 +165,33 @@ class SharedLocals(Mirrored):
         if self._app is not None and not isinstance(self._app, str):
             found.others.append(self._app)  # what has come to refer to it, refers to the test's own here
         first = _First(found, graphs, [state_of_primitive(each) for each in found.primitives])
-        self._epoch, self.shared = run.epoch, _Shared(first, "t", "a", self.codec)
+        self._epoch = run.epoch
+        self._share(first, "t", "a", self.codec)
         return first
 
     @property
     def is_live(self) -> bool:
         """See :class:`Mirrored <isoclient.mirror.mirrored.Mirrored>`."""
-        return self.shared is not None and self.shared.has_primitives
-
-    def have_changed(self) -> bool:
-        """Whether something is other than the app knows, or no business of the app's any more."""
-        return self.shared is not None and (self._epoch != run.epoch or self.shared.have_changed())
+        return self._shared is not None and self._shared.has_primitives
 
     def has(self, thing: object) -> bool:
         """Whether all that the test changes in this comes to the app."""
-        return self.shared is not None and self._epoch == run.epoch and self.shared.is_visible(thing)
+        return self._shared is not None and self._epoch == run.epoch and self._shared.is_visible(thing)
 
     def notice(self) -> list[tuple[Any, ...]] | None:
         """What the test has done with them. In another test they are over."""
-        if self.shared is None:
+        if self._shared is None:
             return None
         if self._epoch != run.epoch:
-            self.shared = None
+            self._forget()
             return []
-        return self.shared.changes(_pack_here) or None
+        return self._shared.changes(_pack_here) or None
 
     def replay(self, payload: bytes) -> None:
         """Do what the app has done."""
-        if self.shared is not None:
-            self.shared.put(marshal.loads(payload), _unpack_here)
-            left_behind, self.shared.left_behind = self.shared.left_behind, []
+        if self._shared is not None:
+            self._shared.put(marshal.loads(payload), _unpack_here)
+            left_behind, self._shared.left_behind = self._shared.left_behind, []
             for kind in left_behind:
                 _warn_of(kind)
 
@@ -191,18 +205,14 @@ class SharedLocals(Mirrored):
             clean(value)
         for primitive, state in zip(first.found.primitives, first.states, strict=True):
             renew(primitive, state)
-        self.shared = _Shared(first, "a", "t", reporter.codec)
-        self.shared.things.begin()
+        shared = self._share(first, "a", "t", reporter.codec)
+        shared.things.begin()
         reporter.codec.twins = self
 
         def tell() -> None:
             """Never raises: an answer is about to go out."""
             try:
-                if (
-                    self.shared is not None
-                    and self.shared.have_changed()
-                    and (told := self.shared.changes(_pack_there))
-                ):
+                if told := shared.changes(_pack_there):
                     reporter.tell(marshal.dumps(told))
             except Exception as error:  # of a class whose objects are compared while a thread of the app changes them
                 print(
@@ -210,14 +220,15 @@ class SharedLocals(Mirrored):
                     file=sys.stderr,
                 )
 
-        reporter.before_telling.append(tell)
+        if self.watched is not None:
+            reporter.before_telling.append(partial(self.watched.tell_changes, tell))
 
     def apply(self, difference: list[tuple[Any, ...]]) -> None:
         """Do what the test has done; nothing means that it is over."""
         if not difference:
-            self.shared = None
-        elif self.shared is not None:
-            self.shared.put(difference, _unpack_there)
+            self._forget()
+        elif self._shared is not None:
+            self._shared.put(difference, _unpack_there)
 
 
 class _Shared:
@@ -230,6 +241,7 @@ class _Shared:
         codec: how what is no plain value crosses.
 
     Attributes:
+        watched: the values in which something can change.
         names: the values, and what else is known over there, by the names that both sides know.
         ids: theirs.
         codec: likewise.
@@ -240,17 +252,18 @@ class _Shared:
 
     def __init__(self, first: _First, side: str, other: str, codec: PipeCodec) -> None:
         found, graphs, _ = first
-        self._watched = {f"v{number}": watch(value) for number, value in enumerate(found.values)}
-        self._watched |= {f"p{number}": watch_primitive(each) for number, each in enumerate(found.primitives)}
+        watched = {f"v{number}": watch(value) for number, value in enumerate(found.values)}
+        watched |= {f"p{number}": watch_primitive(each) for number, each in enumerate(found.primitives)}
         self.has_primitives = bool(found.primitives)
         self.codec = codec
-        self.names: dict[str, object] = {name: watched.value for name, watched in self._watched.items()}
+        self.names: dict[str, object] = {name: each.value for name, each in watched.items()}
         self.names |= {f"o{number}": thing for number, thing in enumerate(found.others)}
         self.ids = {id(value) for value in self.names.values()}
         self._graphs = {
             f"g{number}": SharedGraph(f"g{number}", graph, self.names, self.ids, side, other)
             for number, graph in enumerate(graphs)
         }
+        self.watched = WatchedValues(watched, self._graphs.values())
         self.things = KnownThings(found.things)
         self._visible = {f"v{number}" for number in found.in_functions}
         self._visible |= {f"p{number}" for number in range(len(found.primitives))}
@@ -265,20 +278,13 @@ class _Shared:
         values = [self.names[name] for name in self._visible]
         return any(value is thing or (attributes is not None and value is attributes) for value in values)
 
-    def have_changed(self) -> bool:
-        """Whether something here is other than it is known over there."""
-        for watched in list(self._watched.values()):
-            if watched.has_changed():
-                return True
-        return any([graph.has_changed() for graph in self._graphs.values()])  # noqa: C419  # is faster
-
     # -- telling
 
     def changes(self, pack: _Pack) -> list[tuple[Any, ...]]:
         """What has changed here; it is known over there then, or will not be told."""
         told: list[tuple[Any, ...]] = []
         with self._lock:
-            for name, watched in list(self._watched.items()):
+            for name, watched in list(self.watched.items()):
                 if watched.has_changed():
                     told += [tuple(each) for each in self._told(name, watched, pack)]
             for name, graph in self._graphs.items():
@@ -306,7 +312,7 @@ class _Shared:
             )
 
     def _packed(self, name: str, change: Change, pack: _Pack, is_single: bool) -> _Told | None:
-        frozen = Frozen(self.ids, _MOST - len(self._watched))
+        frozen = Frozen(self.ids, _MOST - len(self.watched))
         copy = (*change[:-1], [frozen.freeze(item) for item in change[-1]])
         packed = pack(copy, self, name in self._visible, is_single)
         if packed is None:
@@ -320,7 +326,7 @@ class _Shared:
 
     def _adopt(self, name: str, watched: Watched) -> None:
         """Watch what has come in from now on."""
-        self._watched[name], self.names[name] = watched, watched.value
+        self.watched[name], self.names[name] = watched, watched.value
         self.ids.add(id(watched.value))
         self._visible.add(name)
 
@@ -332,7 +338,7 @@ class _Shared:
             for told in map(_Told._make, changes):
                 if told.how == _GRAPH:
                     self._put_graph(self._graphs[told.name], told)
-                elif watched := self._watched.get(told.name):
+                elif watched := self.watched.get(told.name):
                     try:
                         self._put(watched, told, unpack)
                     except Exception as error:  # of code of the user's, which makes an object

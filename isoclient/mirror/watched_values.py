@@ -7,18 +7,21 @@ operations would have done it there: so what stays is the very object that it wa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Mapping
 from operator import is_
 from types import CellType, MemberDescriptorType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from isoclient.mirror.found_values import MAPPINGS, contents
-
-__all__ = ["Change", "Watched", "slots_of", "watch"]
+__all__ = ["CONTAINERS", "MAPPINGS", "Change", "Watched", "WatchedValues", "contents", "slots_of", "watch"]
 
 Change: TypeAlias = tuple[Any, ...]
 """What has changed. What has come in is in its last member, a list."""
+
+_SEQUENCES: Final = (list, deque)
+MAPPINGS: Final = (dict, defaultdict, OrderedDict, Counter)
+CONTAINERS: Final = frozenset((*_SEQUENCES, *MAPPINGS, set))
+"""Those in which a change is cheap to see, by their very types."""
 
 
 class Watched(ABC):
@@ -67,6 +70,45 @@ class Watched(ABC):
     @abstractmethod
     def put(self, change: Change) -> None:
         """Make the change of the other side. What has changed here meanwhile is still to be told, as far as it can."""
+
+
+class Changing(Protocol):
+    """Something that is kept alike as a whole, whatever it is made of."""
+
+    def has_changed(self) -> bool:
+        """See :meth:`Watched.has_changed`."""
+
+
+class WatchedValues(dict[str, Watched]):
+    """Several values by their names, and what else changes together with them.
+
+    Attributes:
+        wholes: that.
+    """
+
+    def __init__(self, watched: Mapping[str, Watched], wholes: Collection[Changing] = ()) -> None:
+        super().__init__(watched)
+        self.wholes = wholes
+
+    def have_changed(self) -> bool:
+        """Whether one of them has, or can't be looked at now: whoever takes its changes sees why."""
+        try:
+            for watched in (*self.values(), *self.wholes):
+                if watched.has_changed():
+                    return True
+        except Exception:  # of code of the user's that compares keys, or another thread changes it meanwhile
+            return True
+        return False
+
+    def tell_changes(self, tell: Callable[[], object]) -> None:
+        """Call this if there are any."""
+        if self.have_changed():
+            tell()
+
+    def end(self) -> None:
+        """Nothing of them is to be told any more."""
+        self.clear()
+        self.wholes = ()
 
 
 class _Sequence(Watched):
@@ -275,6 +317,14 @@ class _Cell(Watched):
         self.known = contents(self.value)
 
 
+def contents(cell: CellType) -> tuple[object, ...]:
+    """What is in it, if anything."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # it is empty
+        return ()
+
+
 def watch(value: object) -> Watched:
     """Watch a value of one of the kinds that are found."""
     kind = type(value)
@@ -284,8 +334,7 @@ def watch(value: object) -> Watched:
 
 
 _KINDS: Final[dict[type, Callable[[Any], Watched]]] = {
-    list: _Sequence,
-    deque: _Sequence,
+    **dict.fromkeys(_SEQUENCES, _Sequence),
     **dict.fromkeys(MAPPINGS, _Mapping),
     set: _Set,
     CellType: _Cell,
