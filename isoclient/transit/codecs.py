@@ -21,7 +21,13 @@ _SERVER: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "serve
 
 
 class Twins(Protocol):
-    """The objects of a process of which the other one has one each, since it was forked."""
+    """The objects of a process of which the other one has one each, since it was forked.
+
+    Attributes:
+        has_exceptions: whether there are exceptions among those that have names.
+    """
+
+    has_exceptions: bool
 
     def names(self) -> Mapping[str, object]:
         """They, by the names that both processes know."""
@@ -65,7 +71,7 @@ class PipeCodec(ValueCodec):
 
     def pack_exception(self, error: BaseException) -> Any:
         """An exception as a value. Never raises."""
-        if self.twins is None:
+        if self.twins is None or not self.twins.has_exceptions:
             return _transit().pack_exception(error, with_locals=self.with_locals)
         return _transit().pack_exception(error, with_locals=self.with_locals, name_of=self.twins.name_of)
 
@@ -74,8 +80,11 @@ class PipeCodec(ValueCodec):
 
         What of it is a twin is that, as if it had been raised here.
         """
-        error: BaseException = _transit().unpack_exception(packed, self.known({}))
+        error: BaseException = _transit().unpack_exception(packed, named=self._named)
         return error
+
+    def _named(self, name: str) -> object:
+        return self.known({}).get(name)
 
     def pack_object(self, thing: object, live: Mapping[str, object], references: dict[int, Place] | None = None) -> Any:
         """Any object as a value; ``live`` are those that both sides have, by name.

@@ -7,8 +7,9 @@ cycles. It is sent as a list of nodes that refer to each other by number; the fi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 from isoclient.system.modules import pickle
 from isoclient.transit.anatomy import (
@@ -24,7 +25,7 @@ from isoclient.transit.anatomy import (
 from isoclient.transit.bounds import Allowance, text_of
 from isoclient.transit.classes import ClassRef, NotHere, class_name, refer_to, resolve
 from isoclient.transit.standins import ExceptionStandIn, stand_in_class
-from isoclient.transit.tracebacks import FrameRecord, LocalsReader, read_frames, rebuild_traceback
+from isoclient.transit.tracebacks import FrameRecord, LocalsReader, is_plain, read_frames, rebuild_traceback
 from isoclient.transit.trees import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
@@ -36,9 +37,11 @@ _MANY_FRAMES = 20_000  # of all tracebacks together: from there on, only a few o
 _FEW_FRAMES = 20
 _MAX_TEXT = 100_000
 _BEYOND = -1  # the number of all nodes after the last
+_MOST_PLAIN = 8  # exceptions whose attributes cross as they are, where these are plain: up to 0.5 MiB of each
 
 
 NameOf: TypeAlias = Callable[[object], "str | None"]
+Named: TypeAlias = Callable[[str], object]
 
 
 def _no_name(exc: object) -> None:
@@ -55,7 +58,7 @@ class _Node(NamedTuple):
     suppress: bool = False
     group: tuple[str, list[int]] | None = None
     reduced: bytes | None = None  # what __reduce_ex__ gave, for a class that only its own constructor can make
-    state: tuple[Any, ...] | None = None  # of a Tree
+    state: State | tuple[Any, ...] | None = None  # as it is, or of a Tree
     alone: bool = True  # no other exception in its state
     twin: str | None = None  # the name of the one that this is in the other process, if there is one
 
@@ -64,7 +67,7 @@ def pack_exception(exc: BaseException, *, with_locals: bool = False, name_of: Na
     """Put an exception, with all that hangs on it, into bytes. Runs in the app's process.
 
     Never raises, whatever the exception's class or attributes do, and is bounded: up to 1,000 exceptions, of each
-    traceback up to 1,000 frames (the first and the last), 16 MiB of attributes, 100,000 characters of text.
+    traceback up to 1,000 frames (the first and the last), 20 MiB of attributes, 100,000 characters of text.
 
     An exception is copied rather than constructed, so its ``__init__``, ``__new__`` and ``__reduce__`` do not matter.
     An attribute that cannot be pickled is replaced with a :class:`StandIn`, alone.
@@ -85,16 +88,13 @@ def pack_exception(exc: BaseException, *, with_locals: bool = False, name_of: Na
         return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
 
-_NONE: Final[Mapping[str, object]] = {}
-
-
-def unpack_exception(data: bytes, names: Mapping[str, object] = _NONE) -> BaseException:
+def unpack_exception(data: bytes, *, named: Named = _no_name) -> BaseException:
     """The exception that :func:`pack_exception` packed. Runs in the test's process.
 
     Args:
         data: what that has returned.
-        names: what this process has under the names that were told; an exception of that is taken for what it is, and
-            becomes what its copy over there has become by being raised.
+        named: what this process has under a name that was told, if anything; an exception of that is taken for what it
+            is, and becomes what its copy over there has become by being raised.
 
     Never raises. What cannot be rebuilt here is an :class:`ExceptionStandIn`; so is an exception out of data that
     are damaged.
@@ -105,11 +105,11 @@ def unpack_exception(data: bytes, names: Mapping[str, object] = _NONE) -> BaseEx
         >>> ours = KeyError("name")
         >>> group = ExceptionGroup("several", [KeyError("name")])
         >>> packed = pack_exception(group, name_of={group.exceptions[0]: "it"}.get)
-        >>> unpack_exception(packed, {"it": ours}).exceptions[0] is ours
+        >>> unpack_exception(packed, named={"it": ours}.get).exceptions[0] is ours
         True
     """
     try:
-        return _Builder([_Node(*node) for node in load_plain(data)], names).build()
+        return _Builder([_Node(*node) for node in load_plain(data)], named).build()
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
@@ -160,11 +160,15 @@ class _Packer:
     def __init__(self, root: BaseException, reader: LocalsReader, name_of: NameOf) -> None:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
-        self._values = ValueWriter(self._graph.number, self._graph.recall)
         self._locals = reader
         self._name_of = name_of
         self._frames = 0
+        self._plain_left = _MOST_PLAIN
         self._graph.number(root)
+
+    @cached_property
+    def _values(self) -> ValueWriter:
+        return ValueWriter(self._graph.number, self._graph.recall)
 
     def pack(self) -> list[_Node]:
         nodes: list[_Node] = []
@@ -206,8 +210,12 @@ class _Packer:
         return message, known if len(known) == len(numbers) else [*known, _BEYOND]
 
     def _with_state(self, node: _Node, exc: BaseException) -> _Node:
+        state = read_state(exc)
+        if self._plain_left and is_plain(state, 2):
+            self._plain_left -= 1
+            return node._replace(state=state)
         references, substituted = self._graph.references, self._values.substituted
-        tree = plain_tree(self._values.write(read_state(exc)))
+        tree = plain_tree(self._values.write(state))
         node = node._replace(state=tree, alone=self._graph.references == references)
         if self._values.substituted == substituted:
             return node
@@ -251,11 +259,10 @@ def _lone_stand_in(name: str, text: str, reason: str) -> BaseException:
 class _Builder:
     """Turns nodes into exceptions: first all of them, then what they contain, as that may be any of them."""
 
-    def __init__(self, nodes: list[_Node], names: Mapping[str, object]) -> None:
+    def __init__(self, nodes: list[_Node], named: Named) -> None:
         self._nodes = nodes
-        self._names = names
+        self._named = named
         self._built: dict[int, BaseException] = {}
-        self._allowance = Allowance(MAX_SECONDS)
         self._states: dict[int, State] = {}  # by the id of the node: what is read runs the user's code, and only once
 
     def build(self) -> BaseException:
@@ -265,6 +272,10 @@ class _Builder:
             with contextlib.suppress(BaseException):
                 self._complete(self._built[number], node)
         return self._built[0]
+
+    @cached_property
+    def _allowance(self) -> Allowance:
+        return Allowance(MAX_SECONDS)
 
     def _reader(self) -> ValueReader:
         # Not kept: in a cycle of references with it, the exceptions would outlive their test.
@@ -294,7 +305,7 @@ class _Builder:
                     self._built[number] = self._allocate(self._nodes[number])
 
     def _twin(self, node: _Node) -> BaseException | None:
-        twin = None if node.twin is None else self._names.get(node.twin)
+        twin = None if node.twin is None else self._named(node.twin)
         return twin if isinstance(twin, BaseException) else None
 
     def _allocate(self, node: _Node) -> BaseException:
@@ -346,7 +357,7 @@ class _Builder:
     def _read_state(self, node: _Node) -> State:
         state: State = {"args": (node.text,), "fields": {}, "attributes": {}}
         if node.state is not None:
-            sent = self._reader().read(node.state)
+            sent = node.state if isinstance(node.state, dict) else self._reader().read(node.state)
             # Each part may have become a stand-in, and so may the whole.
             state |= {key: sent[key] for key in state if isinstance(sent, dict) and type(sent[key]) is type(state[key])}
         return state

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import copyreg
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType, FunctionType, MethodType, SimpleNamespace, TracebackType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from isoclient.compat.python_code import can_place, line_table
 from isoclient.system.modules import os, pickle, time
-from isoclient.transit.bounds import bounded, shortened, text_of
+from isoclient.transit.bounds import bounded, text_of
 from isoclient.transit.looks import text_without_code
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LocalsReader",
     "PackedLocal",
     "is_called_by_app",
+    "is_plain",
     "read_frames",
     "rebuild_traceback",
     "without_machinery",
@@ -52,6 +54,7 @@ _SECONDS_OF_ARGUMENTS: Final = 0.2
 _LONGEST_ARGUMENT: Final = 500  # characters; of those, pytest shows the ends
 _VARIABLE: Final = 0x04, 0x08  # the flags of a function that takes *args, and of one that takes **kwargs
 _SCALARS: Final = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_SIZE_OF: Final[Mapping[type, Callable[[Any], int]]] = {str: len, bytes: len, int: int.bit_length}
 _CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
 
 _HERE: Final = os.path.dirname(__file__) + os.sep
@@ -184,16 +187,15 @@ def rebuild_traceback(records: list[FrameRecord]) -> TracebackType | None:
 
 def _stopped_frame(record: FrameRecord, frame: FrameType) -> FrameType:
     """The same, stopped at the failing expression: debuggers ask the frame, and not the traceback, where it is."""
-    code = _failing.__code__ if record.arguments else compile("1 / 0", record.filename, "exec")
-    code = code.replace(
-        co_filename=record.filename,
-        co_name=record.function,
-        co_firstlineno=record.first_line,
-        co_linetable=line_table(len(code.co_code) // 2, record.line - record.first_line, record.span),
+    local = dict(frame.f_locals)
+    names = tuple(local) if record.arguments else ()
+    code = _failing_code(
+        record.filename, record.function, record.first_line, record.line, record.span, names, record.arguments
     )
     try:
         if record.arguments:
-            _call(code, frame.f_globals, frame.f_locals, record.arguments)
+            values = [local.pop(name) for name in names[: record.arguments]]
+            FunctionType(code, frame.f_globals)(*values, **local)
         else:
             exec(code, frame.f_globals, frame.f_locals)
     except ZeroDivisionError as error:
@@ -206,17 +208,26 @@ def _failing() -> None:
     1 / 0  # noqa: B018
 
 
-def _call(code: CodeType, names: dict[str, Any], local: Mapping[str, Any], arguments: int) -> None:
-    """Call a function of this code that has these local variables, and the first of them as its arguments."""
-    local = dict(local)
+@lru_cache(maxsize=128)  # for an app mostly fails where it has failed before
+def _failing_code(
+    filename: str, function: str, first_line: int, line: int, span: Span | None, names: tuple[str, ...], arguments: int
+) -> CodeType:
+    """Code that fails at this place: of a function with these local variables, the first of which are its arguments.
+
+    Without arguments, it is that of a module.
+    """
+    code = _failing.__code__ if arguments else compile("1 / 0", filename, "exec")
     code = code.replace(
-        co_varnames=tuple(local),
-        co_nlocals=len(local),
-        co_argcount=arguments,
-        co_kwonlyargcount=len(local) - arguments,
+        co_filename=filename,
+        co_name=function,
+        co_firstlineno=first_line,
+        co_linetable=line_table(len(code.co_code) // 2, line - first_line, span),
     )
-    values = [local.pop(name) for name in list(local)[:arguments]]
-    FunctionType(code, names)(*values, **local)
+    if not arguments:
+        return code
+    return code.replace(
+        co_varnames=names, co_nlocals=len(names), co_argcount=arguments, co_kwonlyargcount=len(names) - arguments
+    )
 
 
 def _frame(record: FrameRecord) -> SimpleNamespace:
@@ -270,7 +281,7 @@ class LocalsReader:
             arguments = [name for name in _arguments_of(frame.f_code) if name in local] if with_arguments else []
             others = [name for name in local if name not in arguments] if self.reads_all else []
             wanted = [(name, local[name]) for name in (*arguments, *others)[:_MOST_NAMES]]
-            if not self.reads_all or all(_is_plain(value, _DEEPEST) for _, value in wanted):
+            if not self.reads_all or all(is_plain(value, _DEEPEST) for _, value in wanted):
                 found += (self._pack(*each) for each in wanted)
             else:
                 with bounded(self._end):
@@ -278,7 +289,7 @@ class LocalsReader:
         return found, min(len(found), len(arguments))
 
     def _pack(self, name: str, value: object) -> PackedLocal:
-        if self._characters > 0 and _is_plain(value, _DEEPEST):
+        if self._characters > 0 and is_plain(value, _DEEPEST):
             self._characters -= 100
             return name, True, value
         if self._characters <= 0 or time.monotonic() > self._end:
@@ -300,19 +311,25 @@ def _arguments_of(code: CodeType) -> tuple[str, ...]:
     return code.co_varnames[:count]
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def is_plain(value: Any, depth: int) -> bool:
+    """Whether a pickle of it names nothing, and is small, and it has not more containers in each other than ``depth``.
+
+    Example:
+        >>> is_plain(["a"], 1), is_plain([["a"]], 1), is_plain([object()], 1)
+        (True, False, False)
+    """
     kind = type(value)
     if kind in _SCALARS:
-        return kind not in (str, bytes) or len(value) <= _LONGEST
+        return kind not in _SIZE_OF or _SIZE_OF[kind](value) <= _LONGEST
     if kind not in _CONTAINERS or len(value) > _MOST_ITEMS or depth == 0:
         return False
     items = [*value, *value.values()] if kind is dict else value
-    return all(_is_plain(item, depth - 1) for item in items)
+    return all(is_plain(item, depth - 1) for item in items)
 
 
 def rebuild_locals(packed: list[PackedLocal]) -> dict[str, Any]:
     """What a frame in the test's process has as its locals."""
-    return {name: value if is_plain else LocalText(shortened(value, _LONGEST)) for name, is_plain, value in packed}
+    return {name: value if is_itself else LocalText(value) for name, is_itself, value in packed}
 
 
 # -- of what kept an object from crossing

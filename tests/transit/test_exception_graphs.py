@@ -262,17 +262,33 @@ def test_neither_side_keeps_an_exception_alive() -> None:
 
 
 def test_large_attributes_are_left_out_and_small_ones_are_not() -> None:
-    exc = ValueError("text")
-    exc.body = bytes(20 * 2**20)  # type: ignore[attr-defined]
-    exc.status = 500  # type: ignore[attr-defined]
+    for body in (bytes(20 * 2**20), 1 << 8 * 20 * 2**20):
+        exc = ValueError("text")
+        exc.body = body  # type: ignore[attr-defined]
+        exc.status = 500  # type: ignore[attr-defined]
 
-    packed = pack_exception(exc)
+        packed = pack_exception(exc)
+        arrived = unpack_exception(packed)
+
+        assert len(packed) < 2**20
+        assert type(arrived) is ValueError
+        assert isinstance(vars(arrived)["body"], StandIn)
+        assert vars(arrived)["status"] == 500
+
+
+def test_many_exceptions_with_many_small_attributes_share_the_bound() -> None:
+    last = ValueError("text")
+    for number in range(300):
+        cause, last = last, ValueError(number)
+        vars(last).update({f"part {part}": f"{number} {part} ".ljust(2_000) for part in range(45)})
+        last.__cause__ = cause
+
+    packed = pack_exception(last)
     arrived = unpack_exception(packed)
 
-    assert len(packed) < 2**20
-    assert type(arrived) is ValueError
-    assert isinstance(vars(arrived)["body"], StandIn)
-    assert vars(arrived)["status"] == 500
+    assert len(packed) < 20 * 2**20
+    assert arrived.args == (299,)
+    assert vars(arrived)["part 44"] == "299 44 ".ljust(2_000)
 
 
 def test_importing_the_package_imports_neither_tblib_nor_dill_nor_a_front() -> None:

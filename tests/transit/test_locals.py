@@ -95,6 +95,18 @@ def test_they_are_bounded() -> None:
     assert repr(found["items"]).endswith("more characters)")
 
 
+def test_it_is_said_how_much_is_left_out() -> None:
+    class Long:
+        def __repr__(self) -> str:
+            return "x" * 5_000
+
+    def fails() -> None:
+        long = Long()
+        _ = long, 1 / 0
+
+    assert repr(locals_of(fails)["long"]).endswith("x... (3,000 more characters)")
+
+
 def test_a_cycle_ends() -> None:
     def fails() -> None:
         cycle: list[Any] = []
