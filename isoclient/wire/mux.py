@@ -44,8 +44,10 @@ from isoclient.wire.protocol import (
     ENDING,
     EVENT,
     FAILED,
+    KINDS,
     NAMES,
     OPEN,
+    OUTCOMES,
     READY,
     SCOPE,
     SENT_BY,
@@ -57,8 +59,6 @@ from isoclient.wire.protocol import (
     Outcome,
     Role,
     WireError,
-    outcome_of,
-    spec_of,
 )
 
 __all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "ServerState", "Stream", "weight"]
@@ -209,8 +209,9 @@ class Mux:
         >>> spec.argument
         {'path': '/'}
         >>> server.finish(theirs, Returned())
-        >>> client.feed(server.data_to_send())
-        [(5, <Stream 1 http Returned(None), 0 in the inbox>, Returned(None))]
+        >>> [(_, stream, outcome)] = client.feed(server.data_to_send())
+        >>> stream is ours, outcome
+        (True, Returned(value=None, tag='returned'))
     """
 
     __slots__ = (
@@ -322,7 +323,7 @@ class Mux:
             TypeError, ValueError: the outcome can't cross; the stream goes on.
         """
         if stream.outcome is None:
-            self._put(END, stream.number, (outcome.tag, *outcome.values()))
+            self._put(END, stream.number, tuple(outcome))
             self._end(stream, outcome)
 
     def tell(self, kind: int, value: object = None) -> None:
@@ -400,7 +401,7 @@ class Mux:
                     raise _nonsense(kind, value)
                 stream.inbox.append(value)
             elif kind == END:
-                value = outcome_of(value)
+                value = _outcome_of(value)
                 if type(value) is Exited:  # before another thread can see the outcome
                     self.server.exiting = not self._codec.by_reference
                 self._end(stream, value)
@@ -435,13 +436,32 @@ class Mux:
             return kind, None, value
         if kind != OPEN:
             return None
-        spec = spec_of(value)
+        spec = _spec_of(value)
         self.streams[number] = stream = Stream(number, spec.kind, spec.messages)
         return kind, stream, spec
 
     def _end(self, stream: Stream, outcome: Outcome) -> None:
         stream.outcome = outcome
         self.streams.pop(stream.number, None)
+
+
+def _spec_of(value: object) -> CallSpec:
+    """The spec that has come as this value."""
+    if type(value) is not tuple or len(value) != 4 or type(value[2]) is not tuple or type(value[0]) is not str:
+        raise _nonsense(OPEN, value)
+    if value[0] not in KINDS:
+        raise _nonsense(OPEN, value)
+    return CallSpec._make(value)
+
+
+def _outcome_of(value: object) -> Outcome:
+    """The outcome that has come as this value."""
+    try:
+        if type(value) is tuple:
+            return OUTCOMES[value[-1]]._make(value)  # type: ignore[no-any-return]
+    except (IndexError, KeyError, TypeError):
+        pass
+    raise _nonsense(END, value)
 
 
 def _nonsense(kind: int, value: object) -> WireError:

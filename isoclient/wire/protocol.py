@@ -21,8 +21,8 @@ ENDING, the last of the client. CONTEXT and DEBUG come whenever there is somethi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 __all__ = [
     "BROKEN",
@@ -34,9 +34,11 @@ __all__ = [
     "ENDING",
     "EVENT",
     "FAILED",
+    "KINDS",
     "LIFESPANS",
     "NAMES",
     "OPEN",
+    "OUTCOMES",
     "PACKED",
     "READY",
     "SCOPE",
@@ -56,9 +58,7 @@ __all__ = [
     "Unfinished",
     "Unsupported",
     "WireError",
-    "outcome_of",
     "question",
-    "spec_of",
 ]
 
 
@@ -125,7 +125,8 @@ SENT_BY: Final[Mapping[Role, tuple[frozenset[int], frozenset[int]]]] = {
 
 CallKind = Literal["http", "websocket", "lifespan", "relayed", "relayed-lifespan", "question"]
 """What a client can begin: calls of the app, its own or those of somebody else, and questions to its process."""
-_KINDS: Final = frozenset(get_args(CallKind))
+KINDS: Final = frozenset(get_args(CallKind))
+"""All of them."""
 LIFESPANS: Final = frozenset({"lifespan", "relayed-lifespan"})
 """The calls that last as long as the app, and are ended last."""
 
@@ -172,76 +173,32 @@ def question(name: str, about: Any = None) -> CallSpec:
     return CallSpec("question", (name, about))
 
 
-def spec_of(value: object) -> CallSpec:
-    """The spec that came as this value.
-
-    Raises:
-        WireError: it is none.
-    """
-    if type(value) is not tuple or len(value) != 4 or type(value[2]) is not tuple or type(value[0]) is not str:
-        raise WireError(f"a call on the pipe makes no sense: {value!r:.200}")
-    if value[0] not in _KINDS:
-        raise WireError(f"a call on the pipe makes no sense: {value!r:.200}")
-    return CallSpec._make(value)
+# -- how a call ends: each outcome has its tag, by which two are told apart that say nothing else, and crosses by it
 
 
-# -- how a call ends
-
-
-class _Ended:
-    """What all outcomes have in common: they are equal by what they say, and so not tuples, which would be so too."""
-
-    __slots__: tuple[str, ...] = ()
-    tag: ClassVar[str]
-
-    def values(self) -> tuple[Any, ...]:
-        """What the outcome says beside its tag, in the order of the arguments."""
-        return ()
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.values() == other.values()
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.values()))})"
-
-
-class Returned(_Ended):
+class Returned(NamedTuple):
     """The call has returned.
 
     Args:
         value: what, as the codec packs it; None for calls of the app.
     """
 
-    __slots__ = ("value",)
-    tag: ClassVar[str] = "returned"
-
-    def __init__(self, value: Any = None) -> None:
-        self.value = value
-
-    def values(self) -> tuple[Any, ...]:
-        return (self.value,)
+    value: Any = None
+    tag: str = "returned"
 
 
-class Raised(_Ended):
+class Raised(NamedTuple):
     """The call has raised.
 
     Args:
         error: the exception, as the codec packs it.
     """
 
-    __slots__ = ("error",)
-    tag: ClassVar[str] = "raised"
-
-    def __init__(self, error: Any) -> None:
-        self.error = error
-
-    def values(self) -> tuple[Any, ...]:
-        return (self.error,)
+    error: Any
+    tag: str = "raised"
 
 
-class Exited(_Ended):
+class Exited(NamedTuple):
     """The call has raised what ends the app's process too: ``SystemExit`` or the like, or what its limits raise.
 
     Args:
@@ -250,86 +207,55 @@ class Exited(_Ended):
         limit: the name of the limit that it has hit; None if it was none.
     """
 
-    __slots__ = ("code", "error", "limit")
-    tag: ClassVar[str] = "exited"
-
-    def __init__(self, code: int, error: Any, limit: str | None) -> None:
-        self.code = code
-        self.error = error
-        self.limit = limit
-
-    def values(self) -> tuple[Any, ...]:
-        return self.code, self.error, self.limit
+    code: int
+    error: Any
+    limit: str | None
+    tag: str = "exited"
 
 
-class Unfinished(_Ended):
+class Unfinished(NamedTuple):
     """The app has returned, and owes something by the rules of ASGI.
 
     Args:
         what: in words.
     """
 
-    __slots__ = ("what",)
-    tag: ClassVar[str] = "unfinished"
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def values(self) -> tuple[Any, ...]:
-        return (self.what,)
+    what: str
+    tag: str = "unfinished"
 
 
-class Cancelled(_Ended):
+class Cancelled(NamedTuple):
     """The call was cancelled, for nobody waited for it any more."""
 
-    __slots__ = ()
-    tag: ClassVar[str] = "cancelled"
+    tag: str = "cancelled"
 
 
-class Unsupported(_Ended):
+class Unsupported(NamedTuple):
     """The app does not know this kind of scope: it has no lifespan."""
 
-    __slots__ = ()
-    tag: ClassVar[str] = "unsupported"
+    tag: str = "unsupported"
 
 
-class Damaged(_Ended):
+class Damaged(NamedTuple):
     """A frame of the stream made no sense. It is the client's own finding, and never crosses.
 
     Args:
         error: what is wrong with it.
     """
 
-    __slots__ = ("error",)
-    tag: ClassVar[str] = "damaged"
-
-    def __init__(self, error: WireError) -> None:
-        self.error = error
-
-    def values(self) -> tuple[Any, ...]:
-        return (self.error,)
+    error: WireError
+    tag: str = "damaged"
 
 
 Outcome: TypeAlias = Returned | Raised | Exited | Unfinished | Cancelled | Unsupported | Damaged
 """How a call has ended."""
 
-_THAT_CROSS: Final[tuple[type[Outcome], ...]] = (Returned, Raised, Exited, Unfinished, Cancelled, Unsupported)
-_BY_TAG: Final[Mapping[object, Callable[..., Outcome]]] = {made.tag: made for made in _THAT_CROSS}
-
-
-def outcome_of(value: object) -> Outcome:
-    """The outcome that came as this value: a tag, and what the outcome says.
-
-    Raises:
-        WireError: it is none.
-
-    Example:
-        >>> outcome_of(("unfinished", "no response"))
-        Unfinished('no response')
-    """
-    try:
-        if type(value) is tuple:
-            return _BY_TAG[value[0]](*value[1:])
-    except (IndexError, KeyError, TypeError):
-        pass
-    raise WireError(f"the end of a call on the pipe makes no sense: {value!r:.200}")
+OUTCOMES: Final[Mapping[object, Any]] = {
+    "returned": Returned,
+    "raised": Raised,
+    "exited": Exited,
+    "unfinished": Unfinished,
+    "cancelled": Cancelled,
+    "unsupported": Unsupported,
+}
+"""Those that cross, by their tags."""

@@ -187,7 +187,7 @@ def frame(kind: int, number: int, value: object) -> bytes:
 
 
 NONSENSE: list[tuple[int, int, Any]] = [
-    (protocol.END, 1, ("returned", None)),
+    (protocol.END, 1, (None, "returned")),
     (protocol.READY, 0, None),
     (protocol.STOP, 1, None),
     (protocol.OPEN, 0, ("http", {}, (), None)),
@@ -219,7 +219,7 @@ def test_a_server_trusts_nothing_after_nonsense(kind: int, number: int, value: o
         (protocol.CREDIT, 1.5),
         (protocol.SCOPE, None),
         (protocol.END, ("exploded",)),
-        (protocol.END, ("returned", 1, 2)),
+        (protocol.END, (1, 2, "returned")),
         (protocol.END, ()),
         (protocol.END, ([],)),
         (protocol.END, "returned"),
@@ -263,7 +263,7 @@ def test_events_before_damage_count(message: dict[str, Any]) -> None:
         pair.client.check()
 
 
-values = st.none() | st.integers() | st.text() | st.tuples(st.sampled_from(["http", "returned", "exited"]), st.none())
+values = st.none() | st.integers() | st.text() | st.tuples(st.none(), st.sampled_from(["http", "returned", "exited"]))
 said = st.tuples(st.sampled_from(sorted(protocol.NAMES)), st.integers(0, 3), values | st.just({"type": "x"}))
 
 
