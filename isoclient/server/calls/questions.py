@@ -6,11 +6,12 @@ What it returns crosses as a value; the test asks it by :func:`isoclient.wire.pr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import linecache
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from types import CodeType, FunctionType
 from typing import Any, ClassVar, Final
 
 from isoclient.errors import ObjectNotLoadable, ObjectNotSendable
-from isoclient.server.calls.results import no_way_back
 from isoclient.server.inspection import spot_of_call
 from isoclient.server.lookup import looks_of
 from isoclient.server.server import Call, Server
@@ -18,6 +19,8 @@ from isoclient.wire.mux import Stream
 from isoclient.wire.protocol import CallKind, Returned
 
 __all__ = ["QUESTIONS", "QuestionCall"]
+
+_LONGEST: Final = 80  # characters of an expression
 
 
 async def _call(server: Server, about: Any) -> object:
@@ -34,7 +37,7 @@ async def _call(server: Server, about: Any) -> object:
     try:
         return pack(result, server.live)
     except ObjectNotSendable as error:
-        raise no_way_back(error, func, (*args, *kwargs)) from error.__cause__
+        raise _no_way_back(error, func, (*args, *kwargs)) from error.__cause__
 
 
 async def _state(server: Server, about: Any) -> object:
@@ -102,3 +105,31 @@ class QuestionCall(Call):
 
     def returned(self, value: object) -> None:
         self.server.end(self, Returned(value))
+
+
+# -- a result of client.call that can't cross: what to write instead
+
+
+def _no_way_back(error: ObjectNotSendable, func: object, arguments: Collection[object]) -> ObjectNotSendable:
+    """The error for the result of a function, with the line that does instead."""
+    line = f"client.call(lambda: repr({_expression(func, arguments)}))"
+    return ObjectNotSendable(f"the result can't come back to the test: {error}: {line}")
+
+
+def _expression(func: object, arguments: Collection[object]) -> str:
+    """What calls it, as in a source."""
+    if isinstance(func, FunctionType) and func.__name__ == "<lambda>" and not arguments:
+        return _body_of(func.__code__) or "..."
+    name = getattr(func, "__name__", None)
+    return f"{name}({'...' if arguments else ''})" if isinstance(name, str) and name.isidentifier() else "..."
+
+
+def _body_of(code: CodeType) -> str:
+    """The expression of a lambda, if it is short, and of one line."""
+    places = [place for place in code.co_positions() if None not in place and place[3]]
+    lines = {line for place in places for line in place[:2]}
+    source = linecache.getline(code.co_filename, lines.pop() or 0).encode() if len(lines) == 1 else b""
+    first = min((place[2] or 0 for place in places), default=0)
+    last = max((place[3] or 0 for place in places), default=0)
+    text = source[first:last].decode(errors="replace").strip()
+    return text if len(text) <= _LONGEST else ""
