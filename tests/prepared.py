@@ -1,12 +1,14 @@
 """Runs of pytest within tests, each a fork of an interpreter that has imported what all of them need.
 
-Such a run has its own process, session, environment, directory and streams, and ends as any interpreter does. What is
-imported already is pytest, what isoclient needs, and what the small suites use: that takes longer than most of them. Of
-isoclient itself nothing is. A test of what a run imports, or in what order, has an interpreter of its own.
+Such a run has its own process, session, environment, directory and streams. What is imported already is pytest, what
+isoclient needs, and what the small suites use: that takes longer than most of them. Of isoclient itself nothing is. The
+end is that of any interpreter until its threads have ended and its exit handlers have run; what is imported is not
+taken apart, which took a third of such a run. A test of that, or of what a run imports, has an interpreter of its own.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -15,22 +17,40 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 __all__ = ["Done", "Prepared"]
 
-_NEEDED: Final = ("asyncio", "dill", "multiprocess", "requests", "tblib.pickling_support")
+_NEEDED: Final = (
+    "anyio._backends._asyncio",
+    "asyncio",
+    "dill",
+    "multiprocess.popen_fork",
+    "requests",
+    "tblib.pickling_support",
+)
 _OF_SUITES: Final = ("fastapi", "httpx", "starlette.testclient")
 # What pytest imports as it begins, and where a test fails.
-_OF_PYTEST: Final = ("pytest", "doctest", "pdb", "unittest", "pygments.formatters.terminal", "pygments.lexers.python")
+_OF_PYTEST: Final = (
+    "pytest",
+    "_pytest.junitxml",
+    "_pytest.skipping",
+    "doctest",
+    "pdb",
+    "unittest",
+    "pygments.formatters.terminal",
+    "pygments.lexers.python",
+)
 # What an interpreter heeds as it starts. Each run heeds the first one anew; the other is for those who look on.
 _OF_A_RUN: Final = ("PYTHONPATH", "PYTHONUNBUFFERED")
+_exit: Final = os._exit  # which a run may patch
 _LARGEST: Final = 1 << 20  # of a message
 _PATIENCE: Final = 60.0  # seconds for what takes none: a fork, and an end
 
@@ -56,6 +76,8 @@ class Prepared:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
+        self._line.settimeout(_PATIENCE)
+        self._line.recv(_LARGEST)  # from here on, its command line is its own: by that it is known in an inventory
 
     def run(
         self,
@@ -111,6 +133,7 @@ class Prepared:
 def _serve(line: socket.socket) -> None:
     """Fork for each run; return in the fork, when it is as an interpreter that has just been started for it."""
     installed = sys.path[1:]
+    line.send(b"ready")
     while True:
         message, descriptors, *_ = socket.recv_fds(line, _LARGEST, 3)
         if not message:
@@ -139,6 +162,14 @@ def _become(
     sys.argv[1:] = arguments
 
 
+def _leave(code: int) -> NoReturn:
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    _exit(code)
+
+
 if __name__ == "__main__":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -148,4 +179,7 @@ if __name__ == "__main__":
     gc.collect()
     gc.freeze()  # what is imported is looked through once, here, and not in each run, which would copy it by that
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        _leave(int(end.code or 0))  # pytest's is always a number

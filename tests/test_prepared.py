@@ -47,6 +47,12 @@ def test_exit_handlers_run_and_streams_are_two(prepared: Prepared, tmp_path: Pat
     assert done.err == "told\n"
 
 
+def test_threads_are_waited_for(prepared: Prepared, tmp_path: Path) -> None:
+    waits = "lambda: (threading.main_thread().join(), print('at last'))"
+    done = run(prepared, tmp_path, f"import threading; threading.Thread(target={waits}).start()")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "at last")
+
+
 def test_one_that_takes_too_long_is_ended(prepared: Prepared, tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         run(prepared, tmp_path, "time.sleep(600)", timeout=0.1)
