@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
+
+from tests.prepared import Done, Prepared
 
 ROOT = Path(__file__).parents[1]
 CONFTEST = """
@@ -57,31 +58,31 @@ STUBBORN = """
 """
 
 
-def run(path: Path, how: str, *options: str) -> subprocess.CompletedProcess[str]:
+def run(prepared: Prepared, path: Path, how: str, *options: str) -> Done:
     (path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
     (path / "test_hanging.py").write_text(HANGS.format(how=how))
     (path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-pno:asyncio", "-pno:randomly", *options]
-    return subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=300, check=False)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return prepared.run(options, cwd=path, env=env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, timeout=300)
 
 
-@pytest.mark.parametrize("options", [(), ("-n1",)])
-def test_it_is_interrupted(tmp_path: Path, options: tuple[str, ...]) -> None:
-    done = run(tmp_path, "hang()", *options)
-    assert "1 failed, 2 passed" in done.stdout, done.stderr
-    assert "Failed: test_hanging.py::test_that_hangs has not ended within 3600 s" in done.stdout
-    assert "in test_that_hangs" in done.stdout
-    assert "the other:" in done.stdout
-    assert "in wait_for_nobody" in done.stdout
+@pytest.mark.parametrize("options", [(), ("-pxdist", "-n1")])
+def test_it_is_interrupted(prepared: Prepared, tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run(prepared, tmp_path, "hang()", *options)
+    assert "1 failed, 2 passed" in done.out, done.err
+    assert "Failed: test_hanging.py::test_that_hangs has not ended within 3600 s" in done.out
+    assert "in test_that_hangs" in done.out
+    assert "the other:" in done.out
+    assert "in wait_for_nobody" in done.out
 
 
-@pytest.mark.parametrize("options", [(), ("-n1",)])
-def test_one_that_goes_on_is_ended(tmp_path: Path, options: tuple[str, ...]) -> None:
-    done = run(tmp_path, STUBBORN, *options)
-    assert "test_hanging.py::test_that_hangs has not ended within 3600 s, nor since it was interrupted" in done.stderr
-    assert "in wait_for_nobody" in done.stderr
+@pytest.mark.parametrize("options", [(), ("-pxdist", "-n1")])
+def test_one_that_goes_on_is_ended(prepared: Prepared, tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run(prepared, tmp_path, STUBBORN, *options)
+    assert "test_hanging.py::test_that_hangs has not ended within 3600 s, nor since it was interrupted" in done.err
+    assert "in wait_for_nobody" in done.err
     if options:
-        assert "crashed while running 'test_hanging.py::test_that_hangs'" in done.stdout
-        assert "1 failed, 2 passed" in done.stdout
+        assert "crashed while running 'test_hanging.py::test_that_hangs'" in done.out
+        assert "1 failed, 2 passed" in done.out
     else:
-        assert done.returncode == 70
+        assert done.code == 70

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 import isoclient
+from tests.prepared import Prepared
 
 SUITE: Final = Path(__file__).parent / "failing"
 
@@ -42,21 +41,14 @@ class Failures:
 
 
 @pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
+def failures(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Failures:
     suite = shutil.copytree(SUITE, tmp_path_factory.mktemp("shop") / "suite")
     (suite / "pytest.ini").write_text("[pytest]\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-pisoclient.plugin", "-pno:cacheprovider", "-W", "default", "--color=no"],
-        cwd=suite,
-        env=environment
-        | {"PYTHONPATH": str(Path(isoclient.__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    return Failures(done.stdout + done.stderr)
+    environment |= {"PYTHONPATH": str(Path(isoclient.__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    options = ["-pisoclient.plugin", "-pno:cacheprovider", "-W", "default", "--color=no"]
+    done = prepared.run(options, cwd=suite, env=environment, timeout=100)
+    return Failures(done.out + done.err)
 
 
 def at(line: str, function: str) -> str:
