@@ -174,8 +174,11 @@ def test_a_process_of_its_own_has_its_own_client() -> None:
 
 
 @pytest.mark.modes("fork")
-def test_the_threads_that_another_loop_keeps_for_later(make_client: MakeClient) -> None:
+def test_the_threads_that_another_loop_keeps_for_later(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of Trio, up to version 0.27, which tests/lowest.txt has: newer ones see to it themselves."""
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 2.0)  # of ten seconds, which the thread here stays for
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, await trio.to_thread.run_sync(os.getpid))

@@ -286,7 +286,10 @@ def test_what_fails_at_the_end_is_a_warning_and_the_others_are_called(
 
 @pytest.mark.rest("forkserver", "spawn")
 @pytest.mark.modes("fork", "forkserver")
-def test_what_waits_for_ever_at_the_end_is_cancelled(make_client: MakeClient, told: Told, monkeypatch: Any) -> None:
+def test_what_waits_for_ever_at_the_end_is_cancelled(
+    make_client: MakeClient, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isoclient.server.hooks.END_TIME", 0.2)  # in a fork; a fresh interpreter keeps the usual time
     at_end(lambda: tell("ends"))
 
     @at_end
@@ -301,7 +304,7 @@ def test_what_waits_for_ever_at_the_end_is_cancelled(make_client: MakeClient, to
     client = make_client(app)
     pid = client.pid
     with pytest.warns(
-        RuntimeWarning, match=r"waits.* was cancelled, for it had not ended when the 2 s for all of them"
+        RuntimeWarning, match=r"waits.* was cancelled, for it had not ended when the (0\.)?2 s for all of them"
     ):
         client.close()
     assert told() == [f"cancelled {pid}", f"ends {pid}"]
@@ -309,8 +312,13 @@ def test_what_waits_for_ever_at_the_end_is_cancelled(make_client: MakeClient, to
 
 @pytest.mark.modes("fork")
 @pytest.mark.backends("asyncio")
-def test_what_blocks_at_the_end_is_ended_with_the_process_and_named(make_client: MakeClient) -> None:
+def test_what_blocks_at_the_end_is_ended_with_the_process_and_named(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import threading
+
+    monkeypatch.setattr("isoclient.process.app_process.END_TIME", 0.2)
+    monkeypatch.setattr("isoclient.process.app_process.AppProcess.grace", 0.3)
 
     @at_end
     def blocks() -> None:

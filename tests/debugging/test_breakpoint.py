@@ -141,14 +141,14 @@ def test_no_deadline_passes_meanwhile(project: Path) -> None:
 @pytest.mark.parametrize("isolated", [True, False])
 def test_price(isolated):
     with TestClient(app, isolated=isolated) as client:
-        assert client.get("/", timeout=3).text == "42"
+        assert client.get("/", timeout=1.5).text == "42"
 """,
     )
 
     with Session(*PYTEST, cwd=project) as session:
         for _ in True, False:
             session.prompt()
-            sleep(3.5)  # somebody thinks, for longer than the deadline
+            sleep(1.7)  # somebody thinks, for longer than the deadline
             assert "\n40\n" in session.ask("p price")
             session.type("continue")
         code, text = session.end()

@@ -52,7 +52,7 @@ def test_a_time_limit_by_signal_leaves_a_client_that_can_be_used(tmp_path: Path)
     write_test(
         tmp_path,
         """
-@pytest.mark.timeout(2, method="signal", func_only=True)
+@pytest.mark.timeout(1, method="signal", func_only=True)
 @pytest.mark.parametrize("path", ["/await", "/block"])
 def test_stuck(client, path):
     client.get(path)
@@ -68,7 +68,7 @@ def test_next(client):
 
     assert code == 1
     assert monotonic() - started < 30
-    assert text.count("Timeout (>2.0s) from pytest-timeout") >= 1
+    assert text.count("Timeout (>1.0s) from pytest-timeout") >= 1
     assert "1 failed, 1 passed" in text
     assert len(pids(text)) == 1  # the app that awaits goes on, for others
     assert_gone(*pids(text))
@@ -80,7 +80,7 @@ def test_a_stuck_event_loop_is_ended_when_the_client_is_used_again(tmp_path: Pat
         """
 from isoclient import AppTimeout
 
-@pytest.mark.timeout(2, method="signal", func_only=True)
+@pytest.mark.timeout(1, method="signal", func_only=True)
 def test_stuck(client):
     client.get("/block")
 
@@ -95,7 +95,7 @@ def test_next(client):
     code, text = run_pytest(tmp_path, *TIMEOUT, "-rA")
 
     assert code == 1
-    assert "Timeout (>2.0s) from pytest-timeout" in text
+    assert "Timeout (>1.0s) from pytest-timeout" in text
     assert "1 failed, 1 passed" in text
     assert len(pids(text)) == 2
     for pid in pids(text):
@@ -111,7 +111,7 @@ def test_stuck(client):
 """,
     )
 
-    code, text = run_pytest(tmp_path, *TIMEOUT, "-s", "--timeout=2", "--timeout-method=thread")
+    code, text = run_pytest(tmp_path, *TIMEOUT, "-s", "--timeout=1.5", "--timeout-method=thread")
 
     assert code == 1
     assert "in test_stuck" in text
@@ -157,9 +157,9 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, *TIMEOUT, "--timeout=5", cwd=tmp_path) as session:
+    with Session(*PYTEST, *TIMEOUT, "--timeout=3", cwd=tmp_path) as session:
         session.prompt()
-        sleep(5.5)  # somebody thinks, for longer than the limit
+        sleep(3.2)  # somebody thinks, for longer than the limit
         assert "\n2\n" in session.ask("p 1 + 1")
         session.type("continue")
         code, text = session.end()

@@ -19,6 +19,9 @@ HEAD = """
     from starlette.testclient import TestClient as OfStarlette
 
     from isoclient import TestClient
+    from isoclient.process.app_process import AppProcess
+
+    AppProcess.grace = 0.3  # for those that wait for a thread which is not there
 
     async def app(scope, receive, send):
         if scope["path"] == "/ask":

@@ -462,6 +462,10 @@ def test_an_app_that_hangs_is_not_waited_for(suite: Suite, pytester: pytest.Pyte
     pytester.makepyfile(cafe=SHOP)
     source = """
         import time
+
+        from isoclient.process.app_process import AppProcess
+
+        AppProcess.grace = 0.3
         SEEN = []
 
         async def hanging(scope, receive, send):

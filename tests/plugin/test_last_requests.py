@@ -91,7 +91,7 @@ ENDED = """
 
     def in_a_thread():
         tell()
-        time.sleep(1)
+        time.sleep(0.5)
 
     async def app(scope, receive, send):
         if scope["path"] == "/waits":
@@ -99,7 +99,7 @@ ENDED = """
             await asyncio.sleep(30)
         if scope["path"] == "/blocks":
             tell()
-            time.sleep(1)
+            time.sleep(0.5)
         if scope["path"] == "/thread":
             await asyncio.to_thread(in_a_thread)
         await send({"type": "http.response.start", "status": 200})
@@ -140,7 +140,7 @@ def test_where_the_app_was_when_a_time_limit_ended_the_test(suite: Suite) -> Non
     found = [re.sub(r"\d+\.\d s", "0.0 s", line) for line in result.stdout.lines if line.startswith("    GET ")]
     wanted = {
         "waits": f"{line_with(ENDED, 'sleep(30)')} in app",
-        "blocks": f"{line_with(ENDED, 'time.sleep(1)', 1)} in app",
+        "blocks": f"{line_with(ENDED, 'time.sleep(0.5)', 1)} in app",
         "thread": f"{line_with(ENDED, 'to_thread')} in app",
     }
     # Those who wait in an event loop are cancelled, and are not told by whom.

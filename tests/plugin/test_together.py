@@ -237,6 +237,10 @@ def test_forks_of_tests(suite: Suite) -> None:
 def test_a_thread_that_does_not_end(suite: Suite) -> None:
     source = """
         import threading
+        from isoclient.process.unit_process import UnitProcess
+
+        UnitProcess.await_leaving.__defaults__ = (0.5,)  # it would be waited for 10 s
+
         def test_one():
             threading.Thread(target=threading.Event().wait, name="mailer").start()
         def test_two(): ...
