@@ -8,17 +8,17 @@ A test that asks for ``make_client`` runs once for each cell of {fork, forkserve
     @pytest.mark.modes("fork", "thread")            # one of each kind: a process and a thread
 
 A plain run has fork and thread on asyncio: a process and a thread tell most of what can go wrong. It has a fresh
-interpreter, or another backend, for those tests alone that name it in their mark, because it is what they are about. Of
-the two kinds of fresh interpreters it has the one that is named first: they differ in who starts them. And a test may
-leave more out, or itself::
+interpreter, or another backend, for those tests alone that name it in their mark, because it is what they are about. A
+test may leave more out, or itself::
 
     @pytest.mark.rest("forkserver", "spawn")        # a fork tells it, and each of these takes a second
 
     @pytest.mark.rest                               # all of it: what it proves, others prove in part
 
-``--cells=rest`` runs what is left out. ``--cells=all`` runs everything, with what both others leave out: what is marked
-as slow, and fresh interpreters on other backends than asyncio, for what differs between two event loops is not how a
-process started.
+``--cells=rest`` runs what is left out. ``--cells=first`` runs one cell of each test of a plain run, the first. And
+``--cells=all`` runs everything, with what all others leave out: what is marked as slow; fresh interpreters on other
+backends than asyncio, for what differs between two event loops is not how a process started; and of the two kinds of
+fresh interpreters the one that a test does not name first, for they differ in who starts them.
 """
 
 from __future__ import annotations
@@ -84,21 +84,21 @@ class Cell(NamedTuple):
         """Whether the app's process is a new interpreter."""
         return self.mode in _FRESH
 
-    @property
-    def is_rare(self) -> bool:
-        """Whether it is part of the whole matrix alone."""
-        return self.is_fresh and self.backend != "asyncio"
+    def is_rare(self, named: Collection[str]) -> bool:
+        """Whether it is part of the whole matrix alone, in a test that names these modes and backends itself."""
+        first = next((name for name in (*named, *_FRESH) if name in _FRESH), None)
+        return self.is_fresh and (self.backend != "asyncio" or self.mode != first)
 
     def is_usual(self, named: Collection[str]) -> bool:
-        """Whether a plain run has it, in a test that names these modes and backends itself."""
+        """Whether a plain run has it, in such a test."""
         if self.is_fresh:
-            return not self.is_rare and self.mode == next((name for name in named if name in _FRESH), None)
+            return not self.is_rare(named) and self.mode in named
         return self.backend == "asyncio" or self.backend in named
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--cells", choices=("usual", "rest", "all"), default="usual", help="which part of the matrix to run"
+        "--cells", choices=("usual", "first", "rest", "all"), default="usual", help="which part of the matrix to run"
     )
 
 
@@ -118,10 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
-        modes = _chosen(metafunc.definition, "modes", MODES)
-        backends = _chosen(metafunc.definition, "backends", BACKENDS)
-        cells = [Cell(mode, backend) for mode in modes for backend in backends]
-        metafunc.parametrize("cell", cells, ids="-".join)
+        metafunc.parametrize("cell", _cells(metafunc.definition), ids="-".join)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -129,24 +126,51 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if part != "all":
         halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
-            halves[not _is_rare(item) and _is_usual(item) == (part == "usual")].append(item)
+            halves[_IN_PART[part](item)].append(item)
         config.hook.pytest_deselected(items=halves[False])
         items[:] = halves[True]
+
+
+def _is_usual(item: pytest.Item) -> bool:
+    """Whether a plain run has it, as it has all that is not part of the matrix and does not say otherwise."""
+    return not _is_rare(item) and _is_usual_in(item, _cell(item))
+
+
+def _is_first(item: pytest.Item) -> bool:
+    """Whether it is the first cell of its test that a plain run has."""
+    cells = (cell for cell in _cells(item) if _is_usual_in(item, cell))
+    return _is_usual(item) and (_cell(item) is None or _cell(item) == next(cells))
+
+
+def _is_rest(item: pytest.Item) -> bool:
+    return not _is_rare(item) and not _is_usual(item)
+
+
+_IN_PART: Final = {"usual": _is_usual, "first": _is_first, "rest": _is_rest}
 
 
 def _is_rare(item: pytest.Item) -> bool:
     """Whether it is part of the whole matrix alone."""
     cell = _cell(item)
-    return item.get_closest_marker("slow") is not None or (cell is not None and cell.is_rare)
+    return item.get_closest_marker("slow") is not None or (cell is not None and cell.is_rare(_named(item)))
 
 
-def _is_usual(item: pytest.Item) -> bool:
-    """Whether a plain run has it, as it has all that is not part of the matrix and does not say otherwise."""
-    cell = _cell(item)
+def _is_usual_in(item: pytest.Item, cell: Cell | None) -> bool:
     if any(_is_left_out(cell, mark.args) for mark in item.iter_markers("rest")):
         return False
+    return cell is None or cell.is_usual(_named(item))
+
+
+def _named(item: pytest.Item) -> list[str]:
+    """The modes and backends that the marks of a test name."""
     marks = (item.get_closest_marker(name) for name in ("modes", "backends"))
-    return cell is None or cell.is_usual([name for mark in marks if mark is not None for name in mark.args])
+    return [name for mark in marks if mark is not None for name in mark.args]
+
+
+def _cells(item: pytest.Item) -> list[Cell]:
+    """All that its test may run on."""
+    modes, backends = _chosen(item, "modes", MODES), _chosen(item, "backends", BACKENDS)
+    return [Cell(mode, backend) for mode in modes for backend in backends]
 
 
 def _cell(item: pytest.Item) -> Cell | None:
