@@ -11,10 +11,11 @@ from tests.reliability.marks import slow
 @pytest.mark.parametrize(
     ("mode", "cycles"),
     [
-        ("fork", 30),
-        ("thread", 30),
-        pytest.param("forkserver", 30, marks=pytest.mark.rest),
-        ("template", 30),
+        ("fork", 10),
+        ("thread", 10),
+        ("template", 10),
+        pytest.param("forkserver", 10, marks=pytest.mark.rest),
+        *(pytest.param(mode, 30, marks=slow) for mode in ("fork", "thread", "template", "forkserver")),
         pytest.param("spawn", 10, marks=slow),
     ],
 )
@@ -28,5 +29,5 @@ def test_a_cycle_leaves_nothing(mode: str, cycles: int) -> None:
     ["fork", pytest.param("forkserver", marks=pytest.mark.rest), "template", pytest.param("spawn", marks=slow)],
 )
 def test_a_child_sees_nothing_of_its_siblings(mode: str) -> None:
-    first, *_, last = descriptors_of_children(mode, 20)
+    first, *_, last = descriptors_of_children(mode, 8)
     assert last == first

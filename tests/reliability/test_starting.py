@@ -17,7 +17,14 @@ from tests.reliability.plain_apps import plain
 from tests.reliability.starting import THREADS, start_at_once
 
 
-@pytest.mark.parametrize(("method", "rounds"), [("fork", 5), ("forkserver", 3), pytest.param("spawn", 1, marks=slow)])
+@pytest.mark.parametrize(
+    ("method", "rounds"),
+    [
+        ("fork", 1),
+        ("forkserver", 1),
+        *(pytest.param(*more, marks=slow) for more in (("fork", 5), ("forkserver", 3), ("spawn", 1))),
+    ],
+)
 def test_no_end_of_file_is_lost(method: str, rounds: int) -> None:
     interval = sys.getswitchinterval()
     for _ in range(rounds):
