@@ -1,9 +1,19 @@
 """How the apps of this directory are run."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_frozen() -> Iterator[None]:
+    """Those who collect need not look through all that has been imported, each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
