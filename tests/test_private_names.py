@@ -113,8 +113,8 @@ INSIDE = {
     ("process/test_dumps.py", "_IN_ALL"),  # times
     ("process/test_dumps.py", "_TO_BEGIN"),
     ("process/test_dumps.py", "_TO_GO_ON"),
-    ("process/test_popen.py", "_DYING"),
-    ("process/test_popen.py", "_MOMENT"),
+    ("process/test_departed.py", "_DYING"),
+    ("process/test_departed.py", "_MOMENT"),
     ("reliability/test_close.py", "_TERM_TIME"),
     ("reliability/handles.py", "_supervisor"),  # in one place, for all that look at the process from outside
     ("server/test_lookup.py", "_LONGEST"),  # a time, and how often it is looked at

@@ -389,7 +389,7 @@ class AppCopy:
         status = None
         if self._is_up:
             self.handle.connection.dismiss(but_this_thread=True)
-            status = self.handle.stop()
+            status = self.handle.stop(takes_word=registry.is_between_tests)
         else:
             self.handle.kill()  # its start may have been interrupted
         self._be_over()  # not before: one whose end is interrupted is ended by the next who asks for that

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Registry:
         used: what clients have used in the test that has used something last, those that are gone included; without
             pytest, the last ones alone.
         of_test: what is to be ended with the present test.
+        is_between_tests: whether what ends now is ended by the plugin, and nobody looks at what is left of it.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class Registry:
         self._used_in = 0
         self.tell_left: Callable[[list[Leak] | None], object] = _nobody
         self.of_test: weakref.WeakSet[EndsWithTest] = weakref.WeakSet()
+        self.is_between_tests = False
 
     def enter(self, client: Client, usage: Usage) -> None:
         """There is a new client."""
@@ -88,6 +90,15 @@ class Registry:
     def of_this_test(self) -> list[CopyRecord]:
         """The copies of apps that the present test has used, of each client the last ones."""
         return [copy for usage in self.used for copy in usage.of_this_test()]
+
+    @contextmanager
+    def between_tests(self) -> Iterator[None]:
+        """For as long as the plugin ends what a test has left to it."""
+        self.is_between_tests = True
+        try:
+            yield
+        finally:
+            self.is_between_tests = False
 
     def end_test(self) -> None:
         """End what is of the present test alone; all of it, and the first failure is told."""

@@ -93,6 +93,8 @@ class Watch:
         registry.name = item.nodeid
         if registry.clients:
             _prepare(self._config)
+        if (ended := sys.modules.get("isoclient.process.departed")) is not None:
+            ended.departed.look()
         watchlist.forget_what_is_as_it_was()
         wanted = sys.modules.get("isoclient.mirror.run")
         if wanted is not None:
@@ -149,9 +151,10 @@ class Watch:
         try:
             return (yield)
         finally:
-            registry.end_test()
-            if self._of_modules is not None:
-                self._of_modules.end_after(item, nextitem)
+            with registry.between_tests():
+                registry.end_test()
+                if self._of_modules is not None:
+                    self._of_modules.end_after(item, nextitem)
 
     def _made_by(self, test: _Test | None) -> Generator[None, object, object]:
         if test is not None:
@@ -198,7 +201,7 @@ class _Test:
             self._item.addfinalizer(self._close)
 
     def _close(self) -> None:
-        with ExitStack() as stack:  # all are closed, the last one first, and a failure is told
+        with registry.between_tests(), ExitStack() as stack:  # all are closed, the last one first; a failure is told
             for reference in self.clients:
                 if (client := reference()) is not None:
                     stack.callback(client.close)

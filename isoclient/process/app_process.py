@@ -16,6 +16,7 @@ from isoclient.drive.waiting import Deadline
 from isoclient.mirror.mirrored import Context
 from isoclient.mirror.mirrors import ClientMirror
 from isoclient.mirror.shared_primitives import PACE
+from isoclient.process.departed import departed
 from isoclient.process.dumps import ask_for_dump
 from isoclient.process.exhaustion import Watch, is_at_work, processor_time
 from isoclient.process.handle import PATIENCE, ProcessStatus
@@ -109,6 +110,7 @@ class AppProcess:
             ObjectNotSendable: the setup can't be sent to a fresh interpreter.
             OSError: the system refuses a new process.
         """
+        departed.look()
         occupy_standard_streams()
         if self._is_snapshot and self._setup.backend == "asyncio":
             import_ahead()
@@ -293,13 +295,14 @@ class AppProcess:
         status.own_end = own_end_noted(written, exitcode)
         return status
 
-    def stop(self) -> ProcessStatus | None:
+    def stop(self, *, takes_word: bool = False) -> ProcessStatus | None:
         """See :meth:`isoclient.process.handle.AppHandle.stop`."""
         if self.abandoned or self._is_over:
             return None
         if self._closed or self._reaper is None:
             self._give_up()  # where its start or its end has been interrupted
             return None
+        self._reaper.takes_word = takes_word
         try:
             return self._stop(self._reaper)
         except BaseException:
@@ -338,7 +341,8 @@ class AppProcess:
         if not self._ends(reaper):
             self._has_heard = self.connection.server.ready
             return self._force(reaper)
-        read_until_lost(self.connection, _EXIT_TIME)  # another thread may be about to read its last words
+        if not reaper.has_departed:
+            read_until_lost(self.connection, _EXIT_TIME)  # another thread may be about to read its last words
         return self._read_status()
 
     def _ends(self, reaper: Reaper) -> bool:

@@ -16,6 +16,7 @@ from isoclient.mirror.context_variables import context_of_test
 from isoclient.process.handle import PATIENCE, ProcessStatus
 from isoclient.process.stacks import app_stacks, spot_in
 from isoclient.server.boot import serve
+from isoclient.server.runtime import Pipe
 from isoclient.server.setup import Setup
 from isoclient.system import forks
 from isoclient.system.lift import Patches
@@ -96,8 +97,8 @@ class AppThread:
         self._has_ended(1.0)
         return ProcessStatus(self.pid, None, "", "", self._outcome.error)
 
-    def stop(self) -> ProcessStatus | None:
-        """See :meth:`isoclient.process.handle.AppHandle.stop`."""
+    def stop(self, *, takes_word: bool = False) -> ProcessStatus | None:
+        """See :meth:`isoclient.process.handle.AppHandle.stop`. A thread leaves nothing to the system."""
         if self.abandoned or self._stopped:
             return None
         if not self._has_started:
@@ -191,7 +192,7 @@ def _run(sock: socket.socket, setup: Setup, codec: LocalCodec, outcome: _Outcome
     try:
         if outcome.is_claimed_by("the thread"):
             with sock:
-                serve(sock, lambda: setup, codec)
+                serve(Pipe(sock, codec), lambda: setup)
     except BaseException as error:
         outcome.error = error
     finally:

@@ -13,8 +13,8 @@ import warnings
 from array import array
 from typing import Final
 
+from isoclient.process.departed import await_death
 from isoclient.process.interpreter import start_interpreter
-from isoclient.process.popen import await_death
 from isoclient.server.forker import read_told
 from isoclient.system import forks
 from isoclient.system.descriptors import identity, let_go_of_another, noted

@@ -91,8 +91,12 @@ class AppHandle(Protocol):
     def final_status(self) -> ProcessStatus:
         """How it ended; to be called when the connection is lost. Ends it where it has not ended by itself."""
 
-    def stop(self) -> ProcessStatus | None:
+    def stop(self, *, takes_word: bool = False) -> ProcessStatus | None:
         """End it: in order if it can, by force if it must, within bounds. Idempotent.
+
+        Args:
+            takes_word: whether its word that nothing is left to be done is enough. The system may take its process
+                apart then while this one goes on, which is to be seen by nothing but its number.
 
         What it raises comes from a signal handler, or from those who take what the app has told, such as a standard
         stream of the test's. Then the app is ended by force; and if that is interrupted too, the next call goes on.

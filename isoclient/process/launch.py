@@ -214,6 +214,9 @@ class _ServedPopen(AppPopen):
     def wait_for_the_end(self) -> None:
         """It is the child of whoever has forked it, who waits for it."""
 
+    def let_go(self) -> None:
+        """Likewise."""
+
     def poll(self) -> int | None:
         if self.returncode is None and is_readable(self.sentinel, 0):
             try:

@@ -7,26 +7,13 @@ is interrupted. The start methods are in :mod:`isoclient.process.launch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
-
 from isoclient.compat.multiprocess_ import Popen
-from isoclient.drive.waiting import Deadline
+from isoclient.process.departed import await_death, departed
 from isoclient.server.lifeline import guard
 from isoclient.system.descriptors import Belongings
-from isoclient.system.modules import os, time
+from isoclient.system.modules import os
 
-__all__ = ["AppPopen", "await_death"]
-
-_DYING: Final = 5.0  # seconds that a process may take to die of SIGKILL; the kernel may be at work for it
-_MOMENT: Final = 0.001  # seconds between two looks whether it has
-
-
-def await_death(is_dead: Callable[[], object]) -> None:
-    """Wait until a process that has been killed is dead; not for ever, for the kernel may have it."""
-    deadline = Deadline(_DYING)
-    while not is_dead() and deadline.remaining():
-        time.sleep(_MOMENT)
+__all__ = ["AppPopen"]
 
 
 class AppPopen(Popen):
@@ -75,6 +62,10 @@ class AppPopen(Popen):
     def wait_for_the_end(self) -> None:
         """It has been killed: let no zombie be left."""
         await_death(lambda: self.poll() is not None)
+
+    def let_go(self) -> None:
+        """It leaves by itself: let no zombie be left, without waiting for it now."""
+        departed.add(self.pid)
 
     def poll_ended(self) -> int | None:
         """Like ``poll()``, for a process that most likely has ended."""

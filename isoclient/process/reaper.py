@@ -25,7 +25,12 @@ class Reaper:
     Args:
         popen: the process.
         connection: the pipe to it, which is read while it is waited for: it may have to write before it can end.
+
+    Attributes:
+        takes_word: whether its word that it leaves is as good as its end.
     """
+
+    takes_word = False
 
     def __init__(self, popen: AppPopen, connection: Connection) -> None:
         self._popen = popen
@@ -50,7 +55,14 @@ class Reaper:
 
         Somebody else may have waited for it, or whoever would have told it has died.
         """
+        if self.has_departed:
+            return 0
         return self._popen.returncode if self._popen.has_told else None
+
+    @property
+    def has_departed(self) -> bool:
+        """Whether it has told that it leaves, and that is enough. The system has yet to take it apart, most likely."""
+        return self.takes_word and self._connection.server.leaving and self._popen.returncode is None
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; return whether it has ended."""
@@ -58,6 +70,9 @@ class Reaper:
         while not self._has_ended(deadline.remaining() or 0.0):
             if deadline.remaining() == 0.0 and not self._connection.has_prompt:
                 return False
+        if self.has_departed:
+            with self._lock:
+                self._end_group()  # itself as well, which has nothing left to do
         return True
 
     def _has_ended(self, seconds: float) -> bool:
@@ -83,7 +98,7 @@ class Reaper:
         return has_ended
 
     def _is_over(self) -> bool:
-        return self._is_closed or self._popen.returncode is not None
+        return self._is_closed or self._popen.returncode is not None or self.has_departed
 
     def _is_gone(self) -> bool:
         """It has ended, and how is not known: somebody else in this process has waited for it."""
@@ -127,6 +142,8 @@ class Reaper:
             self._is_closed = True
             self._pidfd = -1
             self._connection.unwatch(self._belongings.close)
+            if self.has_departed:
+                self._popen.let_go()
             self._popen.close()
 
     def abandon(self) -> None:

@@ -19,10 +19,10 @@ from typing import Any, Final, NoReturn
 
 from isoclient.compat.python_threads import renumber_this_thread
 from isoclient.drive.waiting import Deadline
+from isoclient.process.departed import await_death
 from isoclient.process.dumps import ask_for_dump
 from isoclient.process.launch import fork
 from isoclient.process.output import OutputFile
-from isoclient.process.popen import await_death
 from isoclient.server import lifeline
 from isoclient.server.child import DUMP_SIGNAL, leave, write_stacks_to
 from isoclient.server.inherited import BeforeFork, settle

@@ -15,8 +15,6 @@ from isoclient.server.limits import Limits, limit_hit
 from isoclient.server.runtime import Pipe
 from isoclient.server.server import Server
 from isoclient.server.setup import Setup
-from isoclient.system.modules import socket
-from isoclient.transit.codecs import Codec
 from isoclient.wire.protocol import FAILED, READY
 
 if TYPE_CHECKING:
@@ -37,7 +35,6 @@ class _Boot:
     def __init__(
         self,
         pipe: Pipe,
-        codec: Codec,
         *,
         side: SideChannel | None,
         debugger: Debugger | None,
@@ -47,7 +44,7 @@ class _Boot:
         self.exit_code = 0
         self.server_made = False
         self._pipe = pipe
-        self._codec = codec
+        self._codec = pipe.codec
         self._side = side
         self._debugger = debugger
         self._crash = crash
@@ -140,20 +137,18 @@ def _find(setup: Setup, _runtime: Runtime) -> Any:
 
 
 def serve(
-    sock: socket.socket,
+    pipe: Pipe,
     get_setup: Callable[[], Setup],
-    codec: Codec,
     *,
     side: SideChannel | None = None,
     crash: int = -1,
     find: Find = _find,
 ) -> int:
-    """Load the app and serve it until the other side of the socket is done with it.
+    """Load the app and serve it until the other side of the pipe is done with it.
 
     Args:
-        sock: the server's end of the pipe.
+        pipe: the server's end of it.
         get_setup: returns what to run; it may raise.
-        codec: how values cross.
         side: what the process exchanges with the test beside the pipe, where it is there for the app alone.
         crash: the descriptor of the file for the last words, if so.
         find: finds the app, where it is not merely to be imported.
@@ -164,13 +159,12 @@ def serve(
     Raises:
         BaseException: what ended the event loop from within, such as ``sys.exit`` in a task that the app started.
     """
-    pipe = Pipe(sock, codec)
     debugger = None
     if side is not None:
         pipe.close_in_forks()
         debugger = Debugger(pipe)
         debugger.install()
-    boot = _Boot(pipe, codec, side=side, debugger=debugger, crash=crash, find=find)
+    boot = _Boot(pipe, side=side, debugger=debugger, crash=crash, find=find)
     try:
         boot.run(get_setup())
     except BaseException as error:

@@ -20,9 +20,11 @@ from isoclient.mirror.context_variables import context_of_test
 from isoclient.mirror.mirrored import Context
 from isoclient.server import lifeline
 from isoclient.server.boot import Find, serve
+from isoclient.server.departure import Departure
 from isoclient.server.enforcement import relieve
 from isoclient.server.inherited import BeforeFork, be_a_child, settle
 from isoclient.server.own_end import note_exit, note_own_end, note_what_holds_up
+from isoclient.server.runtime import Pipe
 from isoclient.server.setup import Setup
 from isoclient.server.side_channel import SideChannel
 from isoclient.server.text_streams import open_text, reopen
@@ -101,10 +103,10 @@ def take_over(
     _be(partial(_take_over, descriptors, side, said, get_setup, sentinel))
 
 
-def _be(main: Callable[[], int]) -> NoReturn:
-    code = 70  # EX_SOFTWARE: our own failure, were there one
+def _be(main: Callable[[Departure], int]) -> NoReturn:
+    code, departure = 70, Departure()  # EX_SOFTWARE: our own failure, were there one
     try:
-        code = main()
+        code = main(departure)
     except SystemExit as error:
         code = _code_of(error)
         note_exit(error, code)
@@ -120,7 +122,7 @@ def _be(main: Callable[[], int]) -> NoReturn:
         code = 1
         _print_traceback()
     finally:
-        leave(code)
+        leave(code, departure.say_so)
 
 
 def _run(
@@ -128,6 +130,7 @@ def _run(
     context: Context,
     get_setup: Callable[[], Setup],
     sentinel: int,
+    departure: Departure,
     *,
     before: BeforeFork | None,
     make_find: Callable[[SideChannel], Find] | None,
@@ -145,10 +148,10 @@ def _run(
             be_a_child(before, sentinel)
     codec = PipeCodec(same_main=before is not None)
     side = SideChannel(descriptors.journal, context, codec)
-    sock = socket.socket(fileno=descriptors.pipe)
+    departure.pipe = pipe = Pipe(socket.socket(fileno=descriptors.pipe), codec)
     be_server = serve if make_find is None else partial(serve, find=make_find(side))
     return context_of_test(forked=before is not None).run(
-        be_server, sock, get_setup, codec, side=side, crash=descriptors.crash
+        be_server, pipe, get_setup, side=side, crash=descriptors.crash
     )
 
 
@@ -158,6 +161,7 @@ def _take_over(
     said: Said,
     get_setup: Callable[[], Setup],
     sentinel: int,
+    departure: Departure,
 ) -> int:
     _own_group()
     lifeline.arm(sentinel)
@@ -165,8 +169,8 @@ def _take_over(
     for descriptor, content in zip((1, 2, descriptors.journal), said, strict=True):
         os.write(descriptor, content)
     side.move(descriptors.journal)
-    sock = socket.socket(fileno=descriptors.pipe)
-    return serve(sock, get_setup, side.codec, side=side, crash=descriptors.crash)
+    departure.pipe = pipe = Pipe(socket.socket(fileno=descriptors.pipe), side.codec)
+    return serve(pipe, get_setup, side=side, crash=descriptors.crash)
 
 
 def _own_group() -> None:

@@ -145,6 +145,7 @@ class Pipe:
 
     Attributes:
         sock: the socket.
+        codec: how values cross.
         mux: the server's end of the wire.
     """
 
@@ -153,6 +154,7 @@ class Pipe:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._forked = False
         self.sock = sock
+        self.codec = codec
         self.mux = Mux("server", codec)
 
     def close_in_forks(self) -> None:

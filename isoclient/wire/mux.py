@@ -45,6 +45,7 @@ from isoclient.wire.protocol import (
     EVENT,
     FAILED,
     KINDS,
+    LEAVING,
     NAMES,
     OPEN,
     OUTCOMES,
@@ -156,15 +157,17 @@ class ServerState:
         exiting: whether a call has ended that ends the process of the server with it, so that no other call is to be
             begun, though it has not ended yet.
         ending: whether it has heard that it is to end, and does.
+        leaving: whether nothing is left to be done in its process.
     """
 
-    __slots__ = ("ending", "exiting", "failure", "ready")
+    __slots__ = ("ending", "exiting", "failure", "leaving", "ready")
 
     def __init__(self) -> None:
         self.ready = False
         self.failure: Any = None
         self.exiting = False
         self.ending = False
+        self.leaving = False
 
     def note(self, kind: int, value: object) -> None:
         """Take note of a frame that is of no stream."""
@@ -174,6 +177,8 @@ class ServerState:
             self.failure = value
         elif kind == ENDING:
             self.ending = True
+        elif kind == LEAVING:
+            self.leaving = True
 
 
 Event: TypeAlias = tuple[int, Stream | None, Any]

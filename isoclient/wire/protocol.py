@@ -16,7 +16,8 @@ Each side sends EVENT frames within the credit that it has (see :mod:`isoclient.
 a stream; what the client has sent on it before it knows of that is dropped.
 
 What is not of a stream is said on stream 0: READY or FAILED is the first frame of the server, and STOP, answered by
-ENDING, the last of the client. CONTEXT and DEBUG come whenever there is something to tell.
+ENDING, the last of the client. LEAVING may be the very last of a server. CONTEXT and DEBUG come whenever there is
+something to tell.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "EVENT",
     "FAILED",
     "KINDS",
+    "LEAVING",
     "LIFESPANS",
     "NAMES",
     "OPEN",
@@ -98,6 +100,8 @@ SCOPE: Final = 11
 """what has come into the scope of a stream, by key, or has changed there."""
 ENDING: Final = 12
 """the server has heard that it is to end, and does; a process that ends without has died."""
+LEAVING: Final = 13
+"""nothing is left to be done in the process of the server, nor to be seen of it, until the system takes it apart."""
 
 NAMES: Final[Mapping[int, str]] = {
     OPEN: "OPEN",
@@ -112,12 +116,13 @@ NAMES: Final[Mapping[int, str]] = {
     DEBUG: "DEBUG",
     SCOPE: "SCOPE",
     ENDING: "ENDING",
+    LEAVING: "LEAVING",
 }
 """All kinds of frames, with their names."""
 
 SENT_BY: Final[Mapping[Role, tuple[frozenset[int], frozenset[int]]]] = {
     "client": (frozenset({OPEN, EVENT, CREDIT, CANCEL}), frozenset({STOP, CONTEXT})),
-    "server": (frozenset({EVENT, CREDIT, SCOPE, END}), frozenset({READY, FAILED, DEBUG, ENDING})),
+    "server": (frozenset({EVENT, CREDIT, SCOPE, END}), frozenset({READY, FAILED, DEBUG, ENDING, LEAVING})),
 }
 """What each end may send: on a stream, and on none."""
 

@@ -59,6 +59,23 @@ async def app(scope, receive, send):
 """
 
 
+ENDED = """
+import time
+
+def has_ended(pid):
+    # Or does so within a moment: the system takes one to take a process apart, and nobody waits for that between tests.
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] in "ZX":
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    return False
+"""
+
+
 Suite = Callable[..., pytest.RunResult]
 RunHere = Callable[..., pytest.RunResult]
 
@@ -92,9 +109,9 @@ def run_here(pytester: pytest.Pytester, prepared: Prepared, monkeypatch: pytest.
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, run_here: RunHere) -> Suite:
     """Writes a suite and runs it: ``suite(test_module, *options)``.
 
-    Its app is in ``shop.py``, and in ``living.py`` one with a lifespan.
+    Its app is in ``shop.py``, and in ``living.py`` one with a lifespan; ``ended.py`` tells whether a process has ended.
     """
-    pytester.makepyfile(shop=APP, living=LIVING)
+    pytester.makepyfile(shop=APP, living=LIVING, ended=ENDED)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\nfilterwarnings =\n    error\n")
 
     def run(source: str, *options: str, ini: str = "", fresh: bool = False) -> pytest.RunResult:

@@ -11,7 +11,7 @@ from isoclient.plugin.module_clients import ModuleClients
 Suite = Callable[..., pytest.RunResult]
 
 HELPER = """
-    import os
+    from ended import has_ended
     from isoclient import TestClient
     from shop import app
 
@@ -21,11 +21,7 @@ HELPER = """
         return TestClient(app, isolated="client")
 
     def runs(name):
-        try:
-            os.kill(pids[name], 0)
-        except ProcessLookupError:
-            return False
-        return True
+        return not has_ended(pids[name])
 """
 TESTS = """
     from helper import make, pids, runs
