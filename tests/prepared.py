@@ -9,6 +9,7 @@ taken apart, which took a third of such a run. A test of that, or of what a run 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -99,14 +101,22 @@ class Prepared:
         """
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
             streams = [nothing.fileno(), out.fileno(), (out if together else err).fileno()]
-            self._line.settimeout(_PATIENCE)
-            socket.send_fds(self._line, [json.dumps([list(arguments), str(cwd), dict(env)]).encode()], streams)
-            code = self._await_end(int(self._line.recv(_LARGEST)), timeout)
+            code = self.await_end(self.begin(arguments, cwd=cwd, env=env, streams=streams), timeout)
             out.seek(0)
             err.seek(0)
             return Done(code, out.read(), err.read())
 
-    def _await_end(self, pid: int, timeout: float) -> int:
+    def begin(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: Sequence[int]) -> int:
+        """Begin such a run, with these three standard streams; return its pid. The next one may begin at its end.
+
+        A terminal as its standard input is its controlling terminal.
+        """
+        self._line.settimeout(_PATIENCE)
+        socket.send_fds(self._line, [json.dumps([list(arguments), str(cwd), dict(env)]).encode()], streams)
+        return int(self._line.recv(_LARGEST))
+
+    def await_end(self, pid: int, timeout: float) -> int:
+        """The exit code of that run, or the negative number of a signal; after so many seconds it is killed."""
         self._line.settimeout(timeout)
         try:
             return int(self._line.recv(_LARGEST))
@@ -155,6 +165,8 @@ def _become(
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -1,25 +1,32 @@
-"""Programs run as a user runs them: in a terminal, with somebody who reads and types."""
+"""Programs and runs of pytest as a user has them: in a terminal, with somebody who reads and types."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import termios
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pexpect
+import pexpect.fdpexpect
 
-__all__ = ["PYTEST", "Session", "environment", "run_pytest"]
+from tests.prepared import Prepared
+
+__all__ = ["RunPytest", "Session", "StartPytest", "environment", "run_pytest"]
+
+RunPytest = Callable[..., tuple[int, str]]
+StartPytest = Callable[..., "Session"]
 
 _PATIENCE: Final = 90  # seconds
 _PRESSES = 6  # of Ctrl-C, within that time
 
 # Plugins that happen to be installed here cost two seconds each time: a run has those that it names, and ours.
-PYTEST: Final = (sys.executable, "-m", "pytest", "--color=no", "-pno:cacheprovider", "-pisoclient")
+_LIGHT: Final = ("--color=no", "-pno:cacheprovider", "-pisoclient")
+_SIZE: Final = (50, 200)  # of the terminal
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -40,28 +47,67 @@ def _keep_output(descriptor: int) -> None:
     termios.tcsetattr(descriptor, termios.TCSANOW, settings)
 
 
+class _Run(pexpect.fdpexpect.fdspawn):  # type: ignore[misc]
+    """A prepared run of pytest in a terminal of its own, with what a session needs of ``pexpect.spawn``."""
+
+    def __init__(self, prepared: Prepared, *options: str, cwd: Path, env: dict[str, str]) -> None:
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, _SIZE)
+        super().__init__(ours, encoding="utf-8", timeout=_PATIENCE)
+        self._prepared = prepared
+        self._pid = prepared.begin([*_LIGHT, *options], cwd=cwd, env=env, streams=[theirs] * 3)
+        os.close(theirs)
+        self.exitstatus: int | None = None
+
+    def sendcontrol(self, key: str) -> None:
+        self.send(chr(ord(key) & 0x1F))
+
+    def getecho(self) -> bool:
+        return bool(termios.tcgetattr(self.child_fd)[3] & termios.ECHO)
+
+    def close(self, force: bool = False) -> None:
+        if self.closed:
+            return
+        if force:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, 9)
+        self.exitstatus = self._prepared.await_end(self._pid, _PATIENCE)
+        super().close()
+
+
 class Session:
     """A program in a terminal of its own.
 
     Args:
-        command: the program and its arguments.
-        cwd: where it runs.
-        more: environment variables.
+        child: the program.
     """
 
-    def __init__(self, *command: str, cwd: Path, **more: str) -> None:
-        self._child = pexpect.spawn(
-            command[0],
-            list(command[1:]),
-            cwd=str(cwd),
-            env=environment(**more),
-            encoding="utf-8",
-            timeout=_PATIENCE,
-            dimensions=(50, 200),
-        )
+    def __init__(self, child: Any) -> None:
+        self._child = child
         self._child.delaybeforesend = None
         _keep_output(self._child.child_fd)
         self.seen = ""
+
+    @classmethod
+    def of(cls, *command: str, cwd: Path) -> Self:
+        """One with an interpreter of its own, or whatever this command is."""
+        program, *arguments = command
+        return cls(
+            pexpect.spawn(
+                program,
+                arguments,
+                cwd=str(cwd),
+                env=environment(),
+                encoding="utf-8",
+                timeout=_PATIENCE,
+                dimensions=_SIZE,
+            )
+        )
+
+    @classmethod
+    def of_pytest(cls, prepared: Prepared, *options: str, cwd: Path, **more: str) -> Self:
+        """A run of pytest with these options and, beside those of a user, these environment variables."""
+        return cls(_Run(prepared, *options, cwd=cwd, env=environment(**more)))
 
     def __enter__(self) -> Self:
         return self
@@ -117,18 +163,7 @@ class Session:
         return bool(self._child.getecho())
 
 
-def run_pytest(cwd: Path, *options: str) -> tuple[int, str]:
+def run_pytest(prepared: Prepared, cwd: Path, *options: str) -> tuple[int, str]:
     """Run pytest without any terminal; return its exit code, and what it has printed."""
-    done = subprocess.run(
-        [*PYTEST, *options],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_PATIENCE,
-        start_new_session=True,
-        check=False,
-    )
-    return done.returncode, done.stdout
+    done = prepared.run([*_LIGHT, *options], cwd=cwd, env=environment(), timeout=_PATIENCE, together=True)
+    return done.code, done.out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debugging.session import run_pytest
+from tests.debugging.session import RunPytest
 
 APP = """
 import asyncio, os
@@ -105,12 +105,14 @@ async def test_started_inside_the_loop():
 
 
 @pytest.mark.parametrize(("mode", "tests", "count"), [("strict", STRICT, 15), ("auto", AUTO, 4)])
-def test_the_client_works_inside_a_running_loop(tmp_path: Path, mode: str, tests: str, count: int) -> None:
+def test_the_client_works_inside_a_running_loop(
+    run_pytest: RunPytest, tmp_path: Path, mode: str, tests: str, count: int
+) -> None:
     (tmp_path / "test_shop.py").write_text(APP + tests)
     (tmp_path / "pytest.ini").write_text(
         f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
     )
 
-    code, text = run_pytest(tmp_path, "-pasyncio", "-panyio")
+    code, text = run_pytest(tmp_path, "-ppytest_asyncio.plugin", "-panyio.pytest_plugin")
 
     assert (code, f"{count} passed" in text) == (0, True), text

@@ -9,7 +9,7 @@ from time import sleep
 
 import pytest
 
-from tests.debugging.session import PYTEST, Session, run_pytest
+from tests.debugging.session import RunPytest, Session, StartPytest
 
 APP = """
 import pdb
@@ -57,7 +57,7 @@ def write_test(project: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("-s",)], ids=["captured", "not captured"])
-def test_the_prompt_works_in_every_mode(project: Path, options: tuple[str, ...]) -> None:
+def test_the_prompt_works_in_every_mode(start_pytest: StartPytest, project: Path, options: tuple[str, ...]) -> None:
     write_test(
         project,
         f"""
@@ -70,7 +70,7 @@ def test_price(options, capsys):
 """,
     )
 
-    with Session(*PYTEST, *options, cwd=project) as session:
+    with start_pytest(*options, cwd=project) as session:
         for _ in MODES:
             assert stop_before("price += 1") in session.prompt()
             assert "\n40\n" in session.ask("p price")
@@ -86,7 +86,7 @@ def test_price(options, capsys):
     assert (code, "4 passed" in text) == (0, True), text
 
 
-def test_a_prompt_says_whose_it_is_and_shows_the_apps_frames_alone(project: Path) -> None:
+def test_a_prompt_says_whose_it_is_and_shows_the_apps_frames_alone(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -96,7 +96,7 @@ def test_price(method):
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         for method in "fork", "forkserver":
             opened = session.prompt()
             whose = rf"\nisoclient: shop:app \(pid \d+\), for test_shop\.py::test_price\[{method}\]\n> "
@@ -113,7 +113,7 @@ def test_price(method):
     assert (code, "2 passed" in text) == (0, True), text
 
 
-def test_it_works_on_every_backend(project: Path) -> None:
+def test_it_works_on_every_backend(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -124,7 +124,7 @@ def test_price(options):
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         for _ in "trio", "uvloop":
             session.prompt()
             assert "\n40\n" in session.ask("p price")
@@ -134,7 +134,7 @@ def test_price(options):
     assert (code, "2 passed" in text) == (0, True), text
 
 
-def test_no_deadline_passes_meanwhile(project: Path) -> None:
+def test_no_deadline_passes_meanwhile(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -145,7 +145,7 @@ def test_price(isolated):
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         for _ in True, False:
             session.prompt()
             sleep(1.7)  # somebody thinks, for longer than the deadline
@@ -156,7 +156,7 @@ def test_price(isolated):
     assert (code, "2 passed" in text) == (0, True), text
 
 
-def test_it_works_wherever_the_app_runs(project: Path) -> None:
+def test_it_works_wherever_the_app_runs(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -202,7 +202,7 @@ def test_all():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         for place in ("startup", "websocket", "background", "call", "call", "shutdown"):
             shown = session.prompt()
             assert ("a header" in shown) == (place == "background")
@@ -213,7 +213,7 @@ def test_all():
     assert (code, "1 passed" in text) == (0, True), text
 
 
-def test_an_app_may_stop_while_it_is_imported(project: Path) -> None:
+def test_an_app_may_stop_while_it_is_imported(start_pytest: StartPytest, project: Path) -> None:
     (project / "stopping.py").write_text("from shop import app\nplace = 'import'\nbreakpoint()\nplace = None\n")
     write_test(
         project,
@@ -224,7 +224,7 @@ def test_price():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         session.prompt()
         assert "\n'import'\n" in session.ask("p place")
         assert stop_before("price += 1") in session.ask("continue")
@@ -234,7 +234,7 @@ def test_price():
     assert (code, "1 passed" in text) == (0, True), text
 
 
-def test_a_client_of_an_earlier_test_and_two_breakpoints_in_a_row(project: Path) -> None:
+def test_a_client_of_an_earlier_test_and_two_breakpoints_in_a_row(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -256,7 +256,7 @@ def test_it(client, path):
     assert client.get(path).text == "fine"
 """,
     )
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         for _ in range(2):
             assert "-> breakpoint()" in session.prompt()
             assert "\n1\n" in session.ask("p first")
@@ -273,7 +273,7 @@ def test_it(client, path):
     assert (code, "4 passed" in text) == (0, True), text
 
 
-def test_quit_ends_the_request(project: Path) -> None:
+def test_quit_ends_the_request(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -288,7 +288,7 @@ def test_price():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         session.prompt()
         assert stop_before("price += 1") in session.ask("quit")
         session.type("continue")
@@ -302,7 +302,7 @@ def test_it_works_in_a_script(project: Path) -> None:
         "from shop import *\nwith TestClient(app, isolated=True) as client:\n    print('got', client.get('/').text)\n"
     )
 
-    with Session(sys.executable, "script.py", cwd=project) as session:
+    with Session.of(sys.executable, "script.py", cwd=project) as session:
         assert "printed before" in session.prompt()
         assert "\n40\n" in session.ask("p price")
         session.type("continue")
@@ -311,7 +311,7 @@ def test_it_works_in_a_script(project: Path) -> None:
     assert (code, "got 42" in text) == (0, True), text
 
 
-def test_an_app_that_dies_at_its_prompt_leaves_the_terminal_as_it_was(project: Path) -> None:
+def test_an_app_that_dies_at_its_prompt_leaves_the_terminal_as_it_was(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -328,7 +328,7 @@ def test_price():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         session.prompt()
         session.type("import os; os.kill(os.getpid(), 9)")
         assert stop_before("assert client.get") in session.prompt()
@@ -340,7 +340,7 @@ def test_price():
     assert (code, "1 passed" in text) == (0, True), text
 
 
-def test_ctrl_c_is_for_whoever_has_the_terminal(project: Path) -> None:
+def test_ctrl_c_is_for_whoever_has_the_terminal(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -358,7 +358,7 @@ def test_price():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         session.prompt()
         assert "KeyboardInterrupt" in session.interrupt_prompt()
         session.press("z")  # nothing: no shell would ever wake it up
@@ -371,17 +371,17 @@ def test_price():
     assert (code, "!!! KeyboardInterrupt !!!" in text) == (2, True), text
 
 
-def test_pythonbreakpoint_is_obeyed(project: Path) -> None:
+def test_pythonbreakpoint_is_obeyed(start_pytest: StartPytest, project: Path) -> None:
     write_test(project, "def test_price():\n    assert TestClient(app, isolated=True).get('/').text == '42'\n")
 
-    with Session(*PYTEST, cwd=project, PYTHONBREAKPOINT="0") as session:
+    with start_pytest(cwd=project, PYTHONBREAKPOINT="0") as session:
         code, text = session.end()
 
     assert (code, "1 passed" in text) == (0, True), text
 
 
 @pytest.mark.parametrize("mode", ["fork", "spawn"])
-def test_without_a_terminal_it_is_an_error(project: Path, mode: str) -> None:
+def test_without_a_terminal_it_is_an_error(run_pytest: RunPytest, project: Path, mode: str) -> None:
     write_test(
         project, f"def test_price():\n    with TestClient(app, **{MODES[mode]}) as client:\n        client.get('/')\n"
     )
@@ -392,17 +392,17 @@ def test_without_a_terminal_it_is_an_error(project: Path, mode: str) -> None:
     assert "RuntimeError: a debugger can't have its prompt where there is no terminal. Run that test alone" in text
 
 
-def test_in_a_worker_of_xdist_it_is_an_error(project: Path) -> None:
+def test_in_a_worker_of_xdist_it_is_an_error(start_pytest: StartPytest, project: Path) -> None:
     write_test(project, "def test_price():\n    TestClient(app, isolated=True).get('/')\n")
 
-    with Session(*PYTEST, "-pxdist", "-n1", cwd=project) as session:
+    with start_pytest("-pxdist", "-n1", cwd=project) as session:
         code, text = session.end()
 
     assert code == 1
     assert "RuntimeError: a debugger can't have its prompt in a worker of pytest-xdist" in text
 
 
-def test_in_a_process_that_the_app_has_forked_it_is_an_error(project: Path) -> None:
+def test_in_a_process_that_the_app_has_forked_it_is_an_error(start_pytest: StartPytest, project: Path) -> None:
     write_test(
         project,
         """
@@ -421,7 +421,7 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, cwd=project) as session:
+    with start_pytest(cwd=project) as session:
         code, text = session.end()
 
     assert (code, "1 passed" in text) == (0, True), text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debugging.session import PYTEST, Session, run_pytest
+from tests.debugging.session import RunPytest, StartPytest
 
 TEST = """
 import pytest
@@ -56,8 +56,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_frames_of_the_app_can_be_walked(project: Path) -> None:
-    with Session(*PYTEST, "--pdb", "-k", "True", cwd=project) as session:
+def test_the_frames_of_the_app_can_be_walked(start_pytest: StartPytest, project: Path) -> None:
+    with start_pytest("--pdb", "-k", "True", cwd=project) as session:
         session.prompt()
         assert "->     return total / rate" in session.ask("list").replace("\t", " ")
         assert "\n7\n" in session.ask("p total")
@@ -74,7 +74,7 @@ def test_the_frames_of_the_app_can_be_walked(project: Path) -> None:
     assert code == 2, text
 
 
-def test_showlocals_shows_the_same_as_in_process(project: Path) -> None:
+def test_showlocals_shows_the_same_as_in_process(run_pytest: RunPytest, project: Path) -> None:
     code, text = run_pytest(project, "--showlocals")
 
     assert code == 1

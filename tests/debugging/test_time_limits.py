@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from time import monotonic, sleep
 
-from tests.debugging.session import PYTEST, Session, run_pytest
+from tests.debugging.session import RunPytest, StartPytest
 
 TIMEOUT = ("-p", "timeout")
 
@@ -48,7 +48,7 @@ def assert_gone(pid: int) -> None:
         sleep(0.01)
 
 
-def test_a_time_limit_by_signal_leaves_a_client_that_can_be_used(tmp_path: Path) -> None:
+def test_a_time_limit_by_signal_leaves_a_client_that_can_be_used(run_pytest: RunPytest, tmp_path: Path) -> None:
     write_test(
         tmp_path,
         """
@@ -74,7 +74,7 @@ def test_next(client):
     assert_gone(*pids(text))
 
 
-def test_a_stuck_event_loop_is_ended_when_the_client_is_used_again(tmp_path: Path) -> None:
+def test_a_stuck_event_loop_is_ended_when_the_client_is_used_again(run_pytest: RunPytest, tmp_path: Path) -> None:
     write_test(
         tmp_path,
         """
@@ -102,7 +102,7 @@ def test_next(client):
         assert_gone(pid)
 
 
-def test_a_time_limit_by_thread_ends_the_app_with_the_run(tmp_path: Path) -> None:
+def test_a_time_limit_by_thread_ends_the_app_with_the_run(run_pytest: RunPytest, tmp_path: Path) -> None:
     write_test(
         tmp_path,
         """
@@ -119,7 +119,7 @@ def test_stuck(client):
         assert_gone(pid)
 
 
-def test_faulthandler_shows_where_the_test_waits(tmp_path: Path) -> None:
+def test_faulthandler_shows_where_the_test_waits(run_pytest: RunPytest, tmp_path: Path) -> None:
     """Its time runs from the setup on: a test of its own starts the app, or a slow start would be what is shown."""
     write_test(
         tmp_path,
@@ -142,7 +142,7 @@ def test_stuck(client):
     assert "in test_stuck" in text, text
 
 
-def test_no_time_limit_passes_at_a_prompt(tmp_path: Path) -> None:
+def test_no_time_limit_passes_at_a_prompt(start_pytest: StartPytest, tmp_path: Path) -> None:
     write_test(
         tmp_path,
         """
@@ -157,7 +157,7 @@ def test_it():
 """,
     )
 
-    with Session(*PYTEST, *TIMEOUT, "--timeout=3", cwd=tmp_path) as session:
+    with start_pytest(*TIMEOUT, "--timeout=3", cwd=tmp_path) as session:
         session.prompt()
         sleep(3.2)  # somebody thinks, for longer than the limit
         assert "\n2\n" in session.ask("p 1 + 1")

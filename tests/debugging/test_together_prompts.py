@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.debugging.session import PYTEST, Session
+from tests.debugging.session import StartPytest
 
 SUITE = """
 def test_stops():
@@ -20,10 +20,10 @@ def test_next(): ...
 """
 
 
-def test_breakpoints_and_post_mortem(tmp_path: Path) -> None:
+def test_breakpoints_and_post_mortem(start_pytest: StartPytest, tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text(SUITE)
     (tmp_path / "pytest.ini").write_text("[pytest]\nisoclient_test_timeout = 1\n")
-    with Session(*PYTEST, "--isolated=together", "--pdb", cwd=tmp_path) as session:
+    with start_pytest("--isolated=together", "--pdb", cwd=tmp_path) as session:
         session.prompt()
         session.type("!import time; time.sleep(2)")  # longer than the limit, which is none now
         session.prompt()
@@ -38,9 +38,9 @@ def test_breakpoints_and_post_mortem(tmp_path: Path) -> None:
     assert code == 1
 
 
-def test_a_prompt_that_is_left(tmp_path: Path) -> None:
+def test_a_prompt_that_is_left(start_pytest: StartPytest, tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text(SUITE)
-    with Session(*PYTEST, "--isolated=together", cwd=tmp_path) as session:
+    with start_pytest("--isolated=together", cwd=tmp_path) as session:
         session.prompt()
         session.interrupt_prompt()  # there, it is the debugger's
         session.type("quit")
