@@ -1,14 +1,14 @@
 """What runs the suites of the shops: each is a project of its own, and each run of it a pytest of its own."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+
+from tests.prepared import Prepared
 
 collect_ignore = ["leaky"]
 
@@ -31,26 +31,24 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run_shop(tmp_path: Path) -> Run:
+def run_shop(prepared: Prepared, tmp_path: Path) -> Run:
     """Runs the suite of the shop with the given options of pytest."""
-    return _runner(_HERE.parent / "shop", tmp_path)
+    return _runner(prepared, _HERE.parent / "shop", tmp_path)
 
 
 @pytest.fixture
-def run_leaky_shop(tmp_path: Path) -> Run:
+def run_leaky_shop(prepared: Prepared, tmp_path: Path) -> Run:
     """Runs the suite of the leaky shop with the given options of pytest."""
-    return _runner(_HERE / "leaky", tmp_path)
+    return _runner(prepared, _HERE / "leaky", tmp_path)
 
 
-def _runner(project: Path, directory: Path) -> Run:
+def _runner(prepared: Prepared, project: Path, directory: Path) -> Run:
     def run(*options: str) -> Outcome:
         results = directory / "results.xml"
-        command = [sys.executable, "-m", "pytest", *_LIGHT, f"--junitxml={results}", *options]
-        done = subprocess.run(
-            command, cwd=project, env=_environment(), capture_output=True, text=True, timeout=_TIME, check=False
-        )
-        report = done.stdout + done.stderr
-        assert done.returncode in (0, 1), report  # all passed, or some failed; not that the run itself went wrong
+        arguments = [*_LIGHT, f"--junitxml={results}", *options]
+        done = prepared.run(arguments, cwd=project, env=_environment(), timeout=_TIME)
+        report = done.out + done.err
+        assert done.code in (0, 1), report  # all passed, or some failed; not that the run itself went wrong
         return _outcome(results, report)
 
     return run

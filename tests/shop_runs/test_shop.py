@@ -1,6 +1,6 @@
 """A suite of realistic size, written for a client in the test's process, passes with its apps isolated as well.
 
-With more seeds, in one process, and with an app for every test: ``tox -e shop``. A plain run has the hardest of these.
+With more seeds, in one process, and with an app for every test: ``tox -e shop``. A plain run has one of these.
 """
 
 import re
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.shop_runs.conftest import Run
 
 RUNS: Final = {
+    "isolated": ["--isolated", "-prandomly", "--randomly-seed=3"],
     "xdist": ["-pxdist", "-n2", "-prandomly", "--randomly-seed=1"],
     # One test wants a copy of the app for each request, which Starlette's client can't say.
     "starlette-isolated": [
@@ -34,7 +35,7 @@ RUNS: Final = {
 
 @pytest.mark.parametrize(
     "options",
-    [pytest.param(RUNS[name], id=name, marks=[] if name == "isolated-xdist" else pytest.mark.rest) for name in RUNS],
+    [pytest.param(RUNS[name], id=name, marks=[] if name == "isolated" else pytest.mark.rest) for name in RUNS],
 )
 def test_the_suite_passes(run_shop: "Run", options: list[str]) -> None:
     passed, failed, report = run_shop(*options)
