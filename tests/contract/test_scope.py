@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isoclient import TestClient
     from tests.conftest import MakeClient, Receive, Scope, Send
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
