@@ -11,7 +11,6 @@ from isoclient.plugin.module_clients import ModuleClients
 Suite = Callable[..., pytest.RunResult]
 
 HELPER = """
-    from ended import has_ended
     from isoclient import TestClient
     from shop import app
 
@@ -19,12 +18,9 @@ HELPER = """
 
     def make():
         return TestClient(app, isolated="client")
-
-    def runs(name):
-        return not has_ended(pids[name])
 """
 TESTS = """
-    from helper import make, pids, runs
+    from helper import make, pids
     from isoclient import TestClient
     from living import app
 
@@ -37,10 +33,13 @@ TESTS = """
         assert client.get("/").text == str(pids[__name__])
 """
 LAST = """
-    from helper import pids, runs
+    from ended import has_ended
+    from helper import pids
 
     def test_last():
-        assert sorted(filter(runs, pids)) == sorted(%r)
+        running = %r
+        assert all(has_ended(pids[name]) for name in pids if name not in running)
+        assert not any(has_ended(pids[name], seconds=0) for name in running)
 """
 
 

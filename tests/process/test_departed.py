@@ -39,17 +39,19 @@ def test_one_that_is_dead_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_nobody_waits_twice_for_a_child() -> None:
-    those = Departed()
+    those, pids = Departed(), list[int]()
     for _ in range(3):
         pid = os.fork()
         if pid == 0:
             os._exit(0)
         those.add(pid)
-    os.waitpid(pid, 0)  # as somebody may
+        pids.append(pid)
+    os.waitpid(pids[-1], 0)  # as somebody may
     those.await_all()
     assert those.look()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
