@@ -235,7 +235,8 @@ def find(fixtures: Mapping[str, object], wide: Mapping[str, object], app: object
             one has left there.
         app: if it is an object, what that has is its own: it is to begin as the test has made it, at each start.
     """
-    values = [value for frame in _frames_of_test() for value in _variables_of(frame)]
+    frames = list(_frames_of_test())
+    values = [value for frame in frames for value in _variables_of(frame)]
     values += fixtures.values()
     of_others = {id(value) for name, value in wide.items() if name not in fixtures}
     if type(app) is not FunctionType:
@@ -246,7 +247,7 @@ def find(fixtures: Mapping[str, object], wide: Mapping[str, object], app: object
             found.look_at(value)
     for value in values:
         found.look_at(value)
-    for value in (app, *wide.values(), *_globals_of_test()):
+    for value in (app, *wide.values(), *_globals_of(frames)):
         found.know(value)
     found.forget_the_way()
     return found
@@ -272,9 +273,9 @@ def of_modules() -> ModuleValues:
 _module_values: Final = ModuleValues((*PLAIN, tuple, type, ModuleType, FunctionType, BuiltinFunctionType))
 
 
-def _globals_of_test() -> Iterator[object]:
-    """What its modules have, but for what crosses by its name."""
-    modules = {id(frame.f_globals): frame.f_globals for frame in _frames_of_test()}
+def _globals_of(frames: list[FrameType]) -> Iterator[object]:
+    """What the modules of the test have, but for what crosses by its name."""
+    modules = {id(frame.f_globals): frame.f_globals for frame in frames}
     for names in modules.values():
         for value in list(names.values()):
             if type(value) is not FunctionType:
