@@ -78,12 +78,13 @@ class Registry:
 
     def note_use(self, usage: Usage) -> None:
         """A client uses something for the first time in this test."""
-        if self._used_in != self.test:
-            self._used_in = self.test
-            for earlier in self.used:
-                earlier.forget()
-            self.used.clear()
+        earlier: deque[Usage] = deque()
+        used: deque[Usage] = deque()
+        if self._used_in != self.test:  # another thread may do the same, but not between this and the next line
+            earlier, self.used, self._used_in = self.used, used, self.test
         self.used.append(usage)
+        for each in earlier:
+            each.forget()
         if not self.test and len(self.used) > _MOST:
             self.used.popleft()  # without pytest there is no other test, and a script may make clients for ever
 
@@ -94,8 +95,8 @@ class Registry:
     @contextmanager
     def between_tests(self) -> Iterator[None]:
         """For as long as the plugin ends what a test has left to it."""
-        self.is_between_tests = True
         try:
+            self.is_between_tests = True
             yield
         finally:
             self.is_between_tests = False
@@ -140,4 +141,5 @@ class Usage:
 
     def forget(self) -> None:
         """The test is over. Of a copy that has ended then nothing is to stay, for as long as its client may live."""
-        self._copies.clear()
+        if self._test != registry.test:  # else it has begun anew
+            self._copies.clear()

@@ -31,6 +31,22 @@ def test_a_script_without_pytest_may_make_clients_for_ever() -> None:
     assert registry.used[-1] is last
 
 
+def test_two_threads_may_begin_to_use_clients_at_once() -> None:
+    registry, other = Registry(), Usage()
+
+    class Interrupted(Usage):
+        def forget(self) -> None:
+            """Another thread comes amid this."""
+            registry.note_use(other)
+
+    registry.test = 1
+    for _ in range(2):
+        registry.note_use(Interrupted())
+    registry.test = 2
+    registry.note_use(usage := Usage())
+    assert set(registry.used) == {usage, other}
+
+
 @pytest.mark.modes("fork")
 @pytest.mark.backends("asyncio")
 def test_of_a_copy_that_has_ended_nothing_stays(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
