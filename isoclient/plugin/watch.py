@@ -34,6 +34,7 @@ class Watch:
         self._makers: list[_Test | None] = []
         self._test: _Test | None = None
         self._of_modules: ModuleClients | None = None
+        self._fixtures: set[str] = set()  # those that have made a client for a test
         self._interrupted = ""
 
     def begin(self) -> Callable[[], None]:
@@ -93,8 +94,8 @@ class Watch:
         registry.name = item.nodeid
         if registry.clients:
             _prepare(self._config)
-        if (ended := sys.modules.get("isoclient.process.departed")) is not None:
-            ended.departed.look()
+        if self._fixtures.isdisjoint(getattr(item, "fixturenames", ())):
+            _await_the_departed()
         watchlist.forget_what_is_as_it_was()
         wanted = sys.modules.get("isoclient.mirror.run")
         if wanted is not None:
@@ -133,9 +134,12 @@ class Watch:
     ) -> Generator[None, object, object]:
         """See pytest. A fixture of any scope is set up within a test, the first that asks for it."""
         test = self._test if fixturedef.scope == "function" else None
+        before = 0 if test is None else len(test.clients)
         result = yield from self._made_by(test)
         if test is not None:
             test.fixtures[fixturedef.argname] = result
+            if len(test.clients) > before:
+                self._fixtures.add(fixturedef.argname)
         return result
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -208,6 +212,15 @@ class _Test:
             self.clients.clear()
             self.apps.clear()
             self._registered = False  # it may be run again, by a plugin that does so with tests that failed
+
+
+def _await_the_departed() -> None:
+    """A test that has children of its own may wait for any of them, or have a handler for their end.
+
+    One that is given a client has an app, too; what is left of those before is waited for when that is started.
+    """
+    if (ended := sys.modules.get("isoclient.process.departed")) is not None:
+        ended.departed.await_all()
 
 
 def _prepare(config: pytest.Config) -> None:

@@ -122,6 +122,7 @@ class AppProcess:
             with forks.start_lock():
                 self._connect_and_launch()
             del self._setup  # what the app refers to is not to wait for the garbage collector, as this will
+            departed.await_all()  # which takes no time of its own: the new one is on its way meanwhile
         except BaseException:
             self._give_up()
             raise

@@ -1,7 +1,7 @@
 """Processes that have nothing left to do, and that nobody waits for: the system takes them apart while others begin.
 
-What a process has had of its own, a page at a time, takes it milliseconds to give back. Whoever starts or ends another
-one looks whether it is through, and so does the plugin for each test; the end of the interpreter waits for it.
+What a process has had of its own, a page at a time, takes it milliseconds to give back. Whoever starts another one
+waits for it while that comes up. So does the plugin before a test that is given none, and the end of the interpreter.
 """
 
 from __future__ import annotations

@@ -220,3 +220,42 @@ def test_a_test_that_runs_again(suite: Suite, pytester: pytest.Pytester) -> None
             assert has_ended(pids[1])
     """
     suite(source).assert_outcomes(passed=2)
+
+
+def test_no_test_has_a_child_of_another(suite: Suite) -> None:
+    """One that has children of its own may wait for any of them."""
+    source = """
+        import os
+        import signal
+        import pytest
+        from isoclient import TestClient
+        from shop import app
+
+        @pytest.fixture
+        def client():
+            return TestClient(app, isolated=True)
+
+        def wait_for_any_child():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            return os.wait()[0] == pid
+
+        def test_with_an_app(client):
+            client.get("/")
+
+        def test_without():
+            seen = []
+            before = signal.signal(signal.SIGCHLD, lambda *_: seen.append("a child has ended"))
+            assert wait_for_any_child()
+            signal.signal(signal.SIGCHLD, before)
+            assert len(seen) == 1
+
+        def test_with_an_app_again(client):
+            client.get("/")
+
+        def test_with_both(client):
+            client.get("/")
+            assert wait_for_any_child()
+    """
+    suite(source).assert_outcomes(passed=4)
