@@ -32,11 +32,15 @@ class Departed:
 
     def __init__(self) -> None:
         self._pids: list[int] = []
+        self._process = 0  # the number of the one whose end waits for them
 
     def add(self, pid: int) -> None:
         """One has told that it leaves."""
         if not self._pids:
             forks.register(self)
+        if self._process != os.getpid():  # a fork of ours has forgotten its exit handlers
+            self._process = os.getpid()
+            atexit.register(self.await_all)
         self._pids.append(pid)
 
     def look(self) -> bool:
@@ -70,4 +74,3 @@ class Departed:
 
 
 departed: Final = Departed()
-atexit.register(departed.await_all)

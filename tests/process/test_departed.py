@@ -11,12 +11,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from isoclient.client.registry import registry
+from isoclient.compat.python_exit import end_the_interpreter, forget_exit_handlers
 from isoclient.process import departed
 from isoclient.process.departed import Departed, await_death
 from isoclient.server.departure import Departure
@@ -52,6 +54,25 @@ def test_nobody_waits_twice_for_a_child() -> None:
     for pid in pids:
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+
+
+def test_the_end_of_a_fork_waits_for_them_too() -> None:
+    """Such as that of a run of tests, whose children would be left to a process that may wait for none."""
+    fork = os.fork()
+    if fork == 0:
+        try:
+            forget_exit_handlers()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            departed.departed.add(pid)
+            end_the_interpreter()
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+                os._exit(2)
+        finally:
+            os._exit(1 if sys.exc_info()[0] else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
