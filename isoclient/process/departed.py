@@ -17,7 +17,7 @@ from isoclient.system.modules import os, time
 __all__ = ["Departed", "await_death", "departed"]
 
 _DYING: Final = 5.0  # seconds that a process may take to die of SIGKILL; the kernel may be at work for it
-_MOMENT: Final = 0.001  # seconds between two looks whether it has
+_MOMENT: Final = 0.0002  # seconds between two looks whether it has, which takes a few milliseconds
 
 
 def await_death(is_dead: Callable[[], object]) -> None:
