@@ -110,7 +110,6 @@ class AppProcess:
             ObjectNotSendable: the setup can't be sent to a fresh interpreter.
             OSError: the system refuses a new process.
         """
-        departed.look()
         occupy_standard_streams()
         if self._is_snapshot and self._setup.backend == "asyncio":
             import_ahead()
