@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,12 +16,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 from statistics import median
 from time import perf_counter
 from typing import Final, NamedTuple
+
+from tests.benchmarks.footprint import Footprint
 
 __all__ = [
     "Case",
@@ -187,26 +191,52 @@ class Run(NamedTuple):
     output: str
 
 
-def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: float = 1800.0) -> Run:
-    """Run a process to its end, which comes by force after so many seconds.
+def run_process(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    limit: float = 1800.0,
+    footprint: Footprint | None = None,
+) -> Run:
+    """Run a process to its end, which comes by force after so many seconds, or if this is interrupted.
 
     Args:
         command: it, with its arguments.
         cwd: where it runs.
         env: what its environment has beside that of this process.
         limit: in seconds.
+        footprint: what is to look at the memory of its session, which is one of its own then.
     """
     with tempfile.TemporaryFile() as output:
         began = perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **env}, stdout=output, stderr=subprocess.STDOUT)
-        timer = threading.Timer(limit, os.kill, (process.pid, signal.SIGKILL))
-        timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        timer.cancel()
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **env},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=footprint is not None,
+        )
+        with footprint.watching(process.pid) if footprint else nullcontext():
+            status, usage = _wait(process.pid, limit)
         seconds = perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         return Run(seconds, usage.ru_maxrss / 1024, process.returncode, output.read().decode(errors="replace"))
+
+
+def _wait(pid: int, limit: float) -> tuple[int, resource.struct_rusage]:
+    timer = threading.Timer(limit, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    try:
+        _, status, usage = os.wait4(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        timer.cancel()
+    return status, usage
 
 
 def describe_machine() -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
 from typing import Final
 
 from isoclient import TestClient
 from tests.benchmarks import apps, peers
+from tests.benchmarks.footprint import proportional
 from tests.benchmarks.harness import Effort, Row
 
 _CLIENTS: Final = 10
@@ -46,11 +46,4 @@ def _bare_fork() -> Iterator[int]:
 
 def _all(pids: list[int]) -> float:
     """The proportional set sizes of this process and of these, in megabytes: what they take together."""
-    return _proportional("self") + sum(_proportional(pid) for pid in pids)
-
-
-def _proportional(pid: int | str) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(pid)
+    return proportional("self") + sum(proportional(pid) for pid in pids)

@@ -6,12 +6,19 @@ It imports nothing of isoclient: it is there in runs without that, too.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import pytest
 
+_TRANSPORTS = (
+    ("starlette.testclient", "_TestClientTransport", "handle_request"),
+    ("httpx", "ASGITransport", "handle_async_request"),
+    ("httpx2", "ASGITransport", "handle_async_request"),
+)
 _probe = os.environ.get("PROBE", "")
 
 
@@ -32,20 +39,18 @@ def bare_fork() -> Iterator[None]:
 
 
 def pytest_sessionstart() -> None:
+    """Count what reaches an app: each step of a redirect, and each WebSocket, is one."""
     if _probe != "requests":
         return
-    for name in ("httpx", "httpx2"):
-        try:
-            module = import_module(name)
-        except ImportError:
-            continue
-        for client in (module.Client, module.AsyncClient):
-            client.send = _counted(client.send)
+    for module, transport, method in _TRANSPORTS:
+        with warnings.catch_warnings(action="ignore"), suppress(ImportError):
+            kind = getattr(import_module(module), transport)
+            setattr(kind, method, _counted(getattr(kind, method)))
 
 
-def _counted(send: Any) -> Any:
-    def counting(*args: Any, **kwargs: Any) -> Any:
+def _counted(handle: Any) -> Any:
+    def counting(*args: Any) -> Any:
         count()
-        return send(*args, **kwargs)
+        return handle(*args)
 
     return counting
