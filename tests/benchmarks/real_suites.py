@@ -340,23 +340,25 @@ def main() -> int:
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
     print(f"{describe_machine()}, load average {os.getloadavg()[0]:.1f} at the start", flush=True)
-    projects = [_Measuring(name) for name in options.only]
-    try:
-        for project in projects:
+    complete = True
+    for name in options.only:
+        project = _Measuring(name)
+        try:
             project.measure(options.directory.resolve(), options.rounds)
-    except KeyboardInterrupt:
-        _say("interrupted: what follows is what has been measured by then")
-        return 130
-    finally:
-        _show(projects)
-    return 1 if any(project.broken for project in projects) else 0
+        except KeyboardInterrupt:
+            _say("interrupted: what follows is what has been measured by then")
+            return 130
+        finally:
+            _show(project)
+        complete = complete and not project.broken
+    return 0 if complete else 1
 
 
-def _show(projects: list[_Measuring]) -> None:
-    print_table([row for project in projects for row in project.rows()])
-    for project in projects:
-        for line in project.differences():
-            print(line)
+def _show(project: _Measuring) -> None:
+    print_table(project.rows())
+    for line in project.differences():
+        print(line)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
