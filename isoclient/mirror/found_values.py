@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, CellType, FrameType, FunctionType, Method
 from typing import Any, Final
 
 from isoclient.mirror.module_values import ModuleValues
-from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, contents
+from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, contents, slots_of, watch
 from isoclient.system.modules import threading
 from isoclient.system.running_loops import running_trio
 from isoclient.transit.places import is_of_tests
@@ -54,7 +54,8 @@ class Found:
         of_others: what is not to be taken, by its id; nor is a container that a module has.
 
     Attributes:
-        values: containers, cells, and the attributes of objects of the test's own classes.
+        values: containers, cells, and the attributes of objects of the test's own classes; or these themselves, for
+            their slots.
         in_functions: the places of those values that are variables of functions, or are in them: so the app, which
             some of these functions are of, has to do with them, most likely.
         attributes: the places of those that are attributes.
@@ -149,14 +150,21 @@ class Found:
         return self._attributes_of(value, kind, in_function)
 
     def _attributes_of(self, value: object, kind: type, in_function: bool) -> Sequence[object]:
-        """Those of an object whose class a test defines."""
+        """Those of an object whose class a test defines, and its slots."""
         attributes = attributes_of(value)
-        if attributes is None or issubclass(kind, type):
+        has_slots = not issubclass(kind, (type, tuple, dict, *CONTAINERS)) and bool(slots_of(kind))
+        if issubclass(kind, type) or (attributes is None and not has_slots):
             return ()
         self.others.append(value)
-        self._seen[id(attributes)] = attributes
-        self._take(attributes, in_function, are_attributes=True)
-        return list(attributes.values())
+        parts: list[object] = []
+        if has_slots:
+            self._take(value, in_function, are_attributes=True)
+            parts += watch(value).known.values()
+        if attributes is not None:
+            self._seen[id(attributes)] = attributes
+            self._take(attributes, in_function, are_attributes=True)
+            parts += attributes.values()
+        return parts
 
 
 def attributes_of(value: object) -> dict[str, Any] | None:

@@ -253,11 +253,21 @@ class _Set(Watched):
 class _Slots(Watched):
     """``(names of those that are empty, names of those that hold something else, what that is)``."""
 
-    __slots__ = ()
+    __slots__ = ("_slots",)
+    is_of_items = True
+
+    def __init__(self, value: Any) -> None:
+        self._slots = slots_of(type(value))
+        super().__init__(value)
 
     def copy(self) -> dict[str, Any]:
-        slots = slots_of(type(self.value))
-        return {name: slot.__get__(self.value) for name, slot in slots.items() if _is_filled(slot, self.value)}
+        value, filled = self.value, {}
+        for name, slot in self._slots.items():
+            try:
+                filled[name] = slot.__get__(value)
+            except AttributeError:  # it is empty
+                continue
+        return filled
 
     def has_changed(self) -> bool:
         now, known = self.copy(), self.known
@@ -268,13 +278,16 @@ class _Slots(Watched):
         new = [name for name, value in now.items() if name not in known or known[name] is not value]
         return [name for name in known if name not in now], new, [now[name] for name in new]
 
+    def one_by_one(self, change: Change) -> list[Change]:
+        gone, names, items = change
+        return [(gone, [], []), *(([], [name], [item]) for name, item in zip(names, items, strict=True))]
+
     def put(self, change: Change) -> None:
         gone, names, items = change
-        slots = slots_of(type(self.value))
         for name in gone:
-            slots[name].__delete__(self.value)
+            self._slots[name].__delete__(self.value)
         for name, item in zip(names, items, strict=True):
-            slots[name].__set__(self.value, item)
+            self._slots[name].__set__(self.value, item)
         self.known = self.copy()
 
 
@@ -282,14 +295,6 @@ def slots_of(kind: type) -> dict[str, Any]:
     """Those of a class that Python code has made, by the names of them."""
     layers = type.__dict__["__mro__"].__get__(kind)
     return {name: slot for layer in layers for name, slot in vars(layer).items() if type(slot) is MemberDescriptorType}
-
-
-def _is_filled(slot: Any, value: object) -> bool:
-    try:
-        slot.__get__(value)
-    except AttributeError:
-        return False
-    return True
 
 
 class _Cell(Watched):
