@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -86,6 +86,7 @@ def pack_changes(
     known: Iterable[Watched],
     has_mock: HasMock,
     is_shared: Callable[[object], bool],
+    followed: Mapping[str, object],
 ) -> tuple[Message | None, list[NotCarried]]:
     """Pack them for the app's process.
 
@@ -97,12 +98,20 @@ def pack_changes(
         known: the places that it has been watching from its start.
         has_mock: tells of a number whether it has the mock that is known by it.
         is_shared: tells of an object whether all that changes in it comes to that process anyway.
+        followed: what that process has itself, as it is here, by name.
 
     Returns:
         The message, and what can't be carried over.
     """
     return _Packing(
-        changes, app, deviating, fresh=fresh, known=set(known), has_mock=has_mock, is_shared=is_shared
+        changes,
+        app,
+        deviating,
+        fresh=fresh,
+        known=set(known),
+        has_mock=has_mock,
+        is_shared=is_shared,
+        followed=followed,
     ).pack()
 
 
@@ -117,6 +126,7 @@ class _Packing:
         known: set[Watched],
         has_mock: HasMock,
         is_shared: Callable[[object], bool],
+        followed: Mapping[str, object],
     ) -> None:
         self._has_mock = has_mock
         self._is_shared = is_shared
@@ -127,7 +137,7 @@ class _Packing:
         self._known = known
         self._things: list[Any] = []
         self._indices: dict[int, int] = {}
-        self._live: dict[str, Any] = {} if self._app is None else {"app": self._app}
+        self._live: dict[str, Any] = dict(followed) if self._app is None else {**followed, "app": self._app}
         self._lives: list[tuple[str, tuple[Any, ...]]] = []
         self._failures: list[NotCarried] = []
 
@@ -344,8 +354,14 @@ class Places:
         """Whether it has changed, or put back, what an object has under this name or key; with None, under any."""
         return any(changed is owner and key in (None, name) for (_, name), changed in self._changed.items())
 
-    def apply(self, message: Message, app: object) -> Iterator[NotCarried]:
-        """Put changes into force; returns those that can't be."""
+    def apply(self, message: Message, app: object, known: Mapping[str, object]) -> Iterator[NotCarried]:
+        """Put changes into force; returns those that can't be.
+
+        Args:
+            message: the changes.
+            app: the app.
+            known: what both processes have, by name.
+        """
         self._app = app
         entries, lives, blob = message
         placed: list[tuple[Any, tuple[Any, ...]]] = []
@@ -361,7 +377,7 @@ class Places:
             if index < 0:
                 self._original(owner, number, kind, key)  # before anything is changed
         try:
-            things = self._things(lives, blob)
+            things = self._things(lives, blob, known)
         except ObjectNotLoadable as error:
             things, why = None, f"{error}. {_ADVICE}"
         for owner, entry in placed:
@@ -400,8 +416,8 @@ class Places:
             raise NoSuchPath(f"{path} is of another kind there: {kind_of(found)}, and not {kind}")
         return found
 
-    def _things(self, lives: list[tuple[str, tuple[Any, ...]]], blob: bytes) -> list[Any]:
-        live = {"app": self._app}
+    def _things(self, lives: list[tuple[str, tuple[Any, ...]]], blob: bytes, known: Mapping[str, object]) -> list[Any]:
+        live = {**known, "app": self._app}
         for name, (what, *where) in lives:
             try:
                 if what == ORIGINAL:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import marshal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from isoclient.errors import IsolationWarning
@@ -26,6 +26,7 @@ from isoclient.mirror.carrying import (
 from isoclient.mirror.mirrored import Mirrored, Reporter
 from isoclient.mirror.standing import standing_places
 from isoclient.mirror.watchlist import MISSING, Attribute, Items, Line, Watched, place_in_test, watchlist
+from isoclient.transit.paths import is_plain
 from isoclient.transit.shared_mocks import HasMock, has_none
 
 __all__ = ["Changes"]
@@ -35,6 +36,10 @@ _NOWHERE: Final = ("the test", 0)
 
 def _is_not_shared(thing: object) -> bool:
     return False
+
+
+def _follows_nothing() -> Mapping[str, object]:
+    return {}
 
 
 class _Place(NamedTuple):
@@ -51,6 +56,7 @@ class Changes(Mirrored):
     Attributes:
         has_mock: tells of a number whether the app has the mock that is known by it.
         is_shared: tells of an object whether all that changes in it comes to the app anyway.
+        followed: gives what the app has itself, and as it is here, by name.
         version: that of the watchlist, when it was looked at.
         to_compare: the places, and what the app has been told that they hold.
     """
@@ -60,6 +66,7 @@ class Changes(Mirrored):
     def __init__(self) -> None:
         self.has_mock: HasMock = has_none
         self.is_shared: Callable[[object], bool] = _is_not_shared
+        self.followed: Callable[[], Mapping[str, object]] = _follows_nothing
         self._app: Any = None
         self._fresh = False
         self.version = -1
@@ -99,6 +106,7 @@ class Changes(Mirrored):
             known=self._start,
             has_mock=self.has_mock,
             is_shared=self.is_shared,
+            followed={} if all(is_plain(each.key) and is_plain(each.value) for each in changes) else self.followed(),
         )
         self._due += failures
         return message
@@ -210,7 +218,7 @@ class Changes(Mirrored):
 
     def apply(self, difference: Message) -> None:
         """Change it here, too."""
-        for failure in self._there.apply(difference, self._reporter.app()):
+        for failure in self._there.apply(difference, self._reporter.app(), self._reporter.codec.known({})):
             self._reporter.tell(marshal.dumps(tuple(failure)))
 
 

@@ -6,7 +6,7 @@ A mock that the app has called with one is asserted on with that very one. A for
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
@@ -32,19 +32,13 @@ class KnownThings:
             if (thing := reference()) is not None:
                 self._here[id(thing)] = number, thing, dict(attributes_of(thing) or {})
 
-    def number_of(self, thing: object, is_followed: Callable[[object], bool]) -> int | None:
-        """By which the test knows this object; None if it does not, or if the app has made something else of it.
-
-        Args:
-            thing: the object.
-            is_followed: whether the test's own follows what the app makes of this dict of attributes.
-        """
+    def number_of(self, thing: object) -> int | None:
+        """By which the test knows this object; None if it does not, or if the app has made something else of it."""
         known = self._here.get(id(thing))
         if known is None:
             return None
         number, _, then = known
-        now = attributes_of(thing) or {}
-        return number if is_followed(now) or _is_same(now, then) else None
+        return number if _is_same(attributes_of(thing) or {}, then) else None
 
     def has_address(self, address: int) -> bool:
         """In the app's process: whether one of them is there."""

@@ -108,8 +108,9 @@ class ClientMirror:
         """Keep what the test has made for itself alike in both processes; it crosses by this codec."""
         self._shared_locals.codec = codec
         codec.twins = self._shared_locals
-        self._mocks.known = self._shared_locals.thing
+        self._mocks.codec = codec
         self._changes.is_shared = self._shared_locals.has
+        self._changes.followed = codec.followed
 
     @property
     def is_live(self) -> bool:

@@ -16,11 +16,10 @@ from typing import Any, Final
 from isoclient.errors import IsolationWarning, ObjectNotLoadable, ObjectNotSendable
 from isoclient.mirror.mirrored import Mirrored, Reporter
 from isoclient.mirror.watchlist import place_in_test
-from isoclient.transit.app_results import pack_result, unpack_result
-from isoclient.transit.objects import pack_object, unpack_object
+from isoclient.transit.codecs import PipeCodec
+from isoclient.transit.objects import pack_object
 from isoclient.transit.references import Names
 from isoclient.transit.shared_mocks import Address, mocks
-from isoclient.transit.trees import pack_debug, unpack_debug
 from isoclient.transit.twins import carried
 
 __all__ = ["Mocks"]
@@ -42,7 +41,7 @@ class Mocks(Mirrored):
         changed: the numbers of mocks that the test has changed since the app was told, and the names of what has been
             set on each, with the value where that is not found later.
         functions: the numbers of mocks behind functions that the app has, with what is known of those.
-        known: gives the object of the test's that has a number, as an argument; None if it is gone.
+        codec: by which what is no plain value crosses.
         read_journal: a weak reference to what acts on what the app has told by now.
     """
 
@@ -51,7 +50,7 @@ class Mocks(Mirrored):
         self._before = 0
         self._due: list[str] = []
         self.functions: dict[int, tuple[Any, Any]] = {}
-        self.known: Callable[[int], Any] | None = None
+        self.codec = PipeCodec()
         self.read_journal: Callable[[], Callable[[], object] | None] = _nothing
 
     # -- in the test's process
@@ -134,7 +133,13 @@ class Mocks(Mirrored):
                 self._due.append(_not_set(mock, name, error))
 
     def _packed(self, value: Any) -> bytes:
-        return pack_object(carried(value), {}, same_main=not self._fresh, by_name=Names({}), has_mock=self.has_at_start)
+        return pack_object(
+            carried(value),
+            self.codec.followed(),
+            same_main=not self._fresh,
+            by_name=Names({}),
+            has_mock=self.has_at_start,
+        )
 
     def tell_what_is_due(self) -> None:
         """Warn of what could not be sent; when the rest of it has been, for it may be raised."""
@@ -147,7 +152,7 @@ class Mocks(Mirrored):
         mocks.tell_no_more(self)
         self.changed.clear()
         self.functions.clear()
-        self.known = None
+        self.codec = PipeCodec()
 
     def replay(self, payload: bytes) -> None:
         """Do to the test's own mock what was done to the app's: as far as it records that, but none of its effects."""
@@ -160,23 +165,24 @@ class Mocks(Mirrored):
         except LookupError:
             return  # nobody has it any more
         if kind in _IN_PIECES or kind in _WHOLE:
-            _record(mock, kind, iterates, packed, self.known)
+            _record(mock, kind, iterates, packed, self.codec)
             return
         with mocks.silently():
             if kind == _SET:
-                setattr(mock, name, unpack_debug(packed).get(name))
+                setattr(mock, name, self.codec.unpack_debug(packed).get(name))
             elif kind == _CONFIGURED:
-                setattr(mock, name, unpack_result(packed, {}, _SECONDS))
+                setattr(mock, name, self.codec.unpack_result(packed, {}, _SECONDS))
             elif kind == _DELETED and hasattr(mock, name):
                 delattr(mock, name)
             elif kind == _EXTRA:
-                mocks.names().add_attributes(mock, unpack_debug(packed))
+                mocks.names().add_attributes(mock, self.codec.unpack_debug(packed))
 
     # -- in the app's process
 
     def begin(self, first: None, reporter: Reporter) -> None:
         """From now on, all that is done to mocks of the test is told."""
         mocks.begin_elsewhere()
+        self.codec = reporter.codec
         reporter.codec.has_mock = mocks.is_shared
         self._teller = _Teller(reporter)
         mocks.tell(self._teller)
@@ -192,7 +198,7 @@ class Mocks(Mirrored):
         name = link[0]
         try:
             if packed is not None:
-                setattr(mock, name, unpack_object(packed, {}))
+                setattr(mock, name, self.codec.unpack_object(packed, {}))
                 mocks.names().link(mock, *link)
             elif hasattr(mock, name):
                 delattr(mock, name)
@@ -227,11 +233,11 @@ def _set_on_function(number: int) -> tuple[Any, Any] | None:
     return function.return_value, function.side_effect
 
 
-def _record(mock: Any, kind: str, iterates: bool, packed: bytes, known: Callable[[int], Any] | None) -> None:
+def _record(mock: Any, kind: str, iterates: bool, packed: bytes, codec: PipeCodec) -> None:
     if kind in _IN_PIECES:
         args, kwargs = marshal.loads(packed)
     else:
-        kind, arguments = _WHOLE[kind], unpack_debug(packed, known)
+        kind, arguments = _WHOLE[kind], codec.unpack_debug(packed)
         args, kwargs = arguments.get("args", ()), arguments.get("kwargs", {})
     names = mocks.names()
     record = names.record_call if kind == _CALL else names.record_await
@@ -253,6 +259,7 @@ class _Teller:
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+        self._codec = reporter.codec
         self._called: dict[int, Any] = {}  # those that have further attributes
         self._told: dict[int, bytes] = {}
 
@@ -287,9 +294,7 @@ class _Teller:
         if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
             packed = marshal.dumps((args, kwargs))
         else:
-            twins = self._reporter.codec.twins
-            number_of = None if twins is None else twins.number_of
-            kind, packed = _IN_PIECES[kind], pack_debug({"args": args, "kwargs": kwargs}, number_of)
+            kind, packed = _IN_PIECES[kind], self._codec.pack_debug({"args": args, "kwargs": kwargs})
         self._tell(address, kind, "", packed, iterates)
 
     def _tell_set(self, mock: Any, address: Address, name: str, value: Any) -> None:
@@ -298,10 +303,10 @@ class _Teller:
         if mocks.names().is_without(mock, name):
             self._tell(address, _DELETED, name, b"")
         elif name not in _CONFIGURATION:
-            self._tell(address, _SET, name, pack_debug({name: value}))
+            self._tell(address, _SET, name, self._codec.pack_debug({name: value}))
         else:
             with contextlib.suppress(ObjectNotSendable):  # the test's own keeps what it has
-                self._tell(address, _CONFIGURED, name, pack_result(value, {}))
+                self._tell(address, _CONFIGURED, name, self._codec.pack_result(value, {}))
 
     def tell_failure(self, text: str) -> None:
         """The test is to be warned."""
@@ -310,7 +315,7 @@ class _Teller:
     def _tell_attributes(self) -> None:
         while self._called:
             number, mock = self._called.popitem()
-            packed = pack_debug(mocks.names().extra_attributes(mock))
+            packed = self._codec.pack_debug(mocks.names().extra_attributes(mock))
             address = mocks.address(mock, mocks.is_shared)
             if packed != self._told.get(number) and address is not None:
                 self._told[number] = packed

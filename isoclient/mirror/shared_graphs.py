@@ -59,6 +59,10 @@ class SharedGraph:
         """Whether what it is on the other side is no business of this one's any more."""
         return not self._watched
 
+    def watched(self) -> Collection[Watched]:
+        """What of it can change, as long as that is told."""
+        return self._watched.values()
+
     def end(self) -> None:
         """It is over."""
         self._watched.clear()

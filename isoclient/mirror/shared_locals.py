@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from isoclient.errors import IsolationWarning, ObjectNotLoadable, ObjectNotSendable
+from isoclient.mirror.alike_values import alike_as_a_whole, ids_of
 from isoclient.mirror.found_values import Found, attributes_of, clean, find, parts_of
 from isoclient.mirror.frozen_values import Frozen, adoptable, is_plain
 from isoclient.mirror.known_things import KnownThings
@@ -127,10 +128,18 @@ class SharedLocals(Mirrored):
         """See there."""
         return next((name for name, known in self.names().items() if known is thing), None)
 
-    def number_of(self, thing: object) -> int | None:
-        """In the app's process: by which the test knows this very object as its own; None if it does not."""
+    def followed(self) -> Mapping[str, object]:
+        """See there."""
+        names = self.names()
+        return {} if self._shared is None or not names else self._shared.followed()
+
+    def reference_to(self, thing: object) -> int | str | None:
+        """See there: the name of what is kept alike, and the number of what is there as it was at the fork."""
         shared = self._shared
-        return None if shared is None else shared.things.number_of(thing, lambda names: id(names) in shared.ids)
+        if shared is None or not self.names():
+            return None
+        name = shared.name_of_followed(thing)
+        return shared.things.number_of(thing) if name is None else name
 
     def knows_address(self, address: int) -> bool:
         """In the app's process: whether an object is there that the test has known for itself at the fork."""
@@ -140,10 +149,12 @@ class SharedLocals(Mirrored):
         """In the test's process: whether this is such an object, which the app has, too."""
         return self._shared is not None and self._epoch == run.epoch and self._shared.things.has(thing)
 
-    def thing(self, number: int) -> Any:
-        """In the test's process: the object that was meant; None if it is gone."""
+    def thing(self, reference: int | str) -> Any:
+        """See there."""
+        if isinstance(reference, str):
+            return self.names().get(reference)
         is_over = self._epoch != run.epoch
-        return None if self._shared is None or is_over else self._shared.things.get(number)
+        return None if self._shared is None or is_over else self._shared.things.get(reference)
 
     # -- in the test's process
 
@@ -268,6 +279,7 @@ class _Shared:
         self._visible = {f"v{number}" for number in found.in_functions}
         self._visible |= {f"p{number}" for number in range(len(found.primitives))}
         self._attributes = {f"v{number}" for number in found.attributes}
+        self._withheld: set[str] = set()  # those of which the other side has not all
         self._side, self._other, self._number = side, other, 0
         self.left_behind: list[str] = []
         self._lock = make_lock()  # several threads may have something to tell, or to hear
@@ -277,6 +289,31 @@ class _Shared:
         attributes = attributes_of(thing)
         values = [self.names[name] for name in self._visible]
         return any(value is thing or (attributes is not None and value is attributes) for value in values)
+
+    def followed(self) -> dict[str, object]:
+        """What the other side has as it is here, with all that it leads to, by name."""
+        followed = {id(value) for value in self._followed()}
+        return alike_as_a_whole(
+            {name: thing for name, thing in list(self.names.items()) if not followed.isdisjoint(ids_of(thing))}
+        )
+
+    def name_of_followed(self, thing: object) -> str | None:
+        """The name of this one, if the other side has it as it is here, whatever it leads to."""
+        if id(thing) not in self.ids:
+            return None
+        ids = ids_of(thing)
+        if all(id(value) not in ids for value in self._followed()):
+            return None
+        return next((name for name, known in list(self.names.items()) if known is thing), None)
+
+    def _followed(self) -> Iterator[object]:
+        """Those of which nothing has been withheld from the other side."""
+        for name, watched in list(self.watched.items()):
+            if name not in self._withheld:
+                yield watched.value
+        for graph in self._graphs.values():
+            for watched in list(graph.watched()):
+                yield watched.value
 
     # -- telling
 
@@ -315,6 +352,8 @@ class _Shared:
         frozen = Frozen(self.ids, _MOST - len(self.watched))
         copy = (*change[:-1], [frozen.freeze(item) for item in change[-1]])
         packed = pack(copy, self, name in self._visible, is_single)
+        if packed is None or packed[0] == _PIECES:
+            self._withheld.add(name)
         if packed is None:
             return None
         first = self._number

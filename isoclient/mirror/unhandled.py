@@ -102,7 +102,7 @@ def pack_unhandled(error: BaseException, about: str | None, thing: str | None, c
         thing: where it could not be raised, the text of the object that it comes from; None if it has ended a thread.
         codec: how it crosses.
     """
-    return marshal.dumps((codec.pack_exception(error), about, thing))
+    return marshal.dumps((codec.pack_exception(error, alone=True), about, thing))
 
 
 def unpack_unhandled(data: bytes) -> tuple[BaseException, str | None, str | None]:

@@ -136,7 +136,7 @@ class _Named(type):
 
 def pack_warning(message: Warning, filename: str, line: int, source: str | None, codec: PipeCodec) -> bytes:
     """A warning that is to be shown, as :func:`warnings.showwarning` takes it, as bytes. Never raises."""
-    return marshal.dumps((codec.pack_exception(message), filename, line, source))
+    return marshal.dumps((codec.pack_exception(message, alone=True), filename, line, source))
 
 
 def unpack_warning(data: bytes) -> tuple[Warning, str, int, str | None]:

@@ -35,8 +35,14 @@ class Twins(Protocol):
     def name_of(self, thing: object) -> str | None:
         """The name of this one; None if it is none of them."""
 
-    def number_of(self, thing: object) -> int | None:
-        """The number of one that is known to the test for itself alone; None for others."""
+    def followed(self) -> Mapping[str, object]:
+        """Those of them that are in the other process what they are here, with all that they lead to."""
+
+    def reference_to(self, thing: object) -> int | str | None:
+        """By which the other process finds its own of this one, if that is what this is here; None for all else."""
+
+    def thing(self, reference: int | str) -> Any:
+        """This process's own; None if it is gone."""
 
     def knows_address(self, address: int) -> bool:
         """In the app's process: whether such an object has this address."""
@@ -69,18 +75,25 @@ class PipeCodec(ValueCodec):
         self.has_mock = has_mock
         self.twins: Twins | None = None
 
-    def pack_exception(self, error: BaseException) -> Any:
-        """An exception as a value. Never raises."""
-        if self.twins is None or not self.twins.has_exceptions:
+    def pack_exception(self, error: BaseException, *, alone: bool = False) -> Any:
+        """An exception as a value. Never raises.
+
+        It is alone where it is read by :func:`isoclient.transit.unpack_exception`: what both sides have is copied then.
+        """
+        if self.twins is None or alone:
             return _transit().pack_exception(error, with_locals=self.with_locals)
-        return _transit().pack_exception(error, with_locals=self.with_locals, name_of=self.twins.name_of)
+        names = {"name_of": self.twins.name_of} if self.twins.has_exceptions else {}
+        return _transit().pack_exception(
+            error, with_locals=self.with_locals, reference_to=self.twins.reference_to, **names
+        )
 
     def unpack_exception(self, packed: Any) -> BaseException:
         """The exception, or a stand-in where it could not cross. Never raises.
 
         What of it is a twin is that, as if it had been raised here.
         """
-        error: BaseException = _transit().unpack_exception(packed, named=self._named)
+        known = None if self.twins is None else self.twins.thing
+        error: BaseException = _transit().unpack_exception(packed, named=self._named, known=known)
         return error
 
     def _named(self, name: str) -> object:
@@ -121,13 +134,17 @@ class PipeCodec(ValueCodec):
         """These objects, and what else both sides have, by name."""
         return live if self.twins is None else {**self.twins.names(), **live}
 
+    def followed(self) -> Mapping[str, object]:
+        """What both sides have, and is on the other one what it is on this one, by name."""
+        return {} if self.twins is None else self.twins.followed()
+
     def pack_debug(self, info: Mapping[str, Any]) -> Any:
         """What the app shows of itself, as a value. Never raises."""
-        return _transit().pack_debug(info)
+        return _transit().pack_debug(info, None if self.twins is None else self.twins.reference_to)
 
     def unpack_debug(self, packed: Any) -> dict[str, Any]:
         """The same, with stand-ins for what could not cross."""
-        return _transit().unpack_debug(packed)  # type: ignore[no-any-return]
+        return _transit().unpack_debug(packed, None if self.twins is None else self.twins.thing)  # type: ignore[no-any-return]
 
 
 def _transit() -> Any:

@@ -26,7 +26,7 @@ from isoclient.transit.bounds import Allowance, text_of
 from isoclient.transit.classes import ClassRef, NotHere, class_name, refer_to, resolve
 from isoclient.transit.standins import ExceptionStandIn, stand_in_class
 from isoclient.transit.tracebacks import FrameRecord, LocalsReader, is_plain, read_frames, rebuild_traceback
-from isoclient.transit.trees import MAX_SECONDS, ValueReader, ValueWriter, plain_tree
+from isoclient.transit.trees import MAX_SECONDS, Known, ReferenceTo, ValueReader, ValueWriter, plain_tree
 from isoclient.transit.unpickling import load_plain
 
 __all__ = ["pack_exception", "unpack_exception"]
@@ -63,7 +63,13 @@ class _Node(NamedTuple):
     twin: str | None = None  # the name of the one that this is in the other process, if there is one
 
 
-def pack_exception(exc: BaseException, *, with_locals: bool = False, name_of: NameOf = _no_name) -> bytes:
+def pack_exception(
+    exc: BaseException,
+    *,
+    with_locals: bool = False,
+    name_of: NameOf = _no_name,
+    reference_to: ReferenceTo | None = None,
+) -> bytes:
     """Put an exception, with all that hangs on it, into bytes. Runs in the app's process.
 
     Never raises, whatever the exception's class or attributes do, and is bounded: up to 1,000 exceptions, of each
@@ -77,24 +83,27 @@ def pack_exception(exc: BaseException, *, with_locals: bool = False, name_of: Na
         with_locals: whether its frames carry the text of their local variables.
         name_of: the name of an exception by which the other process knows its own, that this is a copy of; None for
             most.
+        reference_to: gives the reference by which the other process has what an exception refers to itself; None for
+            most.
 
     Example:
         >>> unpack_exception(pack_exception(KeyError("name")))
         KeyError('name')
     """
     try:
-        return _dumps(_Packer(exc, LocalsReader(reads_all=with_locals), name_of).pack())
+        return _dumps(_Packer(exc, LocalsReader(reads_all=with_locals), name_of, reference_to).pack())
     except BaseException as error:  # KeyboardInterrupt included: an exception may raise it when looked at
         return _dumps([_bare_node(exc, f"packing it failed: {class_name(type(error))[1]}")])
 
 
-def unpack_exception(data: bytes, *, named: Named = _no_name) -> BaseException:
+def unpack_exception(data: bytes, *, named: Named = _no_name, known: Known | None = None) -> BaseException:
     """The exception that :func:`pack_exception` packed. Runs in the test's process.
 
     Args:
         data: what that has returned.
         named: what this process has under a name that was told, if anything; an exception of that is taken for what it
             is, and becomes what its copy over there has become by being raised.
+        known: what this process has itself, by the references that were told.
 
     Never raises. What cannot be rebuilt here is an :class:`ExceptionStandIn`; so is an exception out of data that
     are damaged.
@@ -109,7 +118,7 @@ def unpack_exception(data: bytes, *, named: Named = _no_name) -> BaseException:
         True
     """
     try:
-        return _Builder([_Node(*node) for node in load_plain(data)], named).build()
+        return _Builder([_Node(*node) for node in load_plain(data)], named, known).build()
     except BaseException as error:  # it fails the request it belongs to, and no other
         text = f"an exception of the app could not be read: {class_name(type(error))[1]}: {text_of(error, str, 1000)}"
         return _lone_stand_in("UnreadableException", text, "its data are damaged")
@@ -157,18 +166,24 @@ class _Graph:
 class _Packer:
     """Turns a graph of exceptions into nodes, breadth first."""
 
-    def __init__(self, root: BaseException, reader: LocalsReader, name_of: NameOf) -> None:
+    def __init__(
+        self, root: BaseException, reader: LocalsReader, name_of: NameOf, reference_to: ReferenceTo | None
+    ) -> None:
         # Apart from the packer: in a cycle of references with it, the app's exception would outlive its request.
         self._graph = _Graph()
         self._locals = reader
         self._name_of = name_of
+        self._reference_to = reference_to
         self._frames = 0
         self._plain_left = _MOST_PLAIN
         self._graph.number(root)
 
     @cached_property
     def _values(self) -> ValueWriter:
-        return ValueWriter(self._graph.number, self._graph.recall)
+        return ValueWriter(self._graph.number, self._graph.recall, self._reference_to)
+
+    def _reader(self) -> ValueReader:
+        return ValueReader(self._graph.recall, known=self._values.known)
 
     def pack(self) -> list[_Node]:
         nodes: list[_Node] = []
@@ -221,7 +236,7 @@ class _Packer:
             return node
         # Its __str__ may need what is now a stand-in. A trial shows whether its class can still speak for itself.
         try:
-            copy = _rebuilt(type(exc), ValueReader(self._graph.recall).read(tree), _native_group(exc))
+            copy = _rebuilt(type(exc), self._reader().read(tree), _native_group(exc))
             speaks = not hasattr(type(exc), "__del__") and text_of(copy, str, _MAX_TEXT) == node.text
         except BaseException:
             speaks = False
@@ -231,7 +246,7 @@ class _Packer:
         node = node._replace(state=plain_tree(self._values.write(read_state(exc))), alone=False)
         try:
             reduced = self._values.write_whole(exc.__reduce_ex__(5)[:3])
-            copy = ValueReader(self._graph.recall).load_reduction(reduced)
+            copy = self._reader().load_reduction(reduced)
             if type(copy) is type(exc) and text_of(copy, str, _MAX_TEXT) == node.text:
                 return node._replace(reduced=reduced)
             reason = "its __reduce__ makes another exception"
@@ -259,9 +274,10 @@ def _lone_stand_in(name: str, text: str, reason: str) -> BaseException:
 class _Builder:
     """Turns nodes into exceptions: first all of them, then what they contain, as that may be any of them."""
 
-    def __init__(self, nodes: list[_Node], named: Named) -> None:
+    def __init__(self, nodes: list[_Node], named: Named, known: Known | None) -> None:
         self._nodes = nodes
         self._named = named
+        self._known = known
         self._built: dict[int, BaseException] = {}
         self._states: dict[int, State] = {}  # by the id of the node: what is read runs the user's code, and only once
 
@@ -279,7 +295,7 @@ class _Builder:
 
     def _reader(self) -> ValueReader:
         # Not kept: in a cycle of references with it, the exceptions would outlive their test.
-        return ValueReader(self._get, self._allowance)
+        return ValueReader(self._get, self._allowance, self._known)
 
     def _get(self, number: int) -> BaseException:
         """The exception, built now if it was not yet."""

@@ -77,7 +77,7 @@ def _with_objects(record: logging.LogRecord, attributes: dict[str, Any], codec: 
         plain,
         _text_of(record),
         pickle.dumps(plain_tree(ValueWriter().write(objects)), protocol=5),
-        codec.pack_exception(error) if error is not None else None,
+        codec.pack_exception(error, alone=True) if error is not None else None,
     )
 
 

@@ -30,10 +30,12 @@ _EXCEPTION, _CLASS, _MOCK, _SENTINEL, _KNOWN = "exception", "class", "mock", "se
 
 # What these make of a pickle needs no trial: loading runs no code but pickle's.
 _INERT = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset})
+_CHANGING = frozenset({list, dict, set})
 
 
-NumberOf: TypeAlias = Callable[[object], "int | None"]
-Known: TypeAlias = Callable[[int], Any]
+Reference: TypeAlias = int | str
+ReferenceTo: TypeAlias = Callable[[object], "Reference | None"]
+Known: TypeAlias = Callable[[Reference], Any]
 
 
 class Tree(NamedTuple):
@@ -58,21 +60,27 @@ class ValueWriter:
         refer: gives a number to an exception inside a value, which then crosses as a node of its own. Without it,
             exceptions are pickled like everything else.
         recall: the exception with that number, for the trial of what was pickled.
-        number_of: gives the number of an object that the reader has itself; None for others.
+        reference_to: gives the reference by which the reader has an object itself; None for others.
+
+    Attributes:
+        known: what has been referred to, for trials.
     """
 
     def __init__(
         self,
         refer: Callable[[BaseException], int] | None = None,
         recall: Callable[[int], BaseException] | None = None,
-        number_of: NumberOf | None = None,
+        reference_to: ReferenceTo | None = None,
     ) -> None:
         self.refer = refer
-        self._number_of = number_of
+        self._reference_to = reference_to
+        referred: dict[Reference, object] = {}
+        self._referred = referred
+        self.known = referred.get
         self.bytes_left = _MAX_BYTES
         self.pieces_left = _MAX_PIECES
         self.substituted = 0  # values that became stand-ins
-        self._trial = ValueReader(recall, known=lambda number: number)
+        self._trial = ValueReader(recall, known=self.known)
 
     def write(self, value: object) -> Tree:
         """``value`` as a tree. Never raises."""
@@ -124,7 +132,7 @@ class ValueWriter:
 
     def _pickle(self, value: object, trial: bool) -> tuple[bytes, bool]:
         file = _BoundedFile(self.bytes_left)
-        pickler = _ValuePickler(file, self.refer, self._number_of)
+        pickler = _ValuePickler(file, self.refer, self._reference_to, self._referred)
         pickler.dump(value)
         whole = file.getvalue()
         if trial and not pickler.inert:
@@ -138,7 +146,7 @@ class ValueReader:
     Args:
         recall: gives the exception with a number.
         allowance: for code of the user's that has to run.
-        known: gives the object of this process that has a number; None if it is gone.
+        known: gives the object of this process that is referred to; None if it is gone.
     """
 
     def __init__(
@@ -209,10 +217,15 @@ class _BoundedFile(io.BytesIO):
 
 class _ValuePickler(pickle.Pickler):
     def __init__(
-        self, file: io.BytesIO, refer: Callable[[BaseException], int] | None, number_of: NumberOf | None
+        self,
+        file: io.BytesIO,
+        refer: Callable[[BaseException], int] | None,
+        reference_to: ReferenceTo | None,
+        referred: dict[Reference, object],
     ) -> None:
         super().__init__(file, protocol=5)
-        self._number_of = number_of
+        self._reference_to = reference_to
+        self._referred = referred
         self.inert = True
         self._refer = refer
         self._objects_left = _MAX_OBJECTS
@@ -224,7 +237,7 @@ class _ValuePickler(pickle.Pickler):
             raise pickle.PicklingError("too many objects to be sent along")
         kind = type(obj)
         if kind in _INERT:
-            return None
+            return self._known(obj) if kind in _CHANGING else None
         if self._refer is not None and issubclass(kind, BaseException):
             return _EXCEPTION, self._refer(obj)
         self.inert = False
@@ -234,8 +247,8 @@ class _ValuePickler(pickle.Pickler):
             return _MOCK, reference
         if is_sentinel(obj):
             return _SENTINEL, obj.name
-        if self._number_of is not None and (number := self._number_of(obj)) is not None:
-            return _KNOWN, number
+        if (known := self._known(obj)) is not None:
+            return known
         if issubclass(kind, type) and not is_importable(obj):
             return _CLASS, tuple(refer_to(obj))
         if getattr(kind, "__del__", None) is not None:
@@ -243,11 +256,18 @@ class _ValuePickler(pickle.Pickler):
             raise pickle.PicklingError(f"a copy of this {kind.__name__} would be finalized like the original")
         return None
 
+    def _known(self, obj: object) -> tuple[str, Reference] | None:
+        if self._reference_to is None or (reference := self._reference_to(obj)) is None:
+            return None
+        self.inert = False
+        self._referred[reference] = obj
+        return _KNOWN, reference
+
     def reducer_override(self, obj: Any) -> Any:
         return reduced(obj)
 
 
-def pack_debug(info: Mapping[str, Any], number_of: NumberOf | None = None) -> bytes:
+def pack_debug(info: Mapping[str, Any], reference_to: ReferenceTo | None = None) -> bytes:
     """Put the ``info`` of an ASGI ``http.response.debug`` message into bytes. Never raises.
 
     A value that pickles arrives as itself; else, in dicts, lists and tuples, the ones that do not arrive as
@@ -255,14 +275,14 @@ def pack_debug(info: Mapping[str, Any], number_of: NumberOf | None = None) -> by
 
     Args:
         info: what is to be packed.
-        number_of: as of :class:`ValueWriter`.
+        reference_to: as of :class:`ValueWriter`.
 
     Example:
         >>> unpack_debug(pack_debug({"template": open, "context": {"user": "me"}}))
         {'template': <built-in function open>, 'context': {'user': 'me'}}
     """
     try:
-        tree = ValueWriter(number_of=number_of).write(dict(info))
+        tree = ValueWriter(reference_to=reference_to).write(dict(info))
     except BaseException:  # a mapping of the app may raise anything
         tree = ValueWriter().write({})
     return pickle.dumps(plain_tree(tree), protocol=5)

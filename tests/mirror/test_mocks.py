@@ -292,12 +292,12 @@ class Unloadable:
 
 
 @pytest.mark.modes("fork", "spawn")
-@pytest.mark.parametrize("value", [threading.Lock(), Unloadable()], ids=["not sendable", "not loadable"])
-def test_what_cant_be_carried_over_is_told(make_client: MakeClient, value: object) -> None:
+@pytest.mark.parametrize("make", [threading.Lock, Unloadable], ids=["not sendable", "not loadable"])
+def test_what_cant_be_carried_over_is_told(make_client: MakeClient, make: Callable[[], object]) -> None:
     function = Mock(name="function", return_value=1)
     client = make_client(app_of(function))
     assert client.get("/").text == "1"
-    function.return_value = value
+    function.return_value = make()
     with pytest.warns(IsolationWarning, match="return_value of <Mock name='function' id=.*stays as it was") as warned:
         assert client.get("/").text == "1"
     assert warned[0].filename == __file__

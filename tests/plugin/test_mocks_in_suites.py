@@ -37,6 +37,7 @@ CLIENTS = {
 }
 APP = """
     import os
+    from dataclasses import dataclass
     from unittest import mock
     from unittest.mock import AsyncMock, MagicMock, Mock, call, create_autospec
     import pytest
@@ -184,6 +185,32 @@ TRUE = """
         assert manager.mock_calls == [call.first(1), call.second(2), call.first(3)]
 """
 
+# It asserts of what the test shares with its app, which lives as long as the test.
+SHARED = """
+    @dataclass
+    class User:
+        name: str
+        password: str
+
+    @pytest.fixture
+    def user():
+        return User("ada", "old")
+
+    def test_a_user_of_a_fixture_that_is_changed_after_the_call(mocker, user):
+        class Users:
+            async def update(self, who, **changes):
+                for name, value in changes.items():
+                    setattr(who, name, value)
+                return who
+
+        users = Users()
+        spy = mocker.spy(users, "update")
+        before = user.password
+        ask(app_of(lambda: users.update(user, password="new")))
+        assert spy.call_args.args[0].password != before
+        assert spy.spy_return is spy.call_args.args[0] is user
+"""
+
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_what_must_fail_fails(suite: Suite, client: str) -> None:
@@ -199,6 +226,11 @@ def test_what_must_fail_fails(suite: Suite, client: str) -> None:
 def test_what_must_pass_passes(suite: Suite, client: str, isolated: str) -> None:
     result = suite(*_written(CLIENTS[client], APP, TRUE), f"--isolated={isolated}")
     result.assert_outcomes(passed=11)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_is_shared_passes(suite: Suite, client: str) -> None:
+    suite(*_written(CLIENTS[client], APP, SHARED), "--isolated").assert_outcomes(passed=1)
 
 
 def _written(*parts: str) -> tuple[str]:

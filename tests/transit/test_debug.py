@@ -92,6 +92,20 @@ def test_hostile_information_is_none() -> None:
     assert across(Hostile(key=1)) == {}
 
 
+def test_what_the_test_has_itself_is_no_copy() -> None:
+    known: dict[int | str, Any] = {"items": [1, threading.Lock()], "book": Slotted()}
+    names = {id(thing): name for name, thing in known.items()}
+    info = {"known": list(known.values()), "made": {"items": known["items"]}, "lock": threading.Lock()}
+
+    packed = pack_debug(info, lambda thing: names.get(id(thing)))
+    arrived, without = unpack_debug(packed, known.get), unpack_debug(packed, lambda _: None)
+
+    assert arrived["known"][0] is arrived["made"]["items"] is known["items"]
+    assert arrived["known"][1] is known["book"]
+    assert isinstance(arrived["lock"], StandIn)
+    assert isinstance(without["known"][1], StandIn)  # where it is gone
+
+
 def test_a_value_of_a_class_that_the_test_does_not_have() -> None:
     def make() -> object:
         class Unknown:
