@@ -11,6 +11,8 @@ from isoclient.client.answers import Answers
 from isoclient.drive.blocking import BlockingStream
 from isoclient.drive.waiting import Deadline
 from isoclient.server.app_names import name_of_app
+from isoclient.transit.mock_arguments import Argument, argument_of
+from isoclient.transit.shared_mocks import has_none, mocks
 from isoclient.wire.protocol import Returned, question
 
 if TYPE_CHECKING:
@@ -102,8 +104,23 @@ class CopyRecord:
 
     def knows(self, thing: object) -> bool:
         """Whether its process has this object of the test's, from before the fork, as far as that is known."""
-        twins = getattr(getattr(getattr(self.handle, "connection", None), "codec", None), "twins", None)
+        twins = getattr(self._codec, "twins", None)
         return twins is not None and bool(twins.knows(thing))
+
+    def argument_of(self, thing: object) -> Argument | None:
+        """What an object is an argument of, as that was when its process called a mock; None for what it has itself."""
+        twins = getattr(self._codec, "twins", None)
+        is_its_own = twins is not None and (twins.knows(thing) or twins.name_of(thing) is not None)
+        return None if is_its_own else argument_of(thing, self.has_mock)
+
+    @property
+    def _codec(self) -> object:
+        return getattr(getattr(self.handle, "connection", None), "codec", None)
+
+    def has_mock(self, number: int) -> bool:
+        """Whether its process has the mock with this number, as far as that is known."""
+        has_mock = getattr(self._codec, "has_mock", has_none)
+        return number in mocks.sent or bool(has_mock(number))
 
     def ask(self, what: str, about: object, seconds: float) -> Any:
         """Ask its process a question, and wait for the answer, but so long; None if none comes. Never raises.

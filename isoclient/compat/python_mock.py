@@ -24,6 +24,7 @@ __all__ = [
     "add_attributes",
     "advance",
     "autospec_of",
+    "calls_of",
     "can_be_shared",
     "children_of",
     "configured",
@@ -89,6 +90,7 @@ def can_be_shared() -> None:
     record_call(child, (1,), {"two": 2})
     assert root.mock_calls == [_mock.call(), _mock.call.child(1, two=2)]
     assert root.method_calls == [_mock.call.child(1, two=2)]
+    assert calls_of(child) == [((1,), {"two": 2})]
     awaited = _mock.AsyncMock()
     record_await(awaited, (1,), {})
     awaited.assert_awaited_once_with(1)
@@ -241,6 +243,12 @@ def record_await(mock: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     mock.await_count += 1
     mock.await_args = noted
     mock.await_args_list.append(noted)
+
+
+def calls_of(mock: Any) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The arguments of each call that this mock has recorded."""
+    calls = getattr(mock, "call_args_list", None)  # which one that can't be called has not
+    return [(call.args, call.kwargs) for call in calls] if isinstance(calls, list) else []
 
 
 def is_awaited(mock: Any) -> bool:

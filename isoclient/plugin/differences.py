@@ -40,7 +40,7 @@ def differences(copy: CopyRecord, error: BaseException) -> str:
 
 
 def _found(copy: CopyRecord, error: BaseException) -> _Found:
-    names = [name for name in used_names(error, copy.app, copy.knows) if not name.is_variable or _has_variables(copy)]
+    names = [name for name in used_names(error, copy) if not name.is_variable or _has_variables(copy)]
     asks = [ask for name in names for ask in name.ask]
     told = copy.ask("looks", tuple(map(tuple, asks)), _TIME) if asks else None
     if told is None:
@@ -97,7 +97,8 @@ def _line(copy: CopyRecord, name: UsedName, here: Look, there: Look) -> str:
         if name.is_global and copy.reach:
             ways.append(f"{copy.reach}(lambda: {name.text}) looks there")
     ways.append(copy.sharing)
-    return f"{differ} ({name.where}): it is a copy; {', '.join(ways)}\n"
+    what = "it is what the mock was called with, as it was then" if name.is_argument else "it is a copy"
+    return f"{differ} ({name.where}): {what}; {', '.join(ways)}\n"
 
 
 def _excerpts(first: str, second: str) -> tuple[str, str]:

@@ -6,20 +6,22 @@ import ast
 import gc
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CellType, FrameType, FunctionType, ModuleType, TracebackType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
+from isoclient.client.copy_record import CopyRecord
 from isoclient.server.lookup import APP, Name
 from isoclient.transit.libraries import is_of_a_library, near
 from isoclient.transit.looks import MISSING, attribute_of, is_data, is_of_library
+from isoclient.transit.mock_arguments import Argument, last_arguments
 from isoclient.transit.places import place_of
+from isoclient.transit.shared_mocks import mocks
 
 __all__ = ["UsedName", "used_names"]
 
 _MOST = 12
-
-Knows: TypeAlias = Callable[[object], bool]
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes))
 
 
 class UsedName(NamedTuple):
@@ -45,7 +47,12 @@ class UsedName(NamedTuple):
     @property
     def is_variable(self) -> bool:
         """Whether it is one of a function."""
-        return not self.ask[0].module and self.ask[0].address != APP
+        return not (self.ask[0].module or self.is_argument) and self.ask[0].address != APP
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is one that a mock was called with, as it was then."""
+        return self.ask[0].argument is not None
 
     @property
     def is_of_library(self) -> bool:
@@ -53,17 +60,16 @@ class UsedName(NamedTuple):
         return is_of_library(type(self.value))
 
 
-def used_names(error: BaseException, app: object, knows: Knows) -> list[UsedName]:
+def used_names(error: BaseException, copy: CopyRecord) -> list[UsedName]:
     """Those of the line of somebody's own code at which this was raised, or came by; none if that can't be read.
 
     Args:
         error: what was raised.
-        app: the app, which its process knows without a name.
-        knows: tells of an object of the test's whether that process has it from before the fork, as far as is known.
+        copy: that of the app whose process is to know them.
     """
     names: dict[str, UsedName] = {}
     for traceback in _tracebacks(error):
-        for used in _used_at(traceback, app, knows):
+        for used in _used_at(traceback, copy):
             names.setdefault(used.text, used)
     return list(names.values())[:_MOST]
 
@@ -84,7 +90,7 @@ def _tracebacks(error: BaseException) -> Iterator[TracebackType | None]:
             errors.append(cause)
 
 
-def _used_at(traceback: TracebackType | None, app: object, knows: Knows) -> Iterator[UsedName]:
+def _used_at(traceback: TracebackType | None, copy: CopyRecord) -> Iterator[UsedName]:
     found = _failing(traceback)
     if found is None:
         return
@@ -94,7 +100,7 @@ def _used_at(traceback: TracebackType | None, app: object, knows: Knows) -> Iter
         return
     where = f"{near(frame.f_code.co_filename)}:{line}"
     for path, is_called in _paths(statement):
-        yield from _used(frame, path, where, app, knows, is_called=is_called)
+        yield from _used(frame, path, where, copy, is_called=is_called)
 
 
 def _failing(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
@@ -146,9 +152,12 @@ def _paths(statement: ast.AST) -> Iterator[tuple[tuple[str, ...], bool]]:
 
 
 def _used(
-    frame: FrameType, path: tuple[str, ...], where: str, app: object, knows: Knows, *, is_called: bool
+    frame: FrameType, path: tuple[str, ...], where: str, copy: CopyRecord, *, is_called: bool
 ) -> Iterator[UsedName]:
-    """The longest part of it that is data; or what a function of the test's that is called there uses."""
+    """The longest part of it that is data; or what a function of the test's that is called there uses.
+
+    Of a mock, it is what that was called with at last.
+    """
     root, *attributes = path
     if root in frame.f_locals and frame.f_locals is not frame.f_globals:
         start: Any = frame.f_locals[root]
@@ -156,18 +165,41 @@ def _used(
         start = frame.f_globals.get(root, MISSING)
     values: list[Any] = [start]
     for attribute in attributes:
-        values.append(attribute_of(values[-1], attribute) if values[-1] is not MISSING else MISSING)
+        values.append(_attribute_of(values[-1], attribute) if values[-1] is not MISSING else MISSING)
     for length in range(len(attributes), -1, -1):
         value = values[length]
         if root == "self" and not length:
             return  # the test itself, which is no data of anybody's
         if value is not MISSING and is_data(value):
-            asks = _asks(frame, root, start, tuple(attributes[:length]), values[: length + 1], app, knows)
+            asks = _asks(frame, root, start, tuple(attributes[:length]), values[: length + 1], copy)
             yield UsedName(".".join(path[: length + 1]), value, asks, where)
             return
         if is_called and type(value) is FunctionType and not is_of_a_library(value.__code__.co_filename):
             yield from _used_by(value, where)
             return
+        if (mock := _mock_in(value)) is not None:
+            yield from _arguments_of(mock, ".".join(path[: length + 1]), where, copy)
+            return
+
+
+def _mock_in(value: object) -> Any:
+    """The mock that this is, or that is behind this function; None for anything else."""
+    if mocks.number_of(value):
+        return value
+    return mocks.names().autospec_of(value) if type(value) is FunctionType and "mock" in vars(value) else None
+
+
+def _attribute_of(thing: object, name: str) -> Any:
+    mock = _mock_in(thing)
+    parts = {} if mock is None else mocks.names().children_of(mock)
+    return parts[name] if name in parts else attribute_of(thing, name)
+
+
+def _arguments_of(mock: object, text: str, where: str, copy: CopyRecord) -> Iterator[UsedName]:
+    for argument, value in last_arguments(mock, copy.has_mock).items():
+        if is_data(value) and copy.argument_of(value) is not None:
+            place = f"args[{argument.place}]" if isinstance(argument.place, int) else f"kwargs[{argument.place!r}]"
+            yield UsedName(f"{text}.call_args.{place}", value, (_argument(argument, ()),), where)
 
 
 def _used_by(function: FunctionType, where: str) -> Iterator[UsedName]:
@@ -179,10 +211,10 @@ def _used_by(function: FunctionType, where: str) -> Iterator[UsedName]:
 
 
 def _asks(
-    frame: FrameType, root: str, start: Any, attributes: tuple[str, ...], values: list[Any], app: object, knows: Knows
+    frame: FrameType, root: str, start: Any, attributes: tuple[str, ...], values: list[Any], copy: CopyRecord
 ) -> tuple[Name, ...]:
     for number, value in enumerate(values):
-        if value is app and app is not None:
+        if value is copy.app and copy.app is not None:
             return (Name("", attributes[number:], "", ("", 0, ""), APP, 0),)
     # What is behind the last module on the way is that module's.
     for number in range(len(attributes) - 1, -1, -1):
@@ -193,12 +225,15 @@ def _asks(
         if (place := place_of(start)) is not None and place.module != asks[0].module:
             asks.append(_global(place.module, place.attribute, attributes))
         return tuple(asks)
+    for number, value in enumerate(values):
+        if type(value) not in _PLAIN and (argument := copy.argument_of(value)) is not None:
+            return (_argument(argument, attributes[number:]),)
     code = frame.f_code
     spot = code.co_filename, code.co_firstlineno, code.co_name
     cell = _cell(frame, start) if root in (*code.co_cellvars, *code.co_freevars) else 0
     if root in code.co_freevars:
         spot = "", 0, ""  # of the function around it, of which not even the name is known
-    return (Name(root, attributes, "", spot, id(start), cell, knows(start)),)
+    return (Name(root, attributes, "", spot, id(start), cell, copy.knows(start)),)
 
 
 def _cell(frame: FrameType, value: object) -> int:
@@ -212,6 +247,10 @@ def _has(cell: CellType, value: object) -> bool:
         return cell.cell_contents is value
     except ValueError:
         return False
+
+
+def _argument(argument: Argument, path: tuple[str, ...]) -> Name:
+    return Name("", path, "", ("", 0, ""), 0, 0, False, tuple(argument))
 
 
 def _global(module: str, root: str, path: tuple[str, ...]) -> Name:

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, cast
 from isoclient.system.modules import time
 from isoclient.transit.libraries import is_own_module
 from isoclient.transit.looks import MISSING, attribute_of, is_data, is_of_library, look_at
+from isoclient.transit.mock_arguments import Argument, recorded
 from isoclient.transit.places import module_of
 
 __all__ = ["APP", "Name", "looks_of"]
@@ -42,6 +43,7 @@ class Name(NamedTuple):
         address: of a variable: that of its value.
         cell: of a variable that functions share: the address of its cell; 0 for others.
         is_known: of a variable: whether its value is one of those that the test has known for themselves at the fork.
+        argument: of what a mock was called with: which one it is.
     """
 
     root: str
@@ -51,6 +53,7 @@ class Name(NamedTuple):
     address: int
     cell: int
     is_known: bool = False
+    argument: tuple[Any, ...] | None = None
 
 
 def looks_of(
@@ -66,6 +69,7 @@ def looks_of(
     wanted = [Name(*name) for name in names]
     found: dict[Name, Any] = {name: _global(name) for name in wanted if name.module}
     found |= {name: app for name in wanted if name.address == APP}
+    found |= {name: recorded(Argument(*name.argument)) for name in wanted if name.argument is not None}
     variables = [name for name in wanted if name not in found]
     if variables:
         found |= _variables(variables, app, known)

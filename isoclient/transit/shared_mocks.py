@@ -209,6 +209,10 @@ class SharedMocks:
             raise LookupError(f"{name} of {mock!r} is no mock")
         return part
 
+    def known(self) -> list[Any]:
+        """Those that have a number."""
+        return [mock for number in list(self._mocks) if (mock := self.get(number)) is not None]
+
     def get(self, number: int) -> Any:
         """The mock with this number, or None."""
         reference = self._mocks.get(number)

@@ -319,6 +319,87 @@ def test_what_a_library_has_recorded(suite: Suite, pytester: pytest.Pytester) ->
     assert lines == ["recorder._records is [] here and ['tea'] in the app's process"] * 3
 
 
+ARGUMENTS = """
+    from dataclasses import dataclass
+    from unittest.mock import Mock
+
+    @dataclass
+    class User:
+        name: str
+
+    @pytest.fixture
+    def saved(mocker):
+        return Mock()
+
+    @pytest.fixture
+    def client(make, saved, mocker):
+        class Users:
+            def update(self, user, *, tags):
+                user.name = "bob"
+                tags.append("new")
+
+        users = Users()
+        mocker.spy(users, "update")
+        async def handler(request):
+            user, tags = User("ada"), []
+            users.update(user, tags=tags)
+            saved.by.him(user)
+            saved.last(7, tags)
+            tags.append("last")
+            return PlainTextResponse("well")
+        client = make(Starlette(routes=[Route("/", handler)]))
+        client.users = users
+        return client
+
+    def test_a_variable(client):
+        client.get("/")
+        updated = client.users.update.call_args[0][0]
+        assert updated.name == "bob"
+
+    def test_an_assertion_of_the_mock(client, saved):
+        client.get("/")
+        saved.last.assert_called_once_with(7, ["new", "last"])
+
+    def test_a_spy(client):
+        client.get("/")
+        assert client.users.update.call_args == ((User("bob"),), {"tags": ["new"]})
+
+    def test_nothing_differs(client, saved):
+        client.get("/")
+        user = saved.by.him.call_args.args[0]
+        assert user.name == "eve"
+
+    def test_others_have_called_it(client, saved):
+        client.get("/")
+        tags = saved.last.call_args.args[1]
+        saved.last(8, [])
+        assert (tags, saved.last.call_count) == ([], 2)
+"""
+
+
+def test_what_a_mock_was_called_with(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(cafe=SHOP)
+    found = told(suite(dedent(CLIENTS) + dedent(ARGUMENTS), "--isolated"))
+    then = "it is what the mock was called with, as it was then; "
+    expected = {
+        "test_a_variable": ["updated.name is 'ada' here and 'bob' in the app's process"],
+        "test_an_assertion_of_the_mock": [
+            "saved.last.call_args.args[1] is ['new'] here and ['new', 'last'] in the app's process"
+        ],
+        "test_a_spy": [
+            "client.users.update.call_args.args[0] is User(name='ada') here and User(name='bob') in the app's process",
+            "client.users.update.call_args.kwargs['tags'] is [] here and ['new', 'last'] in the app's process",
+        ],
+        "test_nothing_differs": [],
+        "test_others_have_called_it": [],
+    }
+    assert len(found) == 3 * len(expected)
+    for name, lines in found.items():
+        test = name.partition("[")[0]
+        assert [line.partition(" (test_suite.py:LINE): ")[0] for line in lines] == expected[test]
+        assert all(f": {then}" in line for line in lines)
+
+
 def test_an_exception_that_the_app_has_kept(suite: Suite, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(cafe=SHOP)
     source = """
