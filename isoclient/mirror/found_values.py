@@ -2,7 +2,8 @@
 
 A test makes a list, has a handler append to it, and looks at it when it has its answer; in-process that works. What is
 found here exists in both processes from the fork on, and is kept alike: see :mod:`isoclient.mirror.shared_locals`.
-What modules hold is not among it, be they of tests or not: to have that apart is what isolation is for.
+What modules hold is not among it, be they of tests or not: to have that apart is what isolation is for. So of classes
+those alone are that functions of tests define.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import CO_OPTIMIZED
-from types import BuiltinFunctionType, CellType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, FrameType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
+from isoclient.mirror.local_definitions import WRAPPED, is_local, is_of_what_stands_in_it, led_to_by_class, variables
 from isoclient.mirror.module_values import ModuleValues
-from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, contents, slots_of, watch
+from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, PLAIN, contents, plain_attributes, slots_of, watch
 from isoclient.system.modules import threading
 from isoclient.system.running_loops import running_trio
 from isoclient.transit.places import is_of_tests
@@ -24,7 +26,6 @@ from isoclient.transit.synchronizers import primitive_of
 
 __all__ = [
     "LARGEST",
-    "PLAIN",
     "Found",
     "attributes_of",
     "clean",
@@ -34,9 +35,6 @@ __all__ = [
     "of_modules",
     "parts_of",
 ]
-
-PLAIN: Final = frozenset((type(None), bool, int, float, complex, str, bytes))
-"""Of these types there is nothing in a value that can change."""
 
 _MOST: Final = 300  # values of one test
 _MOST_ITEMS: Final = 10_000  # in all of them: to compare them takes some 100 µs
@@ -54,8 +52,8 @@ class Found:
         of_others: what is not to be taken, by its id; nor is a container that a module has.
 
     Attributes:
-        values: containers, cells, and the attributes of objects of the test's own classes; or these themselves, for
-            their slots.
+        values: containers, cells, the attributes of functions that the test defines and of objects of its classes, such
+            objects themselves for their slots, and the classes that its functions define.
         in_functions: the places of those values that are variables of functions, or are in them: so the app, which
             some of these functions are of, has to do with them, most likely.
         attributes: the places of those that are attributes.
@@ -135,11 +133,13 @@ class Found:
     def _led_to(self, value: Any, kind: type, in_function: bool) -> Sequence[object]:
         if kind is CellType:
             return contents(value)
-        if kind is MethodType:
-            return value.__self__, value.__func__
         if kind is FunctionType:
             self.others.append(value)
-            return _variables(value)
+            return *variables(value), *self._attributes_of_function(value, in_function)
+        if kind in WRAPPED:
+            return WRAPPED[kind](value)
+        if issubclass(kind, type):
+            return self._led_to_by_class(value)
         if issubclass(kind, BaseException):
             self.others.append(value)
             return ()
@@ -147,13 +147,14 @@ class Found:
             if attributes_of(value) is not None:
                 self.made.append(value)
             return parts_of(value)
-        return self._attributes_of(value, kind, in_function)
+        of_class = [kind] if is_local(kind) else []
+        return *self._attributes_of(value, kind, in_function), *parts_of(value), *of_class
 
     def _attributes_of(self, value: object, kind: type, in_function: bool) -> Sequence[object]:
         """Those of an object whose class a test defines, and its slots."""
         attributes = attributes_of(value)
-        has_slots = not issubclass(kind, (type, tuple, dict, *CONTAINERS)) and bool(slots_of(kind))
-        if issubclass(kind, type) or (attributes is None and not has_slots):
+        has_slots = not issubclass(kind, (tuple, dict, *CONTAINERS)) and bool(slots_of(kind))
+        if attributes is None and not has_slots:
             return ()
         self.others.append(value)
         parts: list[object] = []
@@ -161,10 +162,25 @@ class Found:
             self._take(value, in_function, are_attributes=True)
             parts += watch(value).known.values()
         if attributes is not None:
-            self._seen[id(attributes)] = attributes
-            self._take(attributes, in_function, are_attributes=True)
-            parts += attributes.values()
+            parts += self._taken(attributes, in_function)
         return parts
+
+    def _attributes_of_function(self, function: FunctionType, in_function: bool) -> Sequence[object]:
+        """Those of one that a function of a test defines; if it has none yet, it is not to have a dict for them."""
+        has_some = is_local(function) and bool(vars(function))
+        return self._taken(vars(function), in_function) if has_some else ()
+
+    def _taken(self, attributes: dict[str, Any], in_function: bool) -> Sequence[object]:
+        self._seen[id(attributes)] = attributes
+        self._take(attributes, in_function, are_attributes=True)
+        return list(attributes.values())
+
+    def _led_to_by_class(self, value: Any) -> Sequence[object]:
+        if not is_local(value):
+            return ()
+        if is_of_what_stands_in_it(value) and plain_attributes(value):
+            self._take(value, in_function=False)  # what is patched in it is carried over by itself
+        return led_to_by_class(value)
 
 
 def attributes_of(value: object) -> dict[str, Any] | None:
@@ -190,11 +206,13 @@ def is_watchable(value: object) -> bool:
 
 
 def parts_of(value: Any) -> Sequence[object]:
-    """What is in a container, or a tuple."""
+    """What is in a container, or a tuple, also one with names."""
     kind = type(value)
     if kind in MAPPINGS:
         return [*value.keys(), *value.values()]
-    return list(value) if kind in CONTAINERS or kind is tuple else ()
+    if kind in CONTAINERS:
+        return list(value)
+    return list(tuple.__iter__(value)) if issubclass(kind, tuple) else ()
 
 
 def has_stand_ins(values: Iterable[object]) -> bool:
@@ -219,15 +237,6 @@ def clean(value: Any) -> None:
         value.extend(left)
 
 
-def _variables(function: FunctionType) -> Sequence[object]:
-    """Those that a function has of functions around it."""
-    cells = function.__closure__ or ()
-    if type(function.__module__) is str and is_of_tests(function.__module__):
-        return cells
-    # Of a decorator from elsewhere, whose variables are its own.
-    return [part for cell in cells for part in contents(cell) if type(part) in (FunctionType, MethodType)]
-
-
 def _is_of_tests(kind: type) -> bool:
     """Whether a class is one that tests define."""
     module = type.__getattribute__(kind, "__module__")
@@ -246,12 +255,13 @@ def find(fixtures: Mapping[str, object], wide: Mapping[str, object], app: object
     frames = list(_frames_of_test())
     values = [value for frame in frames for value in _variables_of(frame)]
     values += fixtures.values()
-    of_others = {id(value) for name, value in wide.items() if name not in fixtures}
+    of_wide = [value for name, value in wide.items() if name not in fixtures]
+    of_others = {id(value) for value in (*of_wide, *filter(is_local, map(type, of_wide)))}
     if type(app) is not FunctionType:
         of_others.add(id(app))
     found = Found(of_others)
     for value in values:
-        if type(value) in (FunctionType, MethodType):
+        if type(value) is FunctionType or type(value) in WRAPPED or issubclass(type(value), type):
             found.look_at(value)
     for value in values:
         found.look_at(value)

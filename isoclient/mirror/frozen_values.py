@@ -9,8 +9,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Set
 from typing import Any, Final
 
-from isoclient.mirror.found_values import LARGEST, PLAIN
-from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, Watched, watch
+from isoclient.mirror.found_values import LARGEST
+from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, PLAIN, Watched, watch
 
 __all__ = ["Frozen", "adoptable", "is_plain"]
 

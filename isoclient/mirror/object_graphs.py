@@ -17,8 +17,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from isoclient.mirror.found_values import LARGEST, PLAIN, attributes_of, of_modules, parts_of
-from isoclient.mirror.watched_values import CONTAINERS, contents, slots_of, watch
+from isoclient.mirror.found_values import LARGEST, attributes_of, of_modules, parts_of
+from isoclient.mirror.watched_values import CONTAINERS, PLAIN, contents, slots_of, watch
 from isoclient.transit.constructors import LOCKS
 
 __all__ = ["FOREIGN", "Graph", "NotSeen", "changing_part", "find_graphs", "is_seen", "walk"]

@@ -13,13 +13,19 @@ from operator import is_
 from types import CellType, MemberDescriptorType
 from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["CONTAINERS", "MAPPINGS", "Change", "Watched", "WatchedValues", "contents", "slots_of", "watch"]
+__all__ = [
+    *("CONTAINERS", "MAPPINGS", "PLAIN", "Change", "Watched", "WatchedValues"),
+    *("contents", "plain_attributes", "slots_of", "watch"),
+]
 
 Change: TypeAlias = tuple[Any, ...]
 """What has changed. What has come in is in its last member, a list."""
 
 _SEQUENCES: Final = (list, deque)
 MAPPINGS: Final = (dict, defaultdict, OrderedDict, Counter)
+PLAIN: Final = frozenset((type(None), bool, int, float, complex, str, bytes))
+"""Of these types there is nothing in a value that can change."""
+
 CONTAINERS: Final = frozenset((*_SEQUENCES, *MAPPINGS, set))
 """Those in which a change is cheap to see, by their very types."""
 
@@ -291,6 +297,36 @@ class _Slots(Watched):
         self.known = self.copy()
 
 
+class _Class(_Slots):
+    """The same for a class: what is plain in it, as what it counts by, and stands in it under a plain name.
+
+    Its methods are not among it: where they are patched, that is carried over by itself.
+    """
+
+    __slots__ = ()
+
+    def copy(self) -> dict[str, Any]:
+        return plain_attributes(self.value)
+
+    def difference(self, now: dict[str, Any]) -> Change:
+        gone, names, items = super().difference(now)
+        return [name for name in gone if name not in vars(self.value)], names, items
+
+    def put(self, change: Change) -> None:
+        gone, names, items = change
+        for name in gone:
+            if name in vars(self.value):
+                type.__delattr__(self.value, name)
+        for name, item in zip(names, items, strict=True):
+            type.__setattr__(self.value, name, item)
+        self.known = self.copy()
+
+
+def plain_attributes(kind: type) -> dict[str, Any]:
+    """Those of a class itself in which nothing can change."""
+    return {name: value for name, value in list(vars(kind).items()) if type(value) in PLAIN and name[:2] != "__"}
+
+
 def slots_of(kind: type) -> dict[str, Any]:
     """Those of a class that Python code has made, by the names of them."""
     layers = type.__dict__["__mro__"].__get__(kind)
@@ -335,6 +371,8 @@ def watch(value: object) -> Watched:
     kind = type(value)
     if kind in _KINDS:
         return _KINDS[kind](value)
+    if issubclass(kind, type):
+        return _Class(value)
     return _OwnMapping(value) if issubclass(kind, dict) else _Slots(value)
 
 

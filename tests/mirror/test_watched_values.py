@@ -60,6 +60,25 @@ def change_slots(value: Slotted, random: Random) -> None:
             setattr(value, name, random.randrange(1000))
 
 
+def make_class() -> type:
+    class Changing:
+        first = 0
+
+        def second(self) -> None:
+            """It is none of what is watched, until something plain is in its place."""
+
+    return Changing
+
+
+def change_class(value: type, random: Random) -> None:
+    for _ in range(random.randrange(4)):
+        name = random.choice(["first", "second", "third"])
+        if random.random() < 0.3 and name in vars(value):
+            delattr(value, name)
+        else:
+            setattr(value, name, random.randrange(1000))
+
+
 class Kept(dict[Any, Any]):
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError("this can't be changed like that")
@@ -75,6 +94,8 @@ def change_kept(value: Kept, random: Random) -> None:
 def content(value: Any) -> Any:
     if isinstance(value, Slotted):
         return {name: getattr(value, name, None) for name in Slotted.__slots__}
+    if isinstance(value, type):
+        return {name: item for name, item in vars(value).items() if type(item) is int}
     return value.cell_contents if isinstance(value, CellType) else value
 
 
@@ -87,6 +108,7 @@ KINDS: list[tuple[Callable[[], Any], Callable[[Any, Random], None]]] = [
     (lambda: defaultdict(list), change_mapping),
     (Kept, change_kept),
     (Slotted, change_slots),
+    (make_class, change_class),
     (set, change_set),
     (lambda: CellType(0), change_cell),
 ]
