@@ -187,9 +187,15 @@ class Server:
 
     # -- what goes out
 
-    def emit(self, stream: Stream, message: Message) -> None:
-        """Send a message on a stream, with the next flush; but at once, if the test may hear of what comes after it."""
-        self._waiting += self.mux.send(stream, message)
+    def emit(self, stream: Stream, message: Message, *, hold: bool = False) -> None:
+        """Send a message on a stream, with the next flush; but at once, if the test may hear of what comes after it.
+
+        Args:
+            stream: the stream.
+            message: the message.
+            hold: whether it may be the last one, and go out with the end of the stream; see :meth:`Mux.hold`.
+        """
+        self._waiting += (self.mux.hold if hold else self.mux.send)(stream, message)
         if self._waiting >= _FLUSH_AT or self._is_looking:
             self.flush()
         elif not self._flush_planned:
@@ -250,6 +256,7 @@ class Server:
 
     def flush(self) -> None:
         """Write what waits, as far as the pipe takes it now."""
+        self.mux.release()
         if self.mux.outbox.parts:
             self._waiting = 0
             self._has_flushed = True
@@ -272,7 +279,7 @@ class Server:
         self._flush_planned = False
         if self._is_looking:
             self.runtime.write()  # of credit alone: a message has gone out at once, with what was done before it
-        elif self.mux.outbox.parts:
+        else:
             self.flush()
 
 

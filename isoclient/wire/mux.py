@@ -71,6 +71,7 @@ GRANT_AT: Final = WINDOW // 2
 """Grants are saved up to this, in bytes, so that a small exchange needs none."""
 
 _OVERHEAD: Final = 256
+_HELD: Final = _OVERHEAD + 2048  # from here on, in units of credit, to copy a message costs more than a frame for it
 
 
 def weight(message: Mapping[str, Any]) -> int:
@@ -97,15 +98,17 @@ class Stream:
             these are two counters.
         granted: what may be sent.
         consumed: what was received and not yet granted again.
+        held: what was sent and may go out with the end; see :meth:`Mux.hold`.
     """
 
-    __slots__ = ("_ahead", "consumed", "granted", "inbox", "kind", "number", "outcome", "scope", "spent")
+    __slots__ = ("_ahead", "consumed", "granted", "held", "inbox", "kind", "number", "outcome", "scope", "spent")
 
     def __init__(self, number: int, kind: CallKind, messages: tuple[Message, ...] = ()) -> None:
         self.number = number
         self.kind = kind
         self.inbox: deque[Message] = deque(messages)
         self.outcome: Outcome | None = None
+        self.held: tuple[Message, ...] = ()
         self.scope: dict[str, Any] = {}
         self._ahead = 0  # how many messages in the inbox, from its head, count as received already
         self.spent = 0
@@ -223,6 +226,7 @@ class Mux:
         "_codec",
         "_decode",
         "_encode",
+        "_holding",
         "_numbers",
         "_reader",
         "_sends",
@@ -248,6 +252,7 @@ class Mux:
         self.get_buffer = self._reader.get_buffer
         self.check = self._reader.check
         self.unfinished = self._reader.unfinished
+        self._holding: Stream | None = None
         self._numbers = count(1)
         self._sends = SENT_BY[role]
         self._takes = SENT_BY["server" if role == "client" else "client"]
@@ -290,11 +295,48 @@ class Mux:
         """
         if stream.outcome is not None:
             return 0
+        if self._holding is stream:
+            self.release()
         cost = weight(message)
         meta, payload = self._encode(message)
         self.outbox.put(pack(EVENT, stream.number, meta, payload), payload)
         stream.spent += cost
         return cost
+
+    def hold(self, stream: Stream, message: Message) -> int:
+        """Send a message that may go out in one frame with the end of its stream; for the server.
+
+        It waits for :meth:`finish`, for :meth:`release`, or for what is sent next and is of another stream, or not to
+        be held; and is not to be changed meanwhile. Most responses are whole when the app returns, and three frames are
+        twice the work of one, on both sides. For one thread alone.
+
+        Returns:
+            As :meth:`send` does.
+        """
+        if stream.outcome is not None:
+            return 0
+        cost = weight(message)
+        if self._holding is not stream or cost >= _HELD:
+            self.release()
+        if cost >= _HELD:
+            return self.send(stream, message)
+        self._holding = stream
+        stream.held += (message,)
+        stream.spent += cost
+        return cost
+
+    def release(self) -> None:
+        """Put what is held into the outbox.
+
+        Raises:
+            TypeError, ValueError: it can't cross.
+        """
+        stream = self._holding
+        if stream is not None:
+            self._holding, held, stream.held = None, stream.held, ()
+            for message in held:
+                meta, payload = self._encode(message)
+                self.outbox.put(pack(EVENT, stream.number, meta, payload), payload)
 
     def grant(self, stream: Stream) -> None:
         """Let the other side send as much again as was received since the last time."""
@@ -328,7 +370,9 @@ class Mux:
             TypeError, ValueError: the outcome can't cross; the stream goes on.
         """
         if stream.outcome is None:
-            self._put(END, stream.number, tuple(outcome))
+            self._put(END, stream.number, (tuple(outcome), stream.held))
+            if stream.held:
+                self._holding, stream.held = None, ()
             self._end(stream, outcome)
 
     def tell(self, kind: int, value: object = None) -> None:
@@ -406,7 +450,8 @@ class Mux:
                     raise _nonsense(kind, value)
                 stream.inbox.append(value)
             elif kind == END:
-                value = _outcome_of(value)
+                value, messages = _end_of(value)
+                stream.inbox.extend(messages)
                 if type(value) is Exited:  # before another thread can see the outcome
                     self.server.exiting = not self._codec.by_reference
                 self._end(stream, value)
@@ -459,12 +504,14 @@ def _spec_of(value: object) -> CallSpec:
     return CallSpec._make(value)
 
 
-def _outcome_of(value: object) -> Outcome:
-    """The outcome that has come as this value."""
+def _end_of(value: object) -> tuple[Outcome, tuple[Message, ...]]:
+    """The outcome that has come as this value, and the messages before it."""
     try:
         if type(value) is tuple:
-            return OUTCOMES[value[-1]]._make(value)  # type: ignore[no-any-return]
-    except (IndexError, KeyError, TypeError):
+            outcome, messages = value
+            if all(type(message) is dict for message in messages):
+                return OUTCOMES[outcome[-1]]._make(outcome), messages
+    except (IndexError, KeyError, TypeError, ValueError):
         pass
     raise _nonsense(END, value)
 

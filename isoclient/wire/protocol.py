@@ -10,7 +10,7 @@ The two ends are the *client*, which is the test's, and the *server*, which is t
     CREDIT  go on, so many units more           <-> CREDIT
                                                 <-  SCOPE   what the app has put into its scope
     CANCEL  nobody waits any more               ->
-                                                <-  END     an Outcome
+                                                <-  END     an Outcome, with the last messages
 
 Each side sends EVENT frames within the credit that it has (see :mod:`isoclient.wire.mux`). END is the last frame of
 a stream; what the client has sent on it before it knows of that is dropped.
@@ -85,7 +85,7 @@ CREDIT: Final = 3
 CANCEL: Final = 4
 """nobody waits for this stream any more; the value is how long, in seconds, the app may go on; None for the usual."""
 END: Final = 5
-"""the last frame of a stream; the value is an :data:`Outcome`."""
+"""the last frame of a stream; the value is an :data:`Outcome`, and the last messages, which need no frames then."""
 READY: Final = 6
 """the app is loaded and the loop runs; there is no value."""
 FAILED: Final = 7

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isoclient.wire import protocol
 from isoclient.wire.frames import ReferenceCodec, ValueCodec, pack
-from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux
+from isoclient.wire.mux import GRANT_AT, WINDOW, Event, Mux, Stream
 from isoclient.wire.protocol import (
     CallSpec,
     Cancelled,
@@ -57,6 +57,59 @@ def test_one_stream_from_its_opening_to_its_end(pair: ConnectionPair, size: int 
     assert [ours.receive(), ours.receive()] == [START, body(b"z" * 10_000)]
     assert (ours.outcome, ours.scope) == (Returned(), {"user": "ada"})
     assert pair.client.streams == pair.server.streams == {}
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+def test_what_is_held_goes_out_with_the_end(pair: ConnectionPair, size: int | None) -> None:
+    ours, theirs = pair.open()
+    weights = [pair.server.hold(theirs, message) for message in (START, body(b"x" * 1000))]
+    assert (pair.to_client(), theirs.spent) == ([], sum(weights))
+    pair.server.finish(theirs, Unfinished("a body"))
+    assert [event[0] for event in pair.to_client(size)] == [protocol.END]
+    assert [ours.receive(), ours.receive(), ours.outcome] == [START, body(b"x" * 1000), Unfinished("a body")]
+    assert ours.consumed == sum(weights)
+    assert pair.server.hold(theirs, START) == 0
+    pair.server.release()
+    assert pair.to_client() == []
+
+
+def held_then(pair: ConnectionPair, then: Callable[[Stream], object]) -> list[tuple[int, Any]]:
+    _, theirs = pair.open()
+    pair.server.hold(theirs, START)
+    then(theirs)
+    return [(kind, value) for kind, _, value in pair.to_client()]
+
+
+@pytest.mark.parametrize("size", [5, 5000], ids=["small", "large"])
+def test_what_is_held_comes_before_what_is_not(pair: ConnectionPair, size: int) -> None:
+    message = body(b"x" * size)
+    both = [(protocol.EVENT, START), (protocol.EVENT, message)]
+    assert held_then(pair, lambda stream: pair.server.send(stream, message)) == both
+    assert held_then(pair, lambda _: pair.server.release()) == both[:1]
+    other, theirs = pair.open()
+    assert held_then(pair, lambda _: pair.server.hold(theirs, message))[:1] == both[:1]
+    pair.server.finish(theirs, Returned())
+    pair.to_client()
+    assert other.receive() == message
+
+
+def test_what_is_large_is_not_held(pair: ConnectionPair) -> None:
+    large = body(b"x" * 5000)
+    assert held_then(pair, lambda stream: pair.server.hold(stream, large)) == [
+        (protocol.EVENT, START),
+        (protocol.EVENT, large),
+    ]
+
+
+def test_an_end_that_can_not_cross_loses_nothing_that_is_held() -> None:
+    pair = ConnectionPair()
+    ours, theirs = pair.open()
+    pair.server.hold(theirs, START)
+    with pytest.raises(TypeError):
+        pair.server.finish(theirs, Returned(object()))
+    pair.server.finish(theirs, Raised(b"instead"))
+    pair.to_client()
+    assert [ours.receive(), ours.outcome] == [START, Raised(b"instead")]
 
 
 def test_cut_off_anywhere() -> None:
@@ -218,11 +271,14 @@ def test_a_server_trusts_nothing_after_nonsense(kind: int, number: int, value: o
         (protocol.EVENT, ["no dict"]),
         (protocol.CREDIT, 1.5),
         (protocol.SCOPE, None),
-        (protocol.END, ("exploded",)),
-        (protocol.END, (1, 2, "returned")),
-        (protocol.END, ()),
-        (protocol.END, ([],)),
-        (protocol.END, "returned"),
+        (protocol.END, (("exploded",), ())),
+        (protocol.END, ((1, 2, "returned"), ())),
+        (protocol.END, ((), ())),
+        (protocol.END, (([],), ())),
+        (protocol.END, ("returned", ())),
+        (protocol.END, ((None, "returned"), (None,))),
+        (protocol.END, ((None, "returned"), None)),
+        (protocol.END, (None, "returned")),
     ],
 )
 def test_nonsense_on_a_stream_of_a_client_is_the_end_of_that_one(kind: int, value: object) -> None:

@@ -39,6 +39,8 @@ class End:
         self.known: dict[int, Known] = {}
         self.under_way = b""  # on the pipe to it
         self.to_hear: deque[tuple[int, int, Any]] = deque()  # by kind, stream, value
+        self.held: list[tuple[int, Message]] = []  # of one stream
+        self.last: dict[int, list[Message]] = {}  # which go out with the end of their stream
 
 
 class Wire(RuleBasedStateMachine):
@@ -75,7 +77,37 @@ class Wire(RuleBasedStateMachine):
         known = self.pick(data, end)
         assert end.mux.send(known.stream, message) == weight(message)
         known.credit -= weight(message)
+        if end is self.server and self.held_of(known):
+            self.let_go()
         self.said(end, protocol.EVENT, known.stream.number, message)
+
+    @precondition(lambda self: self.server.known)
+    @rule(data=st.data(), message=messages)
+    def hold(self, data: st.DataObject, message: Message) -> None:
+        known, server = self.pick(data, self.server), self.server
+        number, is_large = known.stream.number, weight(message) > 3000
+        assert server.mux.hold(known.stream, message) == weight(message)
+        known.credit -= weight(message)
+        if is_large or any(held != number for held, _ in server.held):
+            self.let_go()
+        if is_large:
+            self.said(server, protocol.EVENT, number, message)
+        else:
+            server.held.append((number, message))
+
+    @rule()
+    def release(self) -> None:
+        self.server.mux.release()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """What is held has been said."""
+        for number, message in self.server.held:
+            self.said(self.server, protocol.EVENT, number, message)
+        self.server.held.clear()
+
+    def held_of(self, known: Known) -> list[Message]:
+        return [message for number, message in self.server.held if number == known.stream.number]
 
     @precondition(lambda self: self.client.known)
     @rule(data=st.data(), grace=st.none() | st.floats(0, 1), forgets=st.booleans())
@@ -93,6 +125,9 @@ class Wire(RuleBasedStateMachine):
         known = self.pick(data, self.server)
         self.server.mux.finish(known.stream, outcome)
         del self.server.known[known.stream.number]
+        if held := self.held_of(known):
+            self.server.last[known.stream.number] = held[:]
+            self.server.held.clear()
         self.said(self.server, protocol.END, known.stream.number, outcome)
 
     @rule(kind=st.sampled_from([protocol.STOP, protocol.READY]), value=st.none() | st.integers())
@@ -149,7 +184,8 @@ class Wire(RuleBasedStateMachine):
         elif kind == protocol.END:
             assert stream is not None
             assert stream.outcome == value
-            del end.known[number]
+            known = end.known.pop(number)
+            assert list(stream.inbox) == [*known.inbox, *self.server.last.get(number, [])]
 
     @invariant()
     def both_ends_are_as_the_model_has_it(self) -> None:

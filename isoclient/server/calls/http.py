@@ -81,7 +81,7 @@ class HTTPCall(Call):
         elif kind == "http.response.template":
             self._emit_debug({"template": message["template"], "context": message["context"]})
         else:
-            self.server.emit(self.stream, message)  # not by _emit(), for each message comes here
+            self.server.emit(self.stream, message, hold=True)  # not by _emit(), for each message comes here
         if self._rules.complete:
             self._signal.set()  # somebody may be waiting in receive() for the disconnect
         elif not self.stream.may_send:
