@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -164,7 +165,7 @@ def whole(body: Any) -> bytes | None:
 
 
 def messages(body: bytes) -> Iterator[dict[str, Any]]:
-    """The messages for a body that is whole.
+    """The messages for a body that is whole. But for the first, they may have views of it: they are bytes on arrival.
 
     Example:
         >>> list(messages(b"data"))
@@ -173,7 +174,9 @@ def messages(body: bytes) -> Iterator[dict[str, Any]]:
     size = len(body)
     if size <= PIECE:
         return iter((_message(body, more=False),))
-    return (_message(body[at : at + PIECE], more=at + PIECE < size) for at in range(0, size, PIECE))
+    view = memoryview(body)
+    others = (_message(view[at : at + PIECE], more=at + PIECE < size) for at in range(PIECE, size, PIECE))
+    return chain((_message(body[:PIECE], more=True),), others)
 
 
 def messages_of_pieces(body: Any) -> Iterator[dict[str, Any]]:
@@ -214,5 +217,5 @@ def _buffer(value: Any) -> bytes | None:
         return None  # it has no buffer
 
 
-def _message(body: bytes, *, more: bool) -> dict[str, Any]:
+def _message(body: bytes | memoryview, *, more: bool) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}

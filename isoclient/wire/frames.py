@@ -87,7 +87,7 @@ def describe(frame: Frame) -> str:
     return f"{NAMES.get(kind, kind)} frame of stream {stream} ({len(meta)} + {len(payload)} bytes)"
 
 
-def pack(kind: int, stream: int, meta: bytes = b"", payload: bytes = b"") -> bytes:
+def pack(kind: int, stream: int, meta: bytes = b"", payload: Buffer = b"") -> bytes:
     """Encode the header and the meta part of a frame; the payload follows as it is.
 
     Example:
@@ -274,7 +274,7 @@ class Outbox:
     def __init__(self) -> None:
         self.parts: deque[Buffer] = deque()
 
-    def put(self, head: bytes, payload: bytes = b"") -> None:
+    def put(self, head: bytes, payload: Buffer = b"") -> None:
         """Add a frame: its packed head, and its payload, which is not copied."""
         if payload:
             self.parts.extend((head, payload))
@@ -355,7 +355,7 @@ class ValueCodec:
     by_reference = False
     """Whether the other side gets the very objects."""
 
-    def encode(self, value: Any) -> tuple[bytes, bytes]:
+    def encode(self, value: Any) -> tuple[bytes, Buffer]:
         """A value as the meta part and the payload of a frame.
 
         Raises:
@@ -365,14 +365,14 @@ class ValueCodec:
         if type(value) is dict:
             for key in _BULK_KEYS:
                 content = value.get(key)
-                if type(content) is bytes and len(content) >= _BULK:
+                if isinstance(content, (bytes, memoryview)) and len(content) >= _BULK:
                     return dumps({**value, key: ...}), content
         try:
             return marshal.dumps(value, _VERSION), b""
         except ValueError:
             return dumps(value), b""  # the slower way
 
-    def decode(self, meta: bytes, payload: bytes) -> Any:
+    def decode(self, meta: bytes, payload: Buffer) -> Any:
         """The value back. Raises :class:`WireError` where the bytes are no value."""
         try:
             value = marshal.loads(meta)
@@ -383,7 +383,7 @@ class ValueCodec:
         return value
 
 
-def _put_back(value: object, payload: bytes) -> None:
+def _put_back(value: object, payload: Buffer) -> None:
     """An ellipsis, which no ASGI message holds, marks where the payload belongs."""
     if isinstance(value, dict):
         for key in _BULK_KEYS:
@@ -411,10 +411,14 @@ class ReferenceCodec:
 
     def encode(self, value: object) -> tuple[bytes, bytes]:
         ticket = b"%x" % next(self._tickets)
-        self._table[ticket] = dict(value) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            value = dict(value)
+            if type(body := value.get("body")) is memoryview:  # a piece, which need not be copied to be sent as bytes
+                value["body"] = body.tobytes()
+        self._table[ticket] = value
         return ticket, b""
 
-    def decode(self, meta: bytes, payload: bytes) -> Any:
+    def decode(self, meta: bytes, payload: Buffer) -> Any:
         try:
             return self._table.pop(meta)
         except KeyError:

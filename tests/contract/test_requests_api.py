@@ -114,6 +114,24 @@ def test_files(make_client: MakeClient, tmp_path: Path) -> None:
     assert parts[3].endswith("\r\n\r\n\x00\x01\r\n")
 
 
+@pytest.mark.parametrize("last", [1, 2047, 2048, 100_000])
+def test_each_piece_is_of_bytes(make_client: MakeClient, last: int) -> None:
+    kinds = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            kinds.append((type(message["body"]), len(message["body"])))
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": repr(kinds).encode()})
+
+    piece = 256 * 1024
+    response = make_client(app).post("/", data=bytes(2 * piece + last))
+    assert response.text == repr([(bytes, piece), (bytes, piece), (bytes, last)])
+
+
 def test_a_large_upload_arrives_in_pieces(make_client: MakeClient) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         sizes, more = [], True

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from isoclient import AppCrashed, AppProtocolError, IsolatedApp, ObjectNotSendable, StandIn
-from isoclient.wire.frames import ValueCodec
+from isoclient.wire.frames import Buffer, ValueCodec
 from isoclient.wire.mux import Stream
 from tests.isolate.callers import Outer, http_scope, on_asyncio, on_trio, starlette_client
 from tests.isolate.conftest import MakeIsolated
@@ -369,7 +369,7 @@ def test_a_message_that_is_too_large_is_an_error_of_receive(
 ) -> None:
     encode = ValueCodec.encode
 
-    def refusing(self: ValueCodec, value: Any) -> tuple[bytes, bytes]:
+    def refusing(self: ValueCodec, value: Any) -> tuple[bytes, Buffer]:
         if value == WHOLE:  # in the place of one of gigabytes
             raise ValueError("too large")
         return encode(self, value)
