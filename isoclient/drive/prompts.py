@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
 from isoclient.compat.pydevd_ import is_attached
 from isoclient.compat.python_pdb import PROMPT
 from isoclient.system.modules import time
+from isoclient.system.thread_frames import stacks
 
 __all__ = ["is_at_work", "prompts"]
 
@@ -48,14 +48,7 @@ def is_at_work() -> bool:
 def _some_thread_is_in_pdb() -> bool:
     """Whether some thread is where bdb has stopped it; debuggers that build on it, such as ipdb, are found too."""
     files = {module.__file__ for name in ("bdb", "pdb") if (module := sys.modules.get(name)) is not None}
-    tops = sys._current_frames().values() if files else ()
-    return any(_is_stop(frame, files) for top in tops for frame in _stack(top))
-
-
-def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+    return bool(files) and any(_is_stop(frame, files) for stack in stacks().values() for frame in stack)
 
 
 def _is_stop(frame: FrameType, files: set[str | None]) -> bool:

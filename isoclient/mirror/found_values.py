@@ -21,6 +21,7 @@ from isoclient.mirror.module_values import ModuleValues
 from isoclient.mirror.watched_values import CONTAINERS, MAPPINGS, PLAIN, contents, plain_attributes, slots_of, watch
 from isoclient.system.modules import threading
 from isoclient.system.running_loops import running_trio
+from isoclient.system.thread_frames import nothing_collected
 from isoclient.transit.places import is_of_tests
 from isoclient.transit.synchronizers import primitive_of
 
@@ -252,8 +253,9 @@ def find(fixtures: Mapping[str, object], wide: Mapping[str, object], app: object
             one has left there.
         app: if it is an object, what that has is its own: it is to begin as the test has made it, at each start.
     """
-    frames = list(_frames_of_test())
-    values = [value for frame in frames for value in _variables_of(frame)]
+    with nothing_collected():  # the test may go on meanwhile
+        frames = list(_frames_of_test())
+        values = [value for frame in frames for value in _variables_of(frame)]
     values += fixtures.values()
     of_wide = [value for name, value in wide.items() if name not in fixtures]
     of_others = {id(value) for value in (*of_wide, *filter(is_local, map(type, of_wide)))}

@@ -11,7 +11,7 @@ It imports next to nothing, so that the pytest plugin can have it note all from 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import Any, Final
 
@@ -204,21 +204,27 @@ _HTTPX: Final = ("httpx", "httpx2", "httpcore", "starlette", "anyio", "sniffio",
 _CLIENTS: Final = (*_PATCHERS, *_HTTPX, "threading", "concurrent", "requests", "urllib3", "litestar")
 
 
-def _first_line(frame: FrameType | None, between: tuple[str, ...]) -> Line | None:
-    while frame is not None:
+def _first_line(frames: Iterable[FrameType], between: tuple[str, ...]) -> Line | None:
+    for frame in frames:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in between:
             return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
     return None
+
+
+def _below(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def place_in_test() -> Line | None:
     """Where the test is that uses a client just now, as far as that can be seen."""
-    found = _first_line(sys._getframe(), _CLIENTS)
+    found = _first_line(_below(sys._getframe()), _CLIENTS)
     if found is None and (threading := sys.modules.get("threading")) is not None:
         # Some clients have the app called in another thread.
-        frame = sys._current_frames().get(threading.main_thread().ident)
-        found = _first_line(frame, _CLIENTS)
+        from isoclient.system.thread_frames import stack_of
+
+        found = _first_line(stack_of(threading.main_thread().ident), _CLIENTS)
     return found
 
 
@@ -276,7 +282,7 @@ class Watchlist:
                 watched = Items(self.new_number(), lambda: mapping, (original,), how)
                 watched.owner = mapping
                 self._enter(key, watched)
-            watched.line = _first_line(sys._getframe(1), _PATCHERS)
+            watched.line = _first_line(_below(sys._getframe(1)), _PATCHERS)
 
     def _note(self, kind: Any, owner: Any, name: Any, originals: tuple[Any, ...], how: str) -> None:
         key = kind, id(owner), name
@@ -285,7 +291,7 @@ class Watchlist:
             watched = kind(self.new_number(), owner, name, originals, how)
             self._enter(key, watched)
         watched.how = how
-        watched.line = _first_line(sys._getframe(2), _PATCHERS)
+        watched.line = _first_line(_below(sys._getframe(2)), _PATCHERS)
 
     def _enter(self, key: tuple[type, int, Any], watched: Watched) -> None:
         self._young += 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -22,6 +20,7 @@ from isoclient.system import forks
 from isoclient.system.lift import Patches
 from isoclient.system.modules import os, socket, threading, time
 from isoclient.system.standard_streams import occupy_standard_streams
+from isoclient.system.thread_frames import stack_of
 from isoclient.transit.codecs import LocalCodec
 
 __all__ = ["AppThread"]
@@ -133,14 +132,11 @@ class AppThread:
 
     def stack(self) -> str:
         """See :meth:`isoclient.process.handle.AppHandle.stack`."""
-        frame = sys._current_frames().get(self._thread.ident or 0)
-        if frame is None:
-            return ""
-        lines = (
-            f'  File "{frame.f_code.co_filename}", line {line} in {frame.f_code.co_name}\n'
-            for frame, line in traceback.walk_stack(frame)
-        )
-        return app_stacks("".join([_HEAD, *lines]))
+        lines = [
+            f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}\n'
+            for frame in stack_of(self._thread.ident)
+        ]
+        return app_stacks("".join([_HEAD, *lines])) if lines else ""
 
     def ask_for_stack(self) -> Callable[[], str]:
         """See :meth:`isoclient.process.handle.AppHandle.ask_for_stack`."""

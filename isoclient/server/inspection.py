@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from isoclient.system.modules import os
+from isoclient.system.modules import os, threading
+from isoclient.system.thread_frames import stacks
 from isoclient.transit.libraries import Spot, innermost, is_of_a_library
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def spot_of_call(chain: Iterable[tuple[FrameType, int]]) -> Spot | None:
     here = innermost(_spots((frame, line) for frame, line in chain if not _is_of_server(frame)))
     if here is not None and not is_of_a_library(here.file):
         return here
-    for frame in sys._current_frames().values():
-        there = innermost(_spots(reversed(list(traceback.walk_stack(frame)))))
-        if there is not None and not is_of_a_library(there.file) and frame is not sys._getframe():
+    for thread, stack in stacks().items():
+        there = innermost(_spots((frame, frame.f_lineno) for frame in reversed(stack)))
+        if there is not None and not is_of_a_library(there.file) and thread != threading.get_ident():
             return there
     return here
 
