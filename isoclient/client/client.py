@@ -428,11 +428,11 @@ class TestClient(Configurable, ClientNames):
         super().close()
         self._supervisor.close()
 
-    def end_with_module(self) -> None:
+    def end_with_maker(self) -> None:
         """End the app's process, unless within ``with``. The next use would start it again.
 
         It is called by isoclient's plugin, when the tests of the module are over that has made the client as it was
-        imported. What goes wrong is told by a warning.
+        imported, or the fixture of a wider scope than a test. What goes wrong is told by a warning.
         """
         if not (self._blocks or self._supervisor.plan.launcher.shares_memory):
             warn_of(self._supervisor.close, self._supervisor.plan)

@@ -223,7 +223,7 @@ class IsolatedApp(StandsForApp):
         """End the app, in order where it can be. The next call would start it again."""
         self._supervisor.close()
 
-    def end_with_module(self) -> None:
-        """End the app's process with the tests of a module, as that of a client; unless somebody runs its lifespan."""
+    def end_with_maker(self) -> None:
+        """End the app's process with a module or a fixture, as that of a client; unless somebody runs its lifespan."""
         if not self.has_lifespan:
             warn_of(self._supervisor.close, self._supervisor.plan)

@@ -29,8 +29,8 @@ class Client(Protocol):
     def close(self) -> None:
         """End its app."""
 
-    def end_with_module(self) -> None:
-        """The tests of the module are over that has made it as it was imported: end its process, if nobody uses that.
+    def end_with_maker(self) -> None:
+        """The module, or the fixture, is over that has made it: end its process, if nobody uses that.
 
         Never raises: what goes wrong is told by a warning.
         """

@@ -212,7 +212,7 @@ class AppInRun(StandsForApp):
             if not copy.has_lifespan:
                 copy.close()
 
-    def end_with_module(self) -> None:
-        """End its processes, when the tests of the module are over that has made its clients as it was imported."""
+    def end_with_maker(self) -> None:
+        """End its processes, when the module, or the fixture, is over that has made its clients."""
         for copy in list(self._copies.values()):
-            copy.end_with_module()
+            copy.end_with_maker()

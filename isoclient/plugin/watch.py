@@ -1,8 +1,9 @@
 """What becomes of clients in the course of a run: whose they are, when they are closed, what a failed test tells.
 
 A client belongs to the test that makes it: in its call phase or in a fixture of function scope. One that a module of
-tests makes as it is imported belongs to that: see :mod:`isoclient.plugin.module_clients`. One that is made in a fixture
-of a wider scope, or anywhere else at import or at collection, belongs to whoever made it, and is left alone.
+tests makes as it is imported, or a fixture of a wider scope, belongs to that: see
+:mod:`isoclient.plugin.lasting_clients`. One that is made anywhere else at import or at collection belongs to whoever
+made it, and is left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -21,7 +22,9 @@ from isoclient.mirror.watchlist import watchlist
 
 if TYPE_CHECKING:
     from isoclient.client.copy_record import CopyRecord
-    from isoclient.plugin.module_clients import ModuleClients
+    from isoclient.plugin.lasting_clients import LastingClients
+
+    _Maker: TypeAlias = "_Test | pytest.FixtureDef[Any]"
 
 __all__ = ["Watch"]
 
@@ -31,9 +34,9 @@ class Watch:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._makers: list[_Test | None] = []
+        self._makers: list[_Maker | None] = []
         self._test: _Test | None = None
-        self._of_modules: ModuleClients | None = None
+        self._lasting_clients: LastingClients | None = None
         self._fixtures: set[str] = set()  # those that have made a client for a test
         self._interrupted = ""
 
@@ -52,26 +55,32 @@ class Watch:
         _prepare(self._config)
         self._show_fixtures()
         if not self._makers:
-            self._modules.note(client)
-        elif self._makers[-1] is None:
-            self._modules.leave_alone(client)
-        else:
-            self._makers[-1].clients.append(weakref.ref(client))
+            self._lasting.note(client)
+        elif isinstance(maker := self._makers[-1], _Test):
+            maker.clients.append(weakref.ref(client))
+        elif maker is not None:
+            self._lasting.note_fixture(client, maker)
 
     @property
-    def _modules(self) -> ModuleClients:
-        if self._of_modules is None:
-            from isoclient.plugin.module_clients import ModuleClients
+    def _lasting(self) -> LastingClients:
+        if self._lasting_clients is None:
+            from isoclient.plugin.lasting_clients import LastingClients
 
-            self._of_modules = ModuleClients()
-        return self._of_modules
+            self._lasting_clients = LastingClients()
+        return self._lasting_clients
+
+    @property
+    def _maker(self) -> _Test | None:
+        """The test that makes what is made now, if it is one."""
+        maker = self._makers[-1] if self._makers else None
+        return maker if isinstance(maker, _Test) else None
 
     def keep(self, app: Client) -> None:
         """A client that others have written has been given an app, which all such clients of it have in common.
 
         The test keeps it: what it has left in the app's process is there when it makes its next client.
         """
-        test = self._makers[-1] if self._makers else None
+        test = self._maker
         if test is None or app not in test.apps:
             self.take(app)
             if test is not None:
@@ -79,7 +88,7 @@ class Watch:
 
     def look(self, copy: CopyRecord, error: BaseException) -> None:
         """A copy of an app is about to end amid an exception."""
-        if self._makers and self._makers[-1] is not None:  # a test, which may fail by it
+        if self._maker is not None:  # which may fail by it
             from isoclient.plugin.differences import look_while_it_is_there
 
             look_while_it_is_there(copy, error)
@@ -135,12 +144,18 @@ class Watch:
         """See pytest. A fixture of any scope is set up within a test, the first that asks for it."""
         test = self._test if fixturedef.scope == "function" else None
         before = 0 if test is None else len(test.clients)
-        result = yield from self._made_by(test)
+        result = yield from self._made_by(test or fixturedef)
         if test is not None:
             test.fixtures[fixturedef.argname] = result
             if len(test.clients) > before:
                 self._fixtures.add(fixturedef.argname)
         return result
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """See pytest. It is called also for fixtures that had not been set up."""
+        if fixturedef.scope != "function" and self._lasting_clients is not None:
+            with registry.between_tests():
+                self._lasting_clients.end_with(fixturedef)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
@@ -157,13 +172,13 @@ class Watch:
         finally:
             with registry.between_tests():
                 registry.end_test()
-                if self._of_modules is not None:
-                    self._of_modules.end_after(item, nextitem)
+                if self._lasting_clients is not None:
+                    self._lasting_clients.end_after(item, nextitem)
 
-    def _made_by(self, test: _Test | None) -> Generator[None, object, object]:
-        if test is not None:
-            test.close_at_the_end()
-        self._makers.append(test)
+    def _made_by(self, maker: _Maker | None) -> Generator[None, object, object]:
+        if isinstance(maker, _Test):
+            maker.close_at_the_end()
+        self._makers.append(maker)
         try:
             return (yield)
         finally:

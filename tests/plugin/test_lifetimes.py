@@ -72,7 +72,7 @@ def test_clients_end_with_the_scope_that_made_them(suite: Suite) -> None:
                 assert {*filter(runs, made)} == {"module level", "setup_method", "session", "class", "module"}
 
         def test_last():
-            assert {*filter(runs, made)} == {"module level", "session", "class", "module"}
+            assert {*filter(runs, made)} == {"module level", "session", "module"}
     """
     suite(source).assert_outcomes(passed=3)
 

@@ -1,6 +1,7 @@
-"""Clients that a module of tests makes as it is imported: their apps end with the last test of that module.
+"""Clients that last longer than a test: their apps end with the module, or with the fixture, that has made them.
 
-pytest imports all modules before it runs the first test, and keeps them. A suite with such a client in each of hundreds
+pytest imports all modules before it runs the first test, and keeps them. And the clients of others lead to themselves,
+so that one which a fixture has let go waits for the garbage collector. A suite with such a client for each of hundreds
 of modules would have as many processes at its end. The client itself goes on: its next use starts the app afresh.
 """
 
@@ -18,18 +19,18 @@ from isoclient.client.registry import Client
 from isoclient.plugin.clients import CLIENTS
 from isoclient.transit.places import is_of_tests
 
-__all__ = ["ModuleClients"]
+__all__ = ["LastingClients"]
 
 _NOBODY: Final = ""
 _ON_THE_WAY: Final = frozenset(("isoclient", *(client.package for client in CLIENTS)))
 """Packages whose code makes clients for a module."""
 
 
-class ModuleClients:
-    """Those of a run, each with the names of the modules that have made it."""
+class LastingClients:
+    """Those of a run, each with who has made it: the names of modules, and fixtures that are set up."""
 
     def __init__(self) -> None:
-        self._makers: weakref.WeakKeyDictionary[Client, set[str]] = weakref.WeakKeyDictionary()
+        self._makers: weakref.WeakKeyDictionary[Client, set[object]] = weakref.WeakKeyDictionary()
         self._are_complete = True
 
     def note(self, client: Client) -> None:
@@ -38,9 +39,18 @@ class ModuleClients:
         self._makers.setdefault(client, set()).add(maker)
         self._are_complete = False
 
-    def leave_alone(self, client: Client) -> None:
-        """It is made in a fixture of a wider scope, which it may live as long as."""
-        self._makers.setdefault(client, set()).add(_NOBODY)
+    def note_fixture(self, client: Client, fixture: pytest.FixtureDef[Any]) -> None:
+        """The same in a fixture of a wider scope than a test."""
+        self._makers.setdefault(client, set()).add(fixture)
+
+    def end_with(self, fixture: pytest.FixtureDef[Any]) -> None:
+        """A fixture has been torn down: end the apps of its clients, as :meth:`end_after` does."""
+        with ExitStack() as stack:
+            for client, makers in list(self._makers.items()):
+                if fixture in makers:
+                    makers.remove(fixture)  # it may be set up again
+                    if not makers:
+                        stack.callback(client.end_with_maker)
 
     def end_after(self, item: pytest.Item, following: pytest.Item | None) -> None:
         """A test is over: end the apps of its module's clients, if it was the last one there.
@@ -56,7 +66,7 @@ class ModuleClients:
         with ExitStack() as stack:  # all of them: a warning may be an exception
             for client, makers in list(self._makers.items()):
                 if makers == {module.__name__}:
-                    stack.callback(client.end_with_module)
+                    stack.callback(client.end_with_maker)
 
     def _add_holders(self) -> None:
         self._are_complete = True

@@ -1,4 +1,4 @@
-"""Clients that modules make as they are imported: whose apps end with the tests of the module, and whose do not."""
+"""Clients of modules, which make them as they are imported, and of fixtures of wider scopes: when their apps end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from isoclient.plugin.module_clients import ModuleClients
+from isoclient.plugin.lasting_clients import LastingClients
 
 Suite = Callable[..., pytest.RunResult]
 
@@ -99,19 +99,95 @@ def test_tests_of_modules_in_any_order(left_running: Callable[..., None], pytest
     left_running({"test_a": client, "test_b": client})
 
 
+FIXTURES = """
+    import pytest
+    import starlette.testclient
+    from ended import has_ended
+    from helper import pids
+    from isoclient import TestClient
+    from living import app
+
+    ours = lambda: TestClient(app, isolated="client")
+    theirs = lambda: starlette.testclient.TestClient(app)
+
+    {fixture}
+
+    class TestBoth:
+        def test_first(self, client):
+            assert all(map(has_ended, pids))
+            pids.append(int(client.get("/").text))
+
+        def test_second(self, client):
+            assert int(client.get("/").text) == pids[-1]
+"""
+RETURNING = """
+    @pytest.fixture(scope="{scope}")
+    def client():
+        return {client}()
+"""
+ENTERED = """
+    @pytest.fixture(scope="{scope}", params=range(2))
+    def client(request):
+        with {client}() as client:
+            yield client
+"""
+AFTER = """
+    from ended import has_ended
+    from helper import pids
+
+    def test_last():
+        assert len(pids) == %d
+        assert all(map(has_ended, pids))
+"""
+
+
+@pytest.mark.parametrize("client", ["ours", "theirs"])
+@pytest.mark.parametrize("scope", ["class", "module"])
+@pytest.mark.parametrize(("fixture", "times"), [(RETURNING, 1), (ENTERED, 2)], ids=["returning", "entered"])
+def test_an_app_ends_with_the_fixture_that_has_made_its_client(
+    suite: Suite, pytester: pytest.Pytester, fixture: str, times: int, scope: str, client: str
+) -> None:
+    made = FIXTURES.replace("{fixture}", fixture.format(scope=scope, client=client).strip())
+    pytester.makepyfile(helper="pids = []", test_a=made)
+    suite(AFTER % times, "--isolated=client", "-Wignore").assert_outcomes(passed=2 * times + 1)
+
+
+def test_an_app_that_another_fixture_has_a_client_of_goes_on(suite: Suite, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from living import app
+        from starlette.testclient import TestClient
+
+        @pytest.fixture(scope="session", autouse=True)
+        def shared():
+            return TestClient(app)
+        """
+    )
+    made = FIXTURES.replace("{fixture}", RETURNING.format(scope="module", client="theirs").strip())
+    pytester.makepyfile(helper="pids = []", test_a=made)
+    last = """
+        from helper import pids
+
+        def test_last(shared):
+            assert int(shared.get("/").text) == pids[-1]
+    """
+    suite(last, "--isolated=client", "-Wignore").assert_outcomes(passed=3)
+
+
 class EndsBadly:
     def __init__(self, ended: list[object]) -> None:
         self.ended = ended
 
     def close(self) -> None: ...
 
-    def end_with_module(self) -> None:
+    def end_with_maker(self) -> None:
         self.ended.append(self)
         raise RuntimeWarning("it has ended badly, and warnings are errors")
 
 
 def test_all_of_a_module_are_ended_though_one_ends_badly(request: pytest.FixtureRequest) -> None:
-    of_modules, ended = ModuleClients(), list[object]()
+    of_modules, ended = LastingClients(), list[object]()
     clients = [EndsBadly(ended), EndsBadly(ended)]
     for client in clients:
         exec("note(client)", {"__name__": __name__, "note": of_modules.note, "client": client})
