@@ -22,7 +22,9 @@ Change: TypeAlias = tuple[Any, ...]
 """What has changed. What has come in is in its last member, a list."""
 
 _SEQUENCES: Final = (list, deque)
-MAPPINGS: Final = (dict, defaultdict, OrderedDict, Counter)
+MAPPINGS: Final = frozenset((dict, defaultdict, OrderedDict, Counter))
+"""These very types: to look for a class in a tuple would have its metaclass compare it."""
+
 PLAIN: Final = frozenset((type(None), bool, int, float, complex, str, bytes))
 """Of these types there is nothing in a value that can change."""
 

@@ -332,3 +332,19 @@ def test_what_a_metaclass_makes_of_a_class_stays_apart(make_client: MakeClient) 
 
     make_client(app_that(lambda: Model().save())).get("/")
     assert (calls, Model.count, Model.fields) == (1, 0, [])
+
+
+def test_a_class_that_is_compared_by_its_metaclass(make_client: MakeClient) -> None:
+    class Meta(type):
+        def __eq__(cls, other: object) -> Any:
+            return ["a condition of a query"]
+
+        __hash__ = type.__hash__
+
+    class Row(metaclass=Meta):
+        def __init__(self) -> None:
+            self.columns: list[int] = []
+
+    row = Row()
+    make_client(app_that(lambda: row.columns.append(1))).get("/")
+    assert row.columns == [1]
