@@ -60,6 +60,8 @@ class Watch:
             maker.clients.append(weakref.ref(client))
         elif maker is not None:
             self._lasting.note_fixture(client, maker)
+            # Not by the hook for that: what is raised there has pytest 8 keep the value, and forget what else was raised.
+            maker.addfinalizer(partial(self._end_with, maker))
 
     @property
     def _lasting(self) -> LastingClients:
@@ -68,6 +70,10 @@ class Watch:
 
             self._lasting_clients = LastingClients()
         return self._lasting_clients
+
+    def _end_with(self, fixture: pytest.FixtureDef[Any]) -> None:
+        with registry.between_tests():
+            self._lasting.end_with(fixture)
 
     @property
     def _maker(self) -> _Test | None:
@@ -150,12 +156,6 @@ class Watch:
             if len(test.clients) > before:
                 self._fixtures.add(fixturedef.argname)
         return result
-
-    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """See pytest. It is called also for fixtures that had not been set up."""
-        if fixturedef.scope != "function" and self._lasting_clients is not None:
-            with registry.between_tests():
-                self._lasting_clients.end_with(fixturedef)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:

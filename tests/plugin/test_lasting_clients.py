@@ -194,3 +194,34 @@ def test_all_of_a_module_are_ended_though_one_ends_badly(request: pytest.Fixture
     with pytest.raises(RuntimeWarning):
         of_modules.end_after(request.node, None)
     assert set(ended) == set(clients)
+
+
+def test_a_fixture_whose_app_ends_badly_is_over_all_the_same(suite: Suite) -> None:
+    tests = """
+        import atexit
+        import os
+        import pytest
+        from isoclient import TestClient
+        from living import app
+
+        made = []
+
+        @pytest.fixture(scope="class")
+        def number():
+            client = TestClient(app, isolated="client")
+            client.call(atexit.register, os.abort)
+            made.append(client)
+            yield len(made)
+            raise LookupError("its own end")
+
+        class TestOne:
+            def test_it(self, number):
+                assert number == 1
+
+        class TestTwo:
+            def test_it(self, number):
+                assert number == 2
+    """
+    result = suite(tests, "-Werror::RuntimeWarning")
+    result.assert_outcomes(passed=2, errors=2)
+    assert result.stdout.str().count("LookupError: its own end") >= 2
