@@ -330,9 +330,10 @@ def plain_attributes(kind: type) -> dict[str, Any]:
 
 
 def slots_of(kind: type) -> dict[str, Any]:
-    """Those of a class that Python code has made, by the names of them."""
-    layers = type.__dict__["__mro__"].__get__(kind)
-    return {name: slot for layer in layers for name, slot in vars(layer).items() if type(slot) is MemberDescriptorType}
+    """Those of a class that Python code has made, by the names of them. Those of C code can be read alone, mostly."""
+    layers = reversed([vars(layer) for layer in type.__dict__["__mro__"].__get__(kind)])  # the last one hides others
+    slots = [item for layer in layers if "__slots__" in layer for item in layer.items()]
+    return {name: slot for name, slot in slots if type(slot) is MemberDescriptorType}
 
 
 class _Cell(Watched):

@@ -60,7 +60,7 @@ class Watch:
             maker.clients.append(weakref.ref(client))
         elif maker is not None:
             self._lasting.note_fixture(client, maker)
-            # Not by the hook for that: what is raised there has pytest 8 keep the value, and forget what else was raised.
+            # Not by pytest's hook: of what is raised there, pytest 8 keeps the value, and forgets what else was raised.
             maker.addfinalizer(partial(self._end_with, maker))
 
     @property

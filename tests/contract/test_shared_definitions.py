@@ -348,3 +348,30 @@ def test_a_class_that_is_compared_by_its_metaclass(make_client: MakeClient) -> N
     row = Row()
     make_client(app_that(lambda: row.columns.append(1))).get("/")
     assert row.columns == [1]
+
+
+def test_slots_of_what_is_made_in_c_are_left_alone(make_client: MakeClient, capfd: pytest.CaptureFixture[str]) -> None:
+    class Later(partial[None]):
+        pass
+
+    calls: list[int] = []
+    later = Later(calls.append, 1)
+    make_client(app_that(lambda: later())).get("/")
+    assert calls == [1]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_slot_that_hides_another(make_client: MakeClient) -> None:
+    class Base:
+        __slots__ = ("count",)
+
+    class Derived(Base):
+        __slots__ = ("count",)
+
+        def add(self) -> None:
+            self.count += 1
+
+    thing = Derived()
+    thing.count = 1
+    make_client(app_that(thing.add)).get("/")
+    assert thing.count == 2
