@@ -33,6 +33,7 @@ from isoclient.server.template import request
 from isoclient.system.descriptors import noted
 from isoclient.system.modules import os, pickle, select
 from isoclient.system.sigpipe import without_sigpipe
+from isoclient.system.thread_frames import is_collecting
 
 __all__ = ["by_fork", "by_fork_server", "by_spawn", "fork", "fork_server", "templates"]
 
@@ -120,7 +121,7 @@ def fork(pids: list[int]) -> int:
     which are not its own. A filter of ours in the list of another's ends with that list.
     """
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
-    collects = gc.isenabled()
+    collects = is_collecting()
     try:
         filters.insert(0, _NO_FORK_WARNING)
         gc.disable()

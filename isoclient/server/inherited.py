@@ -35,6 +35,7 @@ from isoclient.compat.python_threads import can_be_renumbered, renumber_this_thr
 from isoclient.compat.trio_ import forget_trio, know_trio
 from isoclient.system.locks import owned, release
 from isoclient.system.modules import os, threading
+from isoclient.system.thread_frames import is_collecting
 
 __all__ = ["BeforeFork", "be_a_child", "settle"]
 
@@ -73,7 +74,7 @@ class BeforeFork:
     to_do: list[Callable[[], object]] = field(default_factory=lambda: [act for ask, act in _TO_DO if ask()])
     twins: list[multiprocessing_.Twin] = field(default_factory=multiprocessing_.know_twins)
     has_number: bool = field(default_factory=can_be_renumbered)
-    collects: bool = field(default_factory=gc.isenabled)
+    collects: bool = field(default_factory=is_collecting)
     locks: list[threading.RLock] = field(default_factory=owned)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from isoclient.system.locks import make_lock
 
-__all__ = ["nothing_collected", "stack_of", "stacks"]
+__all__ = ["is_collecting", "nothing_collected", "stack_of", "stacks"]
 
 _lock: Final = make_lock()
 
@@ -33,6 +33,12 @@ def nothing_collected() -> Iterator[None]:
         finally:
             if collects:
                 gc.enable()
+
+
+def is_collecting() -> bool:
+    """Whether the garbage collector is on when nobody looks; it waits for a thread that does."""
+    with _lock:
+        return gc.isenabled()
 
 
 def stack_of(thread: int | None) -> list[FrameType]:

@@ -30,6 +30,7 @@ import pytest
 
 from isoclient.compat.python_exit import forget_exit_handlers
 from isoclient.server.inherited import BeforeFork, settle
+from isoclient.system.thread_frames import nothing_collected
 
 if TYPE_CHECKING:
     from tests.conftest import MakeClient, Receive, Scope, Send
@@ -370,6 +371,22 @@ def test_a_module_at_whose_top_a_client_is_used(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import shop_at_the_top"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("['above']\n", "")
+
+
+def test_a_thread_that_looks_at_frames_meanwhile_leaves_the_collector_of_the_app_on() -> None:
+    has_begun, made = threading.Event(), []
+
+    def make() -> None:
+        has_begun.set()
+        made.append(BeforeFork())
+
+    with nothing_collected():
+        thread = threading.Thread(target=make)
+        thread.start()
+        has_begun.wait(10)
+        thread.join(0.1)  # it waits for the end of the look
+    thread.join(10)
+    assert [before.collects for before in made] == [True]
 
 
 def test_where_exit_handlers_cannot_be_forgotten_none_is_there_twice() -> None:

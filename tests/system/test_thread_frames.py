@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from isoclient.system.thread_frames import nothing_collected, stack_of, stacks
+from isoclient.system.thread_frames import is_collecting, nothing_collected, stack_of, stacks
 
 # The main thread calls functions whose frames are of many sizes, so that no frame is where another one was.
 LOOKING = """
@@ -120,3 +120,19 @@ def test_the_frames_of_each_thread() -> None:
     assert [frame.f_code.co_name for frame in found[thread.ident or 0]][-len(names) :] == names
     assert sys._getframe() in found[threading.get_ident()]
     assert stack_of(thread.ident) == stack_of(None) == []
+
+
+def test_whoever_asks_for_the_collector_waits_for_who_looks(collector: bool) -> None:
+    has_begun, told = threading.Event(), []
+
+    def ask() -> None:
+        has_begun.set()
+        told.append(is_collecting())
+
+    with nothing_collected():
+        thread = threading.Thread(target=ask)
+        thread.start()
+        has_begun.wait(10)
+        assert told == []
+    thread.join(10)
+    assert told == [collector]
