@@ -142,13 +142,13 @@ class Server:
     def _open(self, stream: Stream, spec: CallSpec) -> None:
         call = self._kinds[spec.kind](self, stream, spec.argument)
         self._calls[stream.number] = call
+        if self._side is not None and self._side.is_live and not self._is_looking:
+            self._look_again(self._side)  # before it begins, which an eager task does at once
         if spec.variables is None:
             self.runtime.spawn(call)
         else:
             # A task begins with a copy of the context that it is made in.
             spec.variables.run(self.runtime.spawn, call)
-        if self._side is not None and self._side.is_live and not self._is_looking:
-            self._look_again(self._side)
 
     def _look_again(self, side: SideChannel) -> None:
         """Tell now and then what the app does with what it shares with the test, which may wait for that.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,36 @@ def test_requests_in_eager_tasks_are_not_kept(make_client: MakeClient) -> None:
     for path in ("/", "/later") * 3:
         client.get(path)
     assert client.call(kept_requests) == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks")
+@pytest.mark.modes("fork")
+@pytest.mark.backends("asyncio")
+def test_what_an_eager_task_sends_is_not_held_while_it_waits_for_the_test(make_client: MakeClient) -> None:
+    read = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await read.wait()
+        await send({"type": "http.response.body", "body": b"second"})
+
+    def be_eager() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        loop.call_later(0.1, os.write, ready, b"!")  # when it looks no more for what this call has changed
+
+    is_ready, ready = os.pipe()
+    client = make_client(app)
+    client.call(be_eager)
+    os.read(is_ready, 1)
+    response = client.get("/", stream=True)
+    pieces = response.iter_content(None)
+    assert next(pieces) == b"first"
+    read.set()
+    assert next(pieces) == b"second"
+    os.close(is_ready)
+    os.close(ready)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks")
