@@ -367,6 +367,7 @@ def test_a_slot_that_hides_another(make_client: MakeClient) -> None:
 
     class Derived(Base):
         __slots__ = ("count",)
+        count: int
 
         def add(self) -> None:
             self.count += 1
