@@ -41,15 +41,11 @@ from isoclient.wire.protocol import (
     CANCEL,
     CREDIT,
     END,
-    ENDING,
     EVENT,
-    FAILED,
     KINDS,
-    LEAVING,
     NAMES,
     OPEN,
     OUTCOMES,
-    READY,
     SCOPE,
     SENT_BY,
     CallKind,
@@ -61,8 +57,9 @@ from isoclient.wire.protocol import (
     Role,
     WireError,
 )
+from isoclient.wire.server_state import ServerState
 
-__all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "ServerState", "Stream", "weight"]
+__all__ = ["GRANT_AT", "WINDOW", "Event", "Mux", "Stream", "weight"]
 
 WINDOW: Final = 4 * 1024 * 1024
 """The credit that each direction of a stream begins with, in bytes."""
@@ -149,39 +146,6 @@ class Stream:
     def owes_credit(self) -> bool:
         """Whether so much was received that it is time for :meth:`Mux.grant`."""
         return self.consumed >= GRANT_AT and self.outcome is None
-
-
-class ServerState:
-    """What the client knows of the server, by what that has said of itself.
-
-    Attributes:
-        ready: whether the app is loaded, and the event loop runs.
-        failure: why the app could not be loaded, as the codec packs an exception; None if it could, or may yet.
-        exiting: whether a call has ended that ends the process of the server with it, so that no other call is to be
-            begun, though it has not ended yet.
-        ending: whether it has heard that it is to end, and does.
-        leaving: whether nothing is left to be done in its process.
-    """
-
-    __slots__ = ("ending", "exiting", "failure", "leaving", "ready")
-
-    def __init__(self) -> None:
-        self.ready = False
-        self.failure: Any = None
-        self.exiting = False
-        self.ending = False
-        self.leaving = False
-
-    def note(self, kind: int, value: object) -> None:
-        """Take note of a frame that is of no stream."""
-        if kind == READY:
-            self.ready = True
-        elif kind == FAILED:
-            self.failure = value
-        elif kind == ENDING:
-            self.ending = True
-        elif kind == LEAVING:
-            self.leaving = True
 
 
 Event: TypeAlias = tuple[int, Stream | None, Any]
