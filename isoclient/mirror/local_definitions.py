@@ -42,7 +42,9 @@ def is_local(definition: Any) -> bool:
 
 def is_of_what_stands_in_it(kind: type) -> bool:
     """Whether a class has nothing that its metaclass has put there, as those of models have."""
-    return type(kind) in (type, ABCMeta)
+    return (
+        type(kind) is type or type(kind) is ABCMeta
+    )  # no tuple, in which a metaclass of a metaclass would be compared
 
 
 def variables(function: FunctionType) -> Sequence[object]:

@@ -30,6 +30,9 @@ FOREIGN: Final = frozenset(("isoclient", "requests", "urllib3", "httpx", "httpx2
 """What of these packages a test keeps is its own, and some of it changes when it is looked at: a response reads its
 body."""
 
+# Sets, and no tuples: to look for a class in a tuple would have its metaclass compare it.
+_UNCHANGING_CONTAINERS: Final = frozenset((tuple, frozenset))
+_CALLS: Final = frozenset((FunctionType, MethodType, partial))
 _VALUES: Final = (*PLAIN, Enum, type, ModuleType, BuiltinFunctionType)
 _KEPT: Final = (
     *LOCKS,
@@ -155,7 +158,7 @@ def _led_to(value: Any, graph: Graph) -> Sequence[object]:
             raise NotSeen(value)
         graph.nodes.append(value)
         return parts_of(value)
-    if kind in (tuple, frozenset):
+    if kind in _UNCHANGING_CONTAINERS:
         return list(value)
     if issubclass(kind, tuple) and not attributes_of(value):
         return list(tuple.__iter__(value))
@@ -165,7 +168,7 @@ def _led_to(value: Any, graph: Graph) -> Sequence[object]:
 
 
 def _is_a_leaf(kind: type) -> bool:
-    return kind in (FunctionType, MethodType, partial) or issubclass(kind, (*_KEPT, BaseException))
+    return kind in _CALLS or issubclass(kind, (*_KEPT, BaseException))
 
 
 def _led_to_by_leaf(value: Any, kind: type, graph: Graph) -> Sequence[object]:

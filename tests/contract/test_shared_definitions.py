@@ -334,7 +334,8 @@ def test_what_a_metaclass_makes_of_a_class_stays_apart(make_client: MakeClient) 
     assert (calls, Model.count, Model.fields) == (1, 0, [])
 
 
-def test_a_class_that_is_compared_by_its_metaclass(make_client: MakeClient) -> None:
+@pytest.mark.parametrize("module", [__name__, "a_library"])
+def test_a_class_that_is_compared_by_its_metaclass(make_client: MakeClient, module: str) -> None:
     class Meta(type):
         def __eq__(cls, other: object) -> Any:
             return ["a condition of a query"]
@@ -345,6 +346,7 @@ def test_a_class_that_is_compared_by_its_metaclass(make_client: MakeClient) -> N
         def __init__(self) -> None:
             self.columns: list[int] = []
 
+    Row.__module__ = module
     row = Row()
     make_client(app_that(lambda: row.columns.append(1))).get("/")
     assert row.columns == [1]
