@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import MakeClient, Receive, Scope, Send
+    from tests.conftest import Cell, MakeClient, Receive, Scope, Send
 
 pytestmark = pytest.mark.modes("thread", "fork")
 
@@ -378,3 +378,38 @@ def test_a_slot_that_hides_another(make_client: MakeClient) -> None:
     thing.count = 1
     make_client(app_that(thing.add)).get("/")
     assert thing.count == 2
+
+
+@dataclass(slots=True)
+class Guest:
+    name: str
+    tags: list[str]
+    kept: Any = None
+
+
+def test_slots_of_a_dataclass(make_client: MakeClient) -> None:
+    guest = Guest("ada", [])
+
+    def meet() -> str:
+        seen, guest.name = guest.name, "bob"
+        guest.tags.append("tea")
+        guest.kept = {"name": seen}
+        return seen
+
+    client = make_client(app_that(meet))
+    assert client.get("/").text == "ada"
+    assert guest == Guest("bob", ["tea"], {"name": "ada"})
+    guest.name = "eve"
+    assert client.get("/").text == "eve"
+    assert guest.tags == ["tea", "tea"]
+
+
+def test_a_slot_that_cannot_cross_keeps_what_it_is(make_client: MakeClient, cell: Cell) -> None:
+    guest = Guest("ada", [])
+
+    def rename() -> None:
+        guest.name, guest.kept = "bob", iter(lambda: 0, 1)
+
+    make_client(app_that(rename)).get("/")
+    assert guest.name == "bob"
+    assert (guest.kept is None) == cell.isolated

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import pytest
 from isoclient import StandIn
 
 if TYPE_CHECKING:
-    from tests.conftest import Cell, MakeClient, Receive, Scope, Send
+    from tests.conftest import MakeClient, Receive, Scope, Send
 
 pytestmark = pytest.mark.modes("thread", "fork")
 
@@ -115,43 +114,6 @@ def test_objects_of_the_tests_own_classes(make_client: MakeClient, recorder: Rec
 
     make_client(app).get("/tea")
     assert (recorder.items, recorder.last, plain.ready) == (["/tea"], "/tea", True)
-
-
-@dataclass(slots=True)
-class Slotted:
-    name: str
-    tags: list[str]
-    kept: Any = None
-
-
-def test_slots_of_the_tests_own_classes(make_client: MakeClient) -> None:
-    user = Slotted("ada", [])
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen = user.name
-        user.name = "bob"
-        user.tags.append("tea")
-        user.kept = {"name": seen}
-        await answer(send, seen)
-
-    client = make_client(app)
-    assert client.get("/").text == "ada"
-    assert user == Slotted("bob", ["tea"], {"name": "ada"})
-    user.name = "eve"
-    assert client.get("/").text == "eve"
-    assert user.tags == ["tea", "tea"]
-
-
-def test_a_slot_that_cannot_cross_keeps_what_it_is(make_client: MakeClient, cell: Cell) -> None:
-    user = Slotted("ada", [])
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        user.name, user.kept = "bob", iter(lambda: 0, 1)
-        await answer(send)
-
-    make_client(app).get("/")
-    assert user.name == "bob"
-    assert (user.kept is None) == cell.isolated
 
 
 @pytest.mark.modes("fork")
