@@ -6,8 +6,8 @@ Usage::
 
 The directory keeps the environments and the sources for the next time, and what the last run of each way has printed,
 in ``PROJECT-output``. Not part of ``python -m tests.benchmarks``: it gets what it needs from the package index, and a
-round of all ways of all projects takes some ten minutes on two processors that have nothing else to do. Beside the
-rounds, each way but the bare fork is run once more, untimed, to look at its memory and to count.
+round of all ways takes some minutes for each project. Beside the rounds, each way but the bare fork is run once more,
+untimed, to look at its memory and to count.
 
 Each run is told on stderr when it is over, and how far an interrupted one has come is in the table all the same. A way
 whose run breaks off is left out from then on, and has a line that says why.
